@@ -1,0 +1,65 @@
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void error_format(struct error *error, const char *format, va_list arguments)
+{
+    vsnprintf(error->text, sizeof error->text, format, arguments);
+}
+
+int error_set(struct error *error, enum error_kind kind, const char *format, ...)
+{
+    va_list arguments;
+
+    error->kind = kind;
+    va_start(arguments, format);
+    error_format(error, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+int error_errno(struct error *error, const char *format, ...)
+{
+    int saved = errno;
+    va_list arguments;
+
+    error->kind = ERROR_HOST;
+    va_start(arguments, format);
+    error_format(error, format, arguments);
+    va_end(arguments);
+    size_t used = strlen(error->text);
+    snprintf(error->text + used, sizeof error->text - used, ": %s", strerror(saved));
+    return -1;
+}
+
+int error_wrap(struct error *error, const char *format, ...)
+{
+    char inner[sizeof error->text];
+    va_list arguments;
+
+    memcpy(inner, error->text, sizeof inner);
+    va_start(arguments, format);
+    error_format(error, format, arguments);
+    va_end(arguments);
+    size_t used = strlen(error->text);
+    snprintf(error->text + used, sizeof error->text - used, ": %s", inner);
+    return -1;
+}
+
+int error_exit_code(enum error_kind kind)
+{
+    switch (kind) {
+    case ERROR_NONE:
+        return 0;
+    case ERROR_HOST:
+        return 1;
+    case ERROR_INPUT:
+        return 2;
+    case ERROR_DIVERGED:
+        return 3;
+    }
+    return 1;
+}
