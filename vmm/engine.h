@@ -1,0 +1,185 @@
+/*
+ * The contract of a CPU engine: what executes guest instructions.
+ *
+ * An engine runs one processor over one block of RAM. It calls its host (the machine) for everything that leaves the
+ * processor: port and memory-mapped accesses and interrupt acknowledge cycles. It never decides policy, never reads a
+ * clock on the guest's behalf and never sees a log.
+ *
+ * Order of calls: create (an engine's own header) -> engine_map_ram once -> engine_set_cpu once -> any of the others ->
+ * engine_destroy. All calls are made from the thread that created the engine, but for engine_kick, which any thread or
+ * signal handler may make.
+ *
+ * Boundaries. engine_run returns at instruction boundaries only, with every access that the last instruction made
+ * completed; that is where state may be read or changed. An interrupt that was acknowledged has been delivered before
+ * a position is named after it. Inside a host call the processor is in mid-instruction, and only
+ * engine_request_stop may be called.
+ *
+ * Interrupts. The machine raises and lowers one line; the engine takes the interrupt at the first boundary where the
+ * architecture lets it (SDM vol. 3, 6.8.1 and 6.8.3: IF set, no STI or MOV SS shadow), and asks the host for the
+ * vector at that moment. Where it is taken is therefore decided by where the line was raised, and needs no record.
+ *
+ * Exits. Each host call is one exit, and so is each HLT; engine->exits counts them. See base/position.h.
+ */
+#ifndef ENCORE_VMM_ENGINE_H
+#define ENCORE_VMM_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/position.h"
+#include "vmm/cpu_state.h"
+#include "vmm/ram.h"
+
+enum engine_space { ENGINE_PORT, ENGINE_MEMORY };
+
+/* Whom the engine calls. The functions may call engine_request_stop and nothing else of the engine. */
+struct engine_host {
+    void *context;
+    uint64_t (*read)(void *context, enum engine_space space, uint64_t address, unsigned size);
+    void (*write)(void *context, enum engine_space space, uint64_t address, unsigned size, uint64_t value);
+    /* An interrupt acknowledge cycle: returns the vector. Called only while the line is raised. */
+    uint8_t (*acknowledge)(void *context);
+    /* The digest of all guest memory now; used to name and to find landmarks. Called at boundaries only. */
+    int (*ram_digest)(void *context, struct digest *digest, struct error *error);
+};
+
+enum engine_stop {
+    ENGINE_STOP_POSITION,  /* at `until` */
+    ENGINE_STOP_KICK,      /* engine_kick was called; perhaps a little later than at once */
+    ENGINE_STOP_REQUESTED, /* engine_request_stop was called; the instruction that caused it is complete */
+    ENGINE_STOP_HALT,      /* the guest executed HLT, or is still halted and has no interrupt that it can take */
+    ENGINE_STOP_SHUTDOWN,  /* triple fault */
+    ENGINE_STOP_FAULT,     /* the engine cannot go on with this guest: engine->fault says why */
+    ENGINE_STOP_MISSED,    /* `until` can no longer be reached: the guest is past it, or made an exit before it */
+    ENGINE_STOP_ERROR,     /* the host failed: the error says how */
+};
+
+/* Why an engine could not go on: words for the user, and the bytes at RIP where the engine knows them. */
+struct engine_fault {
+    char text[256];
+    uint8_t code[16];
+    unsigned code_length;
+};
+
+/* What an engine can do on this host; fixed once it has been created. */
+struct engine_caps {
+    bool ticks;            /* it can name, and land on, AT_TICK */
+    bool landmarks;        /* it can name, and land on, AT_LANDMARK */
+    const char *tick_unit; /* what its tick counts, as the log records it; "" without ticks */
+};
+
+struct engine;
+
+struct engine_ops {
+    const char *name;
+    int (*map_ram)(struct engine *engine, struct ram *ram, struct error *error);
+    enum engine_stop (*run)(struct engine *engine, const struct position *until, struct error *error);
+    bool (*name_position)(struct engine *engine, struct position *position, struct error *error);
+    int (*get_cpu)(struct engine *engine, struct cpu_state *cpu, struct error *error);
+    int (*set_cpu)(struct engine *engine, const struct cpu_state *cpu, uint64_t ticks, struct error *error);
+    int (*collect_dirty)(struct engine *engine, struct error *error);
+    int (*get_ticks)(struct engine *engine, uint64_t *ticks, struct error *error);
+    void (*kick)(struct engine *engine);
+    void (*destroy)(struct engine *engine);
+};
+
+struct engine {
+    const struct engine_ops *ops;
+    struct engine_host host;
+    struct engine_caps caps;
+    struct engine_fault fault;
+    uint64_t exits;      /* done so far; the machine sets it when it restores a checkpoint */
+    bool intr;           /* the level of the interrupt line */
+    bool stop_requested; /* by a host call */
+};
+
+/* Gives the guest its RAM at guest-physical 0; the engine keeps the pointer. */
+static inline int engine_map_ram(struct engine *engine, struct ram *ram, struct error *error)
+{
+    return engine->ops->map_ram(engine, ram, error);
+}
+
+/* Runs until `until` (NULL: nowhere in particular), a kick, a halt or an end. Already being at `until` is an arrival.
+ */
+static inline enum engine_stop engine_run(struct engine *engine, const struct position *until, struct error *error)
+{
+    return engine->ops->run(engine, until, error);
+}
+
+/* Names the boundary where the engine stands. Returns false when this host cannot (with error->kind ERROR_NONE), or
+ * when it failed (error->kind ERROR_HOST). */
+static inline bool engine_name_position(struct engine *engine, struct position *position, struct error *error)
+{
+    return engine->ops->name_position(engine, position, error);
+}
+
+static inline int engine_get_cpu(struct engine *engine, struct cpu_state *cpu, struct error *error)
+{
+    return engine->ops->get_cpu(engine, cpu, error);
+}
+
+/* Sets the whole processor, and the tick counter to `ticks`. */
+static inline int engine_set_cpu(struct engine *engine, const struct cpu_state *cpu, uint64_t ticks,
+                                 struct error *error)
+{
+    return engine->ops->set_cpu(engine, cpu, ticks, error);
+}
+
+/* Marks in ram->dirty every page that the guest wrote since the last call. */
+static inline int engine_collect_dirty(struct engine *engine, struct error *error)
+{
+    return engine->ops->collect_dirty(engine, error);
+}
+
+/* The tick counter, for an engine with caps.ticks. */
+static inline int engine_get_ticks(struct engine *engine, uint64_t *ticks, struct error *error)
+{
+    return engine->ops->get_ticks(engine, ticks, error);
+}
+
+/* Raises or lowers the interrupt line. */
+static inline void engine_set_intr(struct engine *engine, bool level)
+{
+    engine->intr = level;
+}
+
+/* From a host call: stop at the boundary after this instruction. */
+static inline void engine_request_stop(struct engine *engine)
+{
+    engine->stop_requested = true;
+}
+
+/* Stops engine_run soon. Async-signal-safe, from any thread. */
+static inline void engine_kick(struct engine *engine)
+{
+    engine->ops->kick(engine);
+}
+
+static inline void engine_destroy(struct engine *engine)
+{
+    if (engine)
+        engine->ops->destroy(engine);
+}
+
+/* For engines: the host calls, counted. */
+static inline uint64_t engine_exit_read(struct engine *engine, enum engine_space space, uint64_t address, unsigned size)
+{
+    engine->exits++;
+    return engine->host.read(engine->host.context, space, address, size);
+}
+
+static inline void engine_exit_write(struct engine *engine, enum engine_space space, uint64_t address, unsigned size,
+                                     uint64_t value)
+{
+    engine->exits++;
+    engine->host.write(engine->host.context, space, address, size, value);
+}
+
+static inline uint8_t engine_exit_acknowledge(struct engine *engine)
+{
+    engine->exits++;
+    return engine->host.acknowledge(engine->host.context);
+}
+
+#endif
