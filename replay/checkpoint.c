@@ -21,16 +21,23 @@ static void visit_all(struct machine *machine, struct outputs *outputs, struct c
     state_u64(state, "ticks", ticks);
 }
 
+static int get_processor(struct machine *machine, struct cpu_state *cpu, uint64_t *ticks, struct error *error)
+{
+    *ticks = 0;
+    if (engine_get_cpu(machine->engine, cpu, error) < 0)
+        return -1;
+    return machine->engine->caps.ticks ? engine_get_ticks(machine->engine, ticks, error) : 0;
+}
+
 static int save_state(struct machine *machine, struct outputs *outputs, struct bytes_writer *out, struct error *error)
 {
     struct bytes_writer sections = bytes_writer(STATE_MAX);
     struct state state = state_save(&sections);
     struct cpu_state cpu;
-    uint64_t ticks = 0;
+    uint64_t ticks;
     int result = -1;
 
-    if (engine_get_cpu(machine->engine, &cpu, error) == 0 &&
-        (!machine->engine->caps.ticks || engine_get_ticks(machine->engine, &ticks, error) == 0)) {
+    if (get_processor(machine, &cpu, &ticks, error) == 0) {
         visit_all(machine, outputs, &cpu, &ticks, &state);
         if (state_end(&state, error) == 0) {
             bytes_put_varint(out, CHECKPOINT_VERSION);
@@ -265,4 +272,16 @@ int checkpoint_restore(struct machine *machine, struct outputs *outputs, struct 
         return error_set(error, ERROR_INPUT, "checkpoint %" PRIu32 " does not restore to its own digest", id);
     page_digests_forget_changes(&machine->digests, &machine->ram);
     return log_reader_seek_checkpoint(reader, id, error);
+}
+
+int checkpoint_print(struct machine *machine, struct outputs *outputs, FILE *stream, struct error *error)
+{
+    struct state state = state_print(stream);
+    struct cpu_state cpu;
+    uint64_t ticks;
+
+    if (get_processor(machine, &cpu, &ticks, error) < 0)
+        return -1;
+    visit_all(machine, outputs, &cpu, &ticks, &state);
+    return state_end(&state, error);
 }

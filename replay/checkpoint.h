@@ -9,6 +9,8 @@
 #ifndef ENCORE_REPLAY_CHECKPOINT_H
 #define ENCORE_REPLAY_CHECKPOINT_H
 
+#include <stdio.h>
+
 #include "base/bytes.h"
 #include "logs/reader.h"
 #include "replay/outputs.h"
@@ -46,5 +48,8 @@ int checkpoint_inspect(struct machine *machine, const uint8_t *bytes, size_t len
  * The reader then stands just after the checkpoint's record. */
 int checkpoint_restore(struct machine *machine, struct outputs *outputs, struct log_reader *reader, uint32_t id,
                        struct error *error);
+
+/* Prints all of the machine but its RAM, section by section, as a checkpoint holds it. */
+int checkpoint_print(struct machine *machine, struct outputs *outputs, FILE *stream, struct error *error);
 
 #endif

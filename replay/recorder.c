@@ -35,6 +35,9 @@ uint64_t recorder_guest_now(const struct recorder *recorder)
 
 int recorder_append(struct recorder *recorder, const struct log_record *record, struct error *error)
 {
+    /* Positions in a log never go back: what was printed before this comes before it. */
+    if (record->type != LOG_OUTPUT && recorder_release_output(recorder, error) < 0)
+        return -1;
     return recorder->options.writer ? log_writer_append(recorder->options.writer, record, error) : 0;
 }
 

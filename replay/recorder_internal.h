@@ -33,6 +33,7 @@ struct recorder {
     struct outputs outputs;
     uint8_t gathered[OUTPUT_GATHER];
     size_t gathered_length;
+    uint64_t last_output; /* the exit in which the last byte left */
 
     uint64_t alarm;      /* host time for which the kicker's alarm is set */
     uint64_t deadline;   /* the machine's, when the alarm was last set */

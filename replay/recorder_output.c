@@ -9,6 +9,7 @@ void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte)
     struct error error;
 
     outputs_put(&recorder->outputs, channel, byte);
+    recorder->last_output = recorder->machine->engine->exits;
     recorder->gathered[recorder->gathered_length++] = byte;
     if (recorder->gathered_length == OUTPUT_GATHER && recorder_release_output(recorder, &error) < 0)
         recorder_fail(recorder, &error);
@@ -17,7 +18,7 @@ void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte)
 int recorder_release_output(struct recorder *recorder, struct error *error)
 {
     struct log_record record = {
-        .type = LOG_OUTPUT, .at = position_at_exit(recorder->machine->engine->exits), .channel = MACHINE_CONSOLE_COM1};
+        .type = LOG_OUTPUT, .at = position_at_exit(recorder->last_output), .channel = MACHINE_CONSOLE_COM1};
 
     if (recorder->gathered_length == 0)
         return 0;

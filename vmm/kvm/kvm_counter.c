@@ -23,9 +23,9 @@
 
 /* A retired-branch overflow interrupt arrives late by some branches; rr uses margins of this order. */
 #define BRANCH_SKID 500
-/* Assumed speed, in instructions per millisecond, until this guest has been seen to run: about twice what the emulator
- * does on the machines where it was measured (`encore doctor` prints the figure). */
-#define RATE_GUESS 2500
+/* The least speed that is assumed, in instructions per millisecond: twice what the emulator does on the machines where
+ * it was measured (`encore doctor` prints the figure). What this guest was seen to do, doubled, may raise it. */
+#define RATE_LEAST 2500
 
 static int find_statistic(int fd, const char *name, off_t *offset, struct error *error)
 {
@@ -134,7 +134,7 @@ int kvm_counter_set(struct kvm_counter *counter, uint64_t ticks, struct error *e
 
 static int arm_timer(struct kvm_engine *kvm, uint64_t remaining, struct error *error)
 {
-    uint64_t rate = kvm->rate ? kvm->rate + kvm->rate / 4 : RATE_GUESS;
+    uint64_t rate = kvm->rate * 2 > RATE_LEAST ? kvm->rate * 2 : RATE_LEAST;
     uint64_t nanoseconds = remaining * 3 / 4 * 1000000 / rate;
     struct itimerspec when = {
         .it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};

@@ -6,6 +6,7 @@
  *   kvm_run.c      KVM_RUN, its exits, interrupts
  *   kvm_counter.c  tick counters: emulated instructions, retired branches
  *   kvm_land.c     naming and landing on positions
+ *   kvm_step.c     getting past a breakpoint
  *   kvm_probe.c    what of this can be trusted on this host
  */
 #ifndef ENCORE_VMM_KVM_INTERNAL_H
@@ -23,6 +24,10 @@
 /* The signal that gets a vCPU out of KVM_RUN. It is blocked except inside KVM_RUN (KVM_SET_SIGNAL_MASK), so that one
  * sent a moment before the call is not lost. */
 #define KVM_KICK_SIGNAL SIGUSR1
+
+/* Hardware breakpoints, and DR7's bit that reads as one (SDM vol. 3, 17.2.4). */
+#define KVM_BREAKPOINTS 4
+#define KVM_DR7_FIXED   0x400u
 
 struct kvm_counter {
     int fd;          /* -1: there is none */
@@ -51,7 +56,6 @@ struct kvm_engine {
     timer_t timer; /* for landing: gets the vCPU out after a time */
     bool has_timer;
     uint64_t rate; /* the fastest that this guest was seen to run, in instructions per ms; 0 before any landing */
-    uint64_t entry_ns;
     struct kvm_probe_result probe;
 };
 
@@ -102,6 +106,11 @@ int kvm_set_debug(struct kvm_engine *kvm, bool step, const uint64_t *breakpoint,
 bool kvm_name_position(struct engine *engine, struct position *position, struct error *error);
 /* From exit `until->exits` on to `until`, an AT_TICK or AT_LANDMARK. */
 enum engine_stop kvm_land(struct kvm_engine *kvm, const struct position *until, struct error *error);
+
+/* kvm_step.c */
+/* Executes one instruction (two, after one that puts off traps), or stops at the entry of the handler it faults into.
+ * No event may be waiting for delivery. */
+enum kvm_event kvm_step(struct kvm_engine *kvm, struct error *error);
 
 /* kvm_probe.c */
 int kvm_probe(struct kvm_engine *kvm, struct error *error);

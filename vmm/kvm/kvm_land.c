@@ -1,13 +1,14 @@
 /*
  * Naming the place where the guest stands, and getting back to it in a replay.
  *
- * By ticks: run until shortly before the tick, then in single steps onto it. With the emulation counter, "shortly
- * before" is a timer's doing, set again and again for a part of the way that remains; the vCPU's thread is held on its
- * processor meanwhile, so that the timer interrupts the very processor that executes the guest and time that it does
- * not get is time that the guest does not get either. Should the guest be past the tick all the same, that is seen
- * (ENGINE_STOP_MISSED), never glossed over.
+ * By ticks: run until shortly before the tick, then from hit to hit of a breakpoint on the place's RIP until the tick
+ * is right. The breakpoint is set in time to be hit at the place itself, so the last part cannot go past it. With the
+ * emulation counter, "shortly before" is a timer's doing, set again and again for a part of the way that remains; the
+ * vCPU's thread is held on its processor meanwhile, so that the timer interrupts the very processor that executes the
+ * guest, and time that it does not get is time that the guest does not get either. Should the guest be past the tick
+ * all the same, that is seen (ENGINE_STOP_MISSED), never glossed over.
  *
- * By landmark: a hardware breakpoint at RIP, and at each hit a comparison, registers first.
+ * By landmark: the same breakpoint from the start, and at each hit a comparison, registers first.
  */
 #include <sched.h>
 
@@ -16,14 +17,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* So near to the tick, single steps cost less than another entry under the timer: an entry costs about as much as
- * five steps. */
-#define STEP_NEAR 48
-/* Landing by branches: a breakpoint from here on, since the overflow comes late. */
+/* So near to the tick, the breakpoint costs less than another entry under the timer. */
+#define EMULATION_NEAR 48
+/* Branches: from here on, since the overflow comes late. */
 #define BRANCHES_NEAR 1000
-
-#define DR7_LOCAL_EXACT 0x400u /* bit 10 reads as one */
-#define DR7_L0          0x1u
 
 int kvm_set_debug(struct kvm_engine *kvm, bool step, const uint64_t *breakpoint, struct error *error)
 {
@@ -34,7 +31,7 @@ int kvm_set_debug(struct kvm_engine *kvm, bool step, const uint64_t *breakpoint,
     if (breakpoint) {
         debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
         debug.arch.debugreg[0] = *breakpoint;
-        debug.arch.debugreg[7] = DR7_LOCAL_EXACT | DR7_L0;
+        debug.arch.debugreg[7] = KVM_DR7_FIXED | 1u;
     }
     if (ioctl(kvm->vcpu_fd, KVM_SET_GUEST_DEBUG, &debug) < 0)
         return error_errno(error, "KVM_SET_GUEST_DEBUG");
@@ -97,8 +94,8 @@ bool kvm_name_position(struct engine *engine, struct position *position, struct 
     return false;
 }
 
-/* Remembers the fastest that the guest was seen to run; forgets slowly. Short runs say little: they are mostly entry.
- */
+/* Remembers the fastest that the guest was ever seen to run; never forgets, since a guest that was slow for a while (in
+ * code that is not counted, say) may be fast again. Short runs say little: they are mostly entry. */
 static void learn_rate(struct kvm_engine *kvm, uint64_t ticks, const struct timespec *since)
 {
     struct timespec now;
@@ -110,8 +107,6 @@ static void learn_rate(struct kvm_engine *kvm, uint64_t ticks, const struct time
     uint64_t rate = ticks * 1000000 / (uint64_t)elapsed;
     if (rate > kvm->rate)
         kvm->rate = rate;
-    else
-        kvm->rate -= (kvm->rate - rate) / 64;
 }
 
 /* Runs towards a tick that is `remaining` away, to stop before it. */
@@ -132,27 +127,6 @@ static enum kvm_event approach(struct kvm_engine *kvm, uint64_t remaining, struc
         learn_rate(kvm, after - before, &start);
     }
     return event;
-}
-
-/* One move nearer. At the end, one instruction at a time, or from hit to hit where branches are what is counted. */
-static enum kvm_event draw_nearer(struct kvm_engine *kvm, const struct position *until, uint64_t remaining,
-                                  struct error *error)
-{
-    if (remaining > (kvm->counter.branches ? BRANCHES_NEAR : STEP_NEAR))
-        return approach(kvm, remaining, error);
-    if (kvm->counter.branches) {
-        uint64_t rip;
-        if (read_rip(kvm, &rip, error) < 0)
-            return KVM_EVENT_ERROR;
-        if (rip != until->rip) {
-            if (kvm_set_debug(kvm, false, &until->rip, error) < 0)
-                return KVM_EVENT_ERROR;
-            return kvm_advance(kvm, error);
-        }
-    }
-    if (kvm_set_debug(kvm, true, NULL, error) < 0)
-        return KVM_EVENT_ERROR;
-    return kvm_advance(kvm, error);
 }
 
 /* 1: here; 0: not yet; -1: past it; -2: host error. */
@@ -193,18 +167,27 @@ static int landmark_reached(struct kvm_engine *kvm, const struct position *until
     return digest_equal(digest, until->ram);
 }
 
+/* To the next time that RIP is the place's. */
 static enum kvm_event to_next_hit(struct kvm_engine *kvm, const struct position *until, struct error *error)
 {
     uint64_t rip;
+    int pending = kvm_event_pending(kvm, error);
 
-    if (read_rip(kvm, &rip, error) < 0)
+    if (pending < 0 || read_rip(kvm, &rip, error) < 0)
         return KVM_EVENT_ERROR;
-    /* A breakpoint on the instruction about to run would hit at once, for ever, where RFLAGS.RF is not honoured (SDM
-     * vol. 3, 17.3.1.1): one step over it instead. */
-    bool step = rip == until->rip;
-    if (kvm_set_debug(kvm, step, step ? NULL : &until->rip, error) < 0)
+    if (!pending && rip == until->rip)
+        return kvm_step(kvm, error);
+    if (kvm_set_debug(kvm, false, &until->rip, error) < 0)
         return KVM_EVENT_ERROR;
     return kvm_advance(kvm, error);
+}
+
+static enum kvm_event draw_nearer(struct kvm_engine *kvm, const struct position *until, uint64_t remaining,
+                                  struct error *error)
+{
+    if (until->kind == AT_TICK && remaining > (kvm->counter.branches ? BRANCHES_NEAR : EMULATION_NEAR))
+        return approach(kvm, remaining, error);
+    return to_next_hit(kvm, until, error);
 }
 
 static enum engine_stop land_loop(struct kvm_engine *kvm, const struct position *until, struct error *error)

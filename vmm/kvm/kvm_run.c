@@ -251,10 +251,14 @@ static enum kvm_event reach_and_offer(struct kvm_engine *kvm, struct error *erro
 /* Looks at the line and enters the guest; a halted processor is entered only to take an interrupt. */
 enum kvm_event kvm_advance(struct kvm_engine *kvm, struct error *error)
 {
+    uint64_t exits = kvm->engine.exits;
     enum kvm_event event = reach_and_offer(kvm, error);
 
     if (event != KVM_EVENT_KICK)
         return event;
+    /* The acknowledge cycle was an exit: the caller may want no more than that. */
+    if (kvm->engine.exits != exits)
+        return KVM_EVENT_EXIT;
     kvm->engine.look = false;
     if (kvm->engine.halted)
         return KVM_EVENT_HALT;
@@ -264,9 +268,10 @@ enum kvm_event kvm_advance(struct kvm_engine *kvm, struct error *error)
 /* kvm_run does not say whether an interrupt can be taken before KVM_RUN has run once on a new state. */
 static enum kvm_event first_entry(struct kvm_engine *kvm, struct error *error)
 {
+    bool at_exit = kvm->at_exit;
     enum kvm_event event = kvm_enter(kvm, true, error);
 
-    kvm->at_exit = true;
+    kvm->at_exit = at_exit;
     return event;
 }
 
