@@ -6,7 +6,7 @@
  * single preemption: two runs that agree on it were, in all likelihood, interrupted at the same instructions. The tasks
  * themselves do nothing that leaves the machine.
  *
- * Options: hz=RATE of the timer (default 1000), iterations=NUMBER for each task (default 4000).
+ * Options: hz=RATE of the timer (default 250), iterations=NUMBER for each task (default 4000).
  * Prints "counter = X of Y", and exits with 0.
  */
 #include <stdbool.h>
@@ -87,7 +87,7 @@ static struct frame *on_tick(struct frame *frame, void *context)
 uint32_t guest_main(const struct boot_info *info)
 {
     (void)info;
-    unsigned hz = (unsigned)option_number("hz", 1000, TIMER_HZ_MIN, 10000);
+    unsigned hz = (unsigned)option_number("hz", 250, TIMER_HZ_MIN, 10000);
     iterations = option_number("iterations", 4000, 1, 1000000000);
     for (unsigned i = 0; i < TASKS; i++)
         start_task(&scheduler.tasks[i]);

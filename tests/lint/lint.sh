@@ -18,10 +18,9 @@ check() { # NAME COMMAND...
 
 # cppcheck on what does not depend on a compiler's headers; what it cannot know of a system it does not guess at.
 run_cppcheck() {
-    local unmatched=--suppress=unmatchedSuppression
     printf '%s\n' "${sources[@]}" | grep '\.c$' | grep -v '^guests/' | cppcheck --quiet --error-exitcode=1 \
-        --enable=warning,performance,portability --inline-suppr --std=c11 --platform=unix64 -I. -j "$(nproc)" \
-        --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches $unmatched --file-list=-
+        --enable=warning,performance,portability --inline-suppr --std=c11 --platform=unix64 -I. \
+        --suppress=missingIncludeSystem --file-list=-
 }
 
 run_shells() {

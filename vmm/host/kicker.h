@@ -40,9 +40,9 @@ void kicker_unwatch(struct kicker *kicker, unsigned n);
 /* Reports descriptor n again when it is, or becomes, readable. */
 void kicker_rearm(struct kicker *kicker, unsigned n);
 
-/* Sets the one alarm for a time on CLOCK_MONOTONIC, in ns; UINT64_MAX takes it back. Cheap when nothing changes; once
- * KICKER_ALARM was taken, the same time again makes it fire again. An alarm that has just gone off may still be
- * reported after it was set to another time, or be reported twice. */
+/* Sets the one alarm for a time on CLOCK_MONOTONIC, in ns; UINT64_MAX takes it back. It is told once for each
+ * setting. Cheap when the alarm is set to this time already and was not told yet. An alarm that was told stays among
+ * the events until it is taken, also when it is set anew. */
 void kicker_alarm(struct kicker *kicker, uint64_t when);
 
 /* The events that have happened and were not taken: a relaxed atomic load. */

@@ -1,0 +1,94 @@
+# For integration tests that record and replay; `. tests/tools/recording.sh` after `. tests/lib.sh`.
+#
+# A test that fails shows the command that shows it again. What cannot be had a second time is the recording itself, so
+# its log is kept beside the test logs, and that command names the copy.
+SANITIZED=${SANITIZED:-0}
+# No command here takes a tenth of this; it is what keeps a test from hanging.
+LIMIT=${LIMIT:-120}
+
+# encore ARGUMENTS...: the command, in bounded time (124 or 137 when it took longer; 124 is --timeout's code too).
+encore() { timeout --kill-after=5 "$LIMIT" "$ENCORE" "$@"; }
+
+# The last digest in a file that record or replay --verify printed.
+digest_in() { sed -n 's/.*digest \([0-9a-f]\{32\}\).*/\1/p' "$1" | tail -n 1; }
+
+# keep LOG: prints the name of a copy that is not removed when the test ends.
+keep() {
+    mkdir -p "$BUILD/test-logs"
+    kept=$BUILD/test-logs/$(basename "$0" .sh)-$(basename "$1")
+    cp -f "$1" "$kept" && echo "$kept"
+}
+
+# record_guest NAME OPTION... IMAGE: records into $WORK/NAME.enc with the guest's output in $WORK/NAME.out, from our
+# standard input. Sets $log, $code (record's exit code) and $digest (what it printed). What it said is in $WORK/NAME.err.
+record_guest() {
+    log=$WORK/$1.enc
+    recorded_as="$ENCORE record"
+    name=$1
+    shift
+    for word in "$@"; do
+        case $word in *' '*) recorded_as="$recorded_as '$word'" ;; *) recorded_as="$recorded_as $word" ;; esac
+    done
+    encore record --force -o "$log" "$@" >"$WORK/$name.all" 2>"$WORK/$name.err"
+    code=$?
+    digest=$(digest_in "$WORK/$name.all")
+    # The digest's line is always 40 bytes long. Cutting lines would not do: guests may print without a newline.
+    head -c -40 "$WORK/$name.all" >"$WORK/$name.out"
+}
+
+# The name of the test is $what, the log $log.
+blame() { # WHAT IS WRONG, COMMAND THAT SHOWS IT
+    not_ok "$what" "$1
+again: $2
+recorded by: ${recorded_as:-?}"
+}
+
+# verifies DIGEST [OPTION...]: a replay of $log that must be identical, and end with that digest.
+verifies() {
+    wanted=$1
+    shift
+    encore replay --verify "$@" "$log" >"$WORK/replayed" 2>"$WORK/replay.err"
+    replay_code=$?
+    [ $replay_code -eq 0 ] && tail -n 1 "$WORK/replayed" | grep -q '^digest [0-9a-f]* identical$' &&
+        [ "$(digest_in "$WORK/replayed")" = "$wanted" ]
+}
+
+# check_replays WHAT TIMES: so many replays of $log to $digest, and one that prints what the guest printed.
+check_replays() {
+    what=$1
+    for round in $(seq "$2"); do
+        verifies "$digest" && continue
+        blame "replay $round: exit code $replay_code, digest recorded $digest:
+$(tail -n 40 "$WORK/replayed" "$WORK/replay.err")" "$ENCORE replay --verify $(keep "$log")"
+        return 1
+    done
+    encore replay "$log" >"$WORK/printed" 2>"$WORK/replay.err"
+    replay_code=$?
+    if [ $replay_code -ne 0 ] || ! cmp -s "$WORK/printed" "${log%.enc}.out"; then
+        blame "exit code $replay_code; printed: $(cmp "$WORK/printed" "${log%.enc}.out" 2>&1)
+$(tail -n 40 "$WORK/replay.err")" "$ENCORE replay $(keep "$log")"
+        return 1
+    fi
+    ok "$what"
+}
+
+# Numbers of the checkpoints of $log.
+checkpoint_ids() { "$ENCORE" checkpoint list "$log" 2>/dev/null | awk 'NR > 1 && $1 ~ /^[0-9]+$/ { print $1 }'; }
+
+# check_from_checkpoints WHAT LEAST: replays from every checkpoint of $log, of which there are at least so many.
+check_from_checkpoints() {
+    what=$1
+    ids=$(checkpoint_ids)
+    count=$(echo "$ids" | grep -c .)
+    if [ "$count" -lt "$2" ]; then
+        blame "only $count checkpoints" "$ENCORE checkpoint list $(keep "$log")"
+        return 1
+    fi
+    for id in $ids; do
+        verifies "$digest" --from "$id" && continue
+        blame "from checkpoint $id of $count: exit code $replay_code, digest recorded $digest:
+$(tail -n 40 "$WORK/replayed" "$WORK/replay.err")" "$ENCORE replay --verify --from $id $(keep "$log")"
+        return 1
+    done
+    ok "$what"
+}
