@@ -44,7 +44,7 @@ static inline uint64_t carries_sub(uint64_t a, uint64_t b, uint64_t r)
         flags_result(cpu, (int##bits##_t)r, 0);                                                                        \
         return r;                                                                                                      \
     }                                                                                                                  \
-    static inline uint##bits##_t or##bits(struct soft *cpu, uint##bits##_t a, uint##bits##_t b)                        \
+    static inline uint##bits##_t or ##bits(struct soft *cpu, uint##bits##_t a, uint##bits##_t b)                       \
     {                                                                                                                  \
         return logic##bits(cpu, a | b);                                                                                \
     }                                                                                                                  \
@@ -52,7 +52,7 @@ static inline uint64_t carries_sub(uint64_t a, uint64_t b, uint64_t r)
     {                                                                                                                  \
         return logic##bits(cpu, a & b);                                                                                \
     }                                                                                                                  \
-    static inline uint##bits##_t xor##bits(struct soft *cpu, uint##bits##_t a, uint##bits##_t b)                       \
+    static inline uint##bits##_t xor ##bits(struct soft *cpu, uint##bits##_t a, uint##bits##_t b)                      \
     {                                                                                                                  \
         return logic##bits(cpu, a ^ b);                                                                                \
     }                                                                                                                  \
@@ -74,10 +74,10 @@ static inline uint64_t carries_sub(uint64_t a, uint64_t b, uint64_t r)
         step_flags##bits(cpu, r, a == (uint##bits##_t)(UINT64_C(1) << (bits - 1)), (a & 15) == 0);                     \
         return r;                                                                                                      \
     }                                                                                                                  \
-    static inline uint##bits##_t not##bits(struct soft *cpu, uint##bits##_t a)                                         \
+    static inline uint##bits##_t not ##bits(struct soft * cpu, uint##bits##_t a)                                       \
     {                                                                                                                  \
         (void)cpu;                                                                                                     \
-        return (uint##bits##_t)~a;                                                                                     \
+        return (uint##bits##_t) ~a;                                                                                    \
     }                                                                                                                  \
     static inline uint##bits##_t neg##bits(struct soft *cpu, uint##bits##_t a)                                         \
     {                                                                                                                  \
@@ -143,10 +143,13 @@ ALL_SIZES(ALU_COMPARES, test, and)
 
 ALL_SIZES(UNARY, inc)
 ALL_SIZES(UNARY, dec)
-ALL_SIZES(UNARY, not)
+ALL_SIZES(UNARY, not )
 ALL_SIZES(UNARY, neg)
 
-#define SIZES(name) {name##_8, name##_16, name##_32, name##_64}
+#define SIZES(name)                                                                                                    \
+    {                                                                                                                  \
+        name##_8, name##_16, name##_32, name##_64                                                                      \
+    }
 #define SHAPES_OF(op)                                                                                                  \
     {                                                                                                                  \
         [SHAPE_RR] = SIZES(op##_rr), [SHAPE_RI] = SIZES(op##_ri), [SHAPE_RM] = SIZES(op##_rm),                         \

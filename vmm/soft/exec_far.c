@@ -229,9 +229,8 @@ static UOP(int1)
 static struct segment flat_code(uint16_t selector, unsigned dpl, bool wide)
 {
     uint32_t attributes = SEGMENT_TYPE_CODE | SEGMENT_S | SEGMENT_P | SEGMENT_G | dpl << SEGMENT_DPL_SHIFT;
-    return (struct segment){.selector = selector,
-                            .limit = 0xffffffff,
-                            .attributes = attributes | (wide ? SEGMENT_L : SEGMENT_DB)};
+    return (struct segment){
+        .selector = selector, .limit = 0xffffffff, .attributes = attributes | (wide ? SEGMENT_L : SEGMENT_DB)};
 }
 
 static struct segment flat_stack(uint16_t selector, unsigned dpl)

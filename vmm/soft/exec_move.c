@@ -70,8 +70,14 @@ EXTENDS(movsx8, int8_t, 8)
 EXTENDS(movsx16, int16_t, 16)
 EXTENDS(movsxd, int32_t, 32)
 
-#define SIZES(name)      {name##_8, name##_16, name##_32, name##_64}
-#define WIDE_SIZES(name) {name##_16, name##_32, name##_64}
+#define SIZES(name)                                                                                                    \
+    {                                                                                                                  \
+        name##_8, name##_16, name##_32, name##_64                                                                      \
+    }
+#define WIDE_SIZES(name)                                                                                               \
+    {                                                                                                                  \
+        name##_16, name##_32, name##_64                                                                                \
+    }
 
 uop_fn *move_uop(unsigned op, enum shape shape, unsigned size)
 {
@@ -91,8 +97,8 @@ uop_fn *move_uop(unsigned op, enum shape shape, unsigned size)
 uop_fn *extend_uop(unsigned op, bool memory, unsigned size)
 {
     static uop_fn *const table[5][2][3] = {
-        {WIDE_SIZES(movzx8_r), WIDE_SIZES(movzx8_m)},   {WIDE_SIZES(movzx16_r), WIDE_SIZES(movzx16_m)},
-        {WIDE_SIZES(movsx8_r), WIDE_SIZES(movsx8_m)},   {WIDE_SIZES(movsx16_r), WIDE_SIZES(movsx16_m)},
+        {WIDE_SIZES(movzx8_r), WIDE_SIZES(movzx8_m)}, {WIDE_SIZES(movzx16_r), WIDE_SIZES(movzx16_m)},
+        {WIDE_SIZES(movsx8_r), WIDE_SIZES(movsx8_m)}, {WIDE_SIZES(movsx16_r), WIDE_SIZES(movsx16_m)},
         {WIDE_SIZES(movsxd_r), WIDE_SIZES(movsxd_m)},
     };
     return table[op - OP_MOVZX8][memory][size_index(size) - 1];

@@ -137,8 +137,7 @@ static UOP(div_signed)
     u128 most = ((u128)1 << (8 * u->size - 1)) - !negative;
     if (quotient > most)
         soft_raise(cpu, u, EXC_DE);
-    set_quotient(cpu, u->size, (uint64_t)(negative ? -quotient : quotient),
-                 (uint64_t)(a < 0 ? -remainder : remainder));
+    set_quotient(cpu, u->size, (uint64_t)(negative ? -quotient : quotient), (uint64_t)(a < 0 ? -remainder : remainder));
     NEXT();
 }
 

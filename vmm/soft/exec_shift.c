@@ -155,12 +155,12 @@ SHIFT(sar, OP_SAR)
 #define QUICK(op, function, bits)                                                                                      \
     static UOP(op##_reg_imm_##bits)                                                                                    \
     {                                                                                                                  \
-        SET_REG##bits(u->dst, function(cpu, DST(bits), (unsigned)u->imm & ((bits) - 1), bits));                        \
+        SET_REG##bits(u->dst, function(cpu, DST(bits), (unsigned)u->imm &((bits)-1), bits));                           \
         NEXT();                                                                                                        \
     }                                                                                                                  \
     static UOP(op##_reg_cl_##bits)                                                                                     \
     {                                                                                                                  \
-        unsigned count = (unsigned)cpu->RCX & ((bits) - 1);                                                            \
+        unsigned count = (unsigned)cpu->RCX & ((bits)-1);                                                              \
         uint##bits##_t value = DST(bits);                                                                              \
         if (count)                                                                                                     \
             value = (uint##bits##_t)function(cpu, value, count, bits);                                                 \

@@ -555,8 +555,10 @@ uop_fn *system_uop(const struct insn *insn, struct uop *u)
         u->src = (uint8_t)(seg * 8);
     }
     if (insn->op == OP_LOAD_FAR)
-        u->imm = insn->map == 1 ? (insn->opcode == 0xc4 ? SEG_ES : SEG_DS)
-                                : insn->opcode == 0xb2 ? SEG_SS : insn->opcode == 0xb4 ? SEG_FS : SEG_GS;
+        u->imm = insn->map == 1         ? (insn->opcode == 0xc4 ? SEG_ES : SEG_DS)
+                 : insn->opcode == 0xb2 ? SEG_SS
+                 : insn->opcode == 0xb4 ? SEG_FS
+                                        : SEG_GS;
     if (insn->op == OP_ARPL)
         u->size = 2;
     return table[insn->op];

@@ -124,8 +124,8 @@ static void deliver_protected(struct soft *cpu, const struct event *e)
     bool inner = cpl < cpu->cpl;
     if (v86 && (!inner || cpl != 0))
         soft_raise_code(cpu, e->u, EXC_GP, (gate.selector & 0xfffcu) | e->external);
-    struct soft_stack stack = inner || gate.ist ? soft_tss_stack(cpu, e->u, cpl, gate.ist, e->external)
-                                                : soft_current_stack(cpu);
+    struct soft_stack stack =
+        inner || gate.ist ? soft_tss_stack(cpu, e->u, cpl, gate.ist, e->external) : soft_current_stack(cpu);
     stack.user = cpl == 3;
     if (wide) {
         stack.mask = UINT64_MAX;
@@ -254,8 +254,7 @@ static struct segment return_stack_segment(struct soft *cpu, const struct uop *u
                                            bool to_64)
 {
     if ((selector & 0xfffc) == 0 && to_64 && rpl != 3 && (selector & 3) == rpl)
-        return (struct segment){.selector = selector,
-                                .attributes = SEGMENT_UNUSABLE | rpl << SEGMENT_DPL_SHIFT};
+        return (struct segment){.selector = selector, .attributes = SEGMENT_UNUSABLE | rpl << SEGMENT_DPL_SHIFT};
     return soft_stack_segment(cpu, u, selector, rpl, EXC_GP, 0);
 }
 

@@ -41,7 +41,7 @@ void soft_flush_tlb(struct soft *cpu)
         tlb->used = false;
     }
     for (unsigned i = 0; i < cpu->table_count; i++)
-        cpu->page_flags[cpu->table_pages[i]] &= (uint8_t)~(PAGE_TABLE | PAGE_LISTED);
+        cpu->page_flags[cpu->table_pages[i]] &= (uint8_t) ~(PAGE_TABLE | PAGE_LISTED);
     cpu->table_count = 0;
     soft_attend(cpu);
 }

@@ -23,8 +23,8 @@ void soft_write_cr0(struct soft *cpu, const struct uop *u, uint64_t value)
     if (!paging && was_paging && soft_64bit(cpu))
         fail(cpu, u);
     uint64_t old = cpu->cr0;
-    cpu->cr0 = (value & (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)) |
-               CR0_ET;
+    cpu->cr0 =
+        (value & (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)) | CR0_ET;
     if (paging && (cpu->efer & EFER_LME))
         cpu->efer |= EFER_LMA;
     else if (!paging)

@@ -6,10 +6,10 @@
 
 #define ALU(base, op)                                                                                                  \
     [(base) + 0] = {op, FORM_MR, IMM_NONE, OF_BYTE | OF_LOCK}, [(base) + 1] = {op, FORM_MR, IMM_NONE, OF_LOCK},        \
-            [(base) + 2] = {op, FORM_RM, IMM_NONE, OF_BYTE}, [(base) + 3] = {op, FORM_RM, IMM_NONE, 0},                \
-            [(base) + 4] = {op, FORM_ACC, IMM_B, OF_BYTE}, [(base) + 5] = {op, FORM_ACC, IMM_Z, 0}
+              [(base) + 2] = {op, FORM_RM, IMM_NONE, OF_BYTE}, [(base) + 3] = {op, FORM_RM, IMM_NONE, 0},              \
+              [(base) + 4] = {op, FORM_ACC, IMM_B, OF_BYTE}, [(base) + 5] = {op, FORM_ACC, IMM_Z, 0}
 
-#define RANGE8(base) [(base) + 0 ...(base) + 7]
+#define RANGE8(base)  [(base) + 0 ...(base) + 7]
 #define RANGE16(base) [(base) + 0 ...(base) + 15]
 
 const struct opcode opcode_one_byte[256] = {
@@ -152,8 +152,8 @@ const struct opcode opcode_one_byte[256] = {
     [0xff] = {GROUP_5, FORM_M, IMM_NONE, OF_GROUP},
 };
 
-#define SSE(first, last)     [(first)... (last)] = {OP_SSE, FORM_RM, IMM_NONE, OF_PREFIX}
-#define SSE_IMM(first, last) [(first)... (last)] = {OP_SSE, FORM_RM, IMM_UB, OF_PREFIX}
+#define SSE(first, last)     [(first)...(last)] = {OP_SSE, FORM_RM, IMM_NONE, OF_PREFIX}
+#define SSE_IMM(first, last) [(first)...(last)] = {OP_SSE, FORM_RM, IMM_UB, OF_PREFIX}
 
 const struct opcode opcode_two_byte[256] = {
     [0x00] = {GROUP_6, FORM_M, IMM_NONE, OF_GROUP | OF_PROT},
@@ -226,11 +226,20 @@ const struct opcode opcode_two_byte[256] = {
     [0xff] = {OP_UD, FORM_RM, IMM_NONE, OF_END},
 };
 
-#define LOCKABLE(op) {op, FORM_M, IMM_NONE, OF_LOCK}
+#define LOCKABLE(op)                                                                                                   \
+    {                                                                                                                  \
+        op, FORM_M, IMM_NONE, OF_LOCK                                                                                  \
+    }
 
 const struct opcode opcode_groups[OPCODE_GROUPS][8] = {
-    [GROUP_1_ALU] = {LOCKABLE(OP_ADD), LOCKABLE(OP_OR), LOCKABLE(OP_ADC), LOCKABLE(OP_SBB), LOCKABLE(OP_AND),
-                     LOCKABLE(OP_SUB), LOCKABLE(OP_XOR), {OP_CMP, FORM_M, IMM_NONE, 0}},
+    [GROUP_1_ALU] = {LOCKABLE(OP_ADD),
+                     LOCKABLE(OP_OR),
+                     LOCKABLE(OP_ADC),
+                     LOCKABLE(OP_SBB),
+                     LOCKABLE(OP_AND),
+                     LOCKABLE(OP_SUB),
+                     LOCKABLE(OP_XOR),
+                     {OP_CMP, FORM_M, IMM_NONE, 0}},
     [GROUP_1A] = {{OP_POP, FORM_M, IMM_NONE, OF_D64}},
     [GROUP_2] = {{OP_ROL, FORM_M, IMM_NONE, 0},
                  {OP_ROR, FORM_M, IMM_NONE, 0},

@@ -32,7 +32,7 @@ typedef uint8_t __attribute__((may_alias)) mem8;
 #define SET_REG64(offset, value) (REG_AT(64, offset) = (uint64_t)(value))
 
 /* Byte offsets of whole registers. */
-#define AT(number) ((number) * 8)
+#define AT(number) ((number)*8)
 
 #define RAX regs[GPR_RAX]
 #define RCX regs[GPR_RCX]

@@ -70,7 +70,8 @@ struct segment soft_real_segment(const struct soft *cpu, const struct segment *o
 /* After a return to an outer level: data segments that it may not use become null. */
 void soft_null_inner_segments(struct soft *cpu);
 
-/* The stack that the TSS holds for privilege `dpl` (ist 0) or the interrupt stack `ist`, SDM volume 3, 7.2.1 and 7.7. */
+/* The stack that the TSS holds for privilege `dpl` (ist 0) or the interrupt stack `ist`, SDM volume 3, 7.2.1 and 7.7.
+ */
 struct soft_stack {
     struct segment ss;
     uint64_t sp, mask;

@@ -7,7 +7,8 @@
  *
  * Where things stand in mid-block is not written down as execution goes. A uop knows its own place in its block, so
  * when something needs RIP or the tick count (a fault, an exit), soft_sync works them out. `left`, the instructions
- * left until the run must stop, is charged for a whole block when it is entered; soft_sync gives back what was not done.
+ * left until the run must stop, is charged for a whole block when it is entered; soft_sync gives back what was not
+ * done.
  *
  * Whatever must happen at an instruction boundary with the whole state in place (an exit, a write to decoded code or to
  * a page table in use) happens only in the last instruction of a block. When another instruction turns out to need it,
@@ -191,12 +192,12 @@ struct soft {
 
     /* The run in progress. */
     jmp_buf escape;
-    bool alone;      /* execute one instruction by itself next */
-    bool in_exit;    /* inside a host call: the instruction that made it is charged already */
+    bool alone;   /* execute one instruction by itself next */
+    bool in_exit; /* inside a host call: the instruction that made it is charged already */
     uint8_t event_vector;
     bool event_has_code;
     uint32_t event_code;
-    uint8_t raised; /* the exception whose delivery is under way, or one of RAISED_ */
+    uint8_t raised;      /* the exception whose delivery is under way, or one of RAISED_ */
     bool delivered;      /* the current instruction delivered an event itself: INT n */
     uint64_t pending_db; /* DR6 bits of a debug trap to take at the next boundary */
     unsigned bp_hits;    /* data breakpoints that the current instruction hit */
@@ -342,7 +343,7 @@ static inline void soft_stop_after(struct soft *cpu, uint64_t rip)
     cpu->patch = NULL;
 }
 
-/* state.c */
+/* processor.c */
 
 /* Recomputes what is derived from control registers, segments and RFLAGS: mode, tlb, seg_base, linear_mask. */
 void soft_update_mode(struct soft *cpu);
@@ -383,34 +384,34 @@ enum {
     EXC_XM = 19
 };
 
-#define RFLAGS_CF        0x1u
-#define RFLAGS_PF        0x4u
-#define RFLAGS_AF        0x10u
-#define RFLAGS_ZF        0x40u
-#define RFLAGS_SF        0x80u
-#define RFLAGS_DF        0x400u
-#define RFLAGS_OF        0x800u
-#define RFLAGS_IOPL      0x3000u
-#define RFLAGS_NT        0x4000u
-#define RFLAGS_RF        0x10000u
-#define RFLAGS_VM        0x20000u
-#define RFLAGS_AC        0x40000u
-#define RFLAGS_VIF       0x80000u
-#define RFLAGS_VIP       0x100000u
-#define RFLAGS_ID        0x200000u
-#define RFLAGS_STATUS    0x8d5u
-#define CR4_VME          0x1u
-#define CR4_PVI          0x2u
-#define CR4_TSD          0x4u
-#define CR4_DE           0x8u
-#define CR4_PSE          0x10u
-#define CR4_MCE          0x40u
-#define CR4_PGE          0x80u
-#define CR4_PCE          0x100u
-#define CR4_FSGSBASE     0x10000u
-#define CR4_SMEP         0x100000u
-#define CR4_SMAP         0x200000u
-#define PHYSICAL_BITS    40
+#define RFLAGS_CF     0x1u
+#define RFLAGS_PF     0x4u
+#define RFLAGS_AF     0x10u
+#define RFLAGS_ZF     0x40u
+#define RFLAGS_SF     0x80u
+#define RFLAGS_DF     0x400u
+#define RFLAGS_OF     0x800u
+#define RFLAGS_IOPL   0x3000u
+#define RFLAGS_NT     0x4000u
+#define RFLAGS_RF     0x10000u
+#define RFLAGS_VM     0x20000u
+#define RFLAGS_AC     0x40000u
+#define RFLAGS_VIF    0x80000u
+#define RFLAGS_VIP    0x100000u
+#define RFLAGS_ID     0x200000u
+#define RFLAGS_STATUS 0x8d5u
+#define CR4_VME       0x1u
+#define CR4_PVI       0x2u
+#define CR4_TSD       0x4u
+#define CR4_DE        0x8u
+#define CR4_PSE       0x10u
+#define CR4_MCE       0x40u
+#define CR4_PGE       0x80u
+#define CR4_PCE       0x100u
+#define CR4_FSGSBASE  0x10000u
+#define CR4_SMEP      0x100000u
+#define CR4_SMAP      0x200000u
+#define PHYSICAL_BITS 40
 
 static inline unsigned soft_iopl(const struct soft *cpu)
 {
