@@ -134,6 +134,7 @@ static inline void pc_tables(struct pc *pc)
                                    0};
     memcpy(pc->ram.bytes + PC_GDT, gdt, sizeof gdt);
     pc_put64(pc, PC_TSS + 4, PC_KSTACK);
+    pc->ram.bytes[PC_TSS + 0x66] = 0x68; /* no I/O permission bitmap */
     pc_put64(pc, PC_TSS + 0x24, PC_KSTACK + 0x4000);
     pc_put64(pc, PC_PML4, PC_PDPT | 7);
     pc_put64(pc, PC_PDPT, PC_PD | 7);

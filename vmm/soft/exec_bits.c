@@ -85,21 +85,19 @@ static UOP(bsr)
     NEXT();
 }
 
-static UOP(popcnt)
+UOP_BODY(popcnt)
 {
     uint64_t value = rm_get(cpu, u);
     reg_set(cpu, u->src, u->size, (uint64_t)__builtin_popcountll(value));
     flags_set(cpu, value ? 0 : RFLAGS_ZF);
-    NEXT();
 }
 
 /* Of a 16-bit register the result is undefined: zero, as processors do. */
-static UOP(bswap)
+UOP_BODY(bswap)
 {
     uint64_t value = reg_get(cpu, u->dst, 8);
     value = u->size == 8 ? __builtin_bswap64(value) : u->size == 4 ? __builtin_bswap32((uint32_t)value) : 0;
     reg_set(cpu, u->dst, u->size, value);
-    NEXT();
 }
 
 static void compare_flags(struct soft *cpu, uint64_t a, uint64_t b, unsigned size)
@@ -108,7 +106,7 @@ static void compare_flags(struct soft *cpu, uint64_t a, uint64_t b, unsigned siz
     flags_result(cpu, sign_extend(r, size), flags_carries((~a & b) | ((~a | b) & r), 8 * size));
 }
 
-static UOP(cmpxchg)
+UOP_BODY(cmpxchg)
 {
     uint64_t linear = 0, value = rm_take(cpu, u, &linear);
     uint64_t accumulator = reg_get(cpu, AT(GPR_RAX), u->size);
@@ -121,21 +119,19 @@ static UOP(cmpxchg)
             soft_store(cpu, u, linear, u->size, value);
         reg_set(cpu, AT(GPR_RAX), u->size, value);
     }
-    NEXT();
 }
 
-static UOP(xadd)
+UOP_BODY(xadd)
 {
     uint64_t linear = 0, a = rm_take(cpu, u, &linear), b = reg_get(cpu, u->src, u->size);
     uint64_t r = (a + b) & size_mask(u->size);
     flags_result(cpu, sign_extend(r, u->size), flags_carries((a & b) | ((a | b) & ~r), 8 * u->size));
     reg_set(cpu, u->src, u->size, a);
     rm_put(cpu, u, linear, r);
-    NEXT();
 }
 
 /* CMPXCHG8B, and CMPXCHG16B with REX.W. */
-static UOP(cmpxchg_pair)
+UOP_BODY(cmpxchg_pair)
 {
     unsigned half = u->size == 8 ? 8 : 4;
     uint64_t linear = soft_address(cpu, u, 2 * half, ACCESS_WRITE);
@@ -153,7 +149,6 @@ static UOP(cmpxchg_pair)
         reg_set(cpu, AT(GPR_RAX), half, memory[0]);
         reg_set(cpu, AT(GPR_RDX), half, memory[1]);
     }
-    NEXT();
 }
 
 uop_fn *bits_uop(const struct insn *insn)

@@ -25,22 +25,20 @@ static void set_wide(struct soft *cpu, unsigned size, u128 value)
     reg_set(cpu, AT(GPR_RDX), size, (uint64_t)(value >> (8 * size)) & size_mask(size));
 }
 
-static UOP(mul)
+UOP_BODY(mul)
 {
     uint64_t a = cpu->RAX & size_mask(u->size), b = rm_get(cpu, u);
     u128 product = (u128)a * b;
     set_wide(cpu, u->size, product);
     multiply_flags(cpu, (uint64_t)product, u->size, product >> (8 * u->size) != 0);
-    NEXT();
 }
 
-static UOP(imul)
+UOP_BODY(imul)
 {
     int64_t a = sign_extend(cpu->RAX, u->size), b = sign_extend(rm_get(cpu, u), u->size);
     i128 product = (i128)a * b;
     set_wide(cpu, u->size, (u128)product);
     multiply_flags(cpu, (uint64_t)product, u->size, sign_extend((uint64_t)product, u->size) != product);
-    NEXT();
 }
 
 static void imul_into(struct soft *cpu, const struct uop *u, int64_t a, int64_t b)
@@ -50,17 +48,15 @@ static void imul_into(struct soft *cpu, const struct uop *u, int64_t a, int64_t 
     multiply_flags(cpu, (uint64_t)product, u->size, sign_extend((uint64_t)product, u->size) != product);
 }
 
-static UOP(imul2)
+UOP_BODY(imul2)
 {
     int64_t b = sign_extend(rm_get(cpu, u), u->size);
     imul_into(cpu, u, sign_extend(reg_get(cpu, u->src, u->size), u->size), b);
-    NEXT();
 }
 
-static UOP(imul3)
+UOP_BODY(imul3)
 {
     imul_into(cpu, u, sign_extend(rm_get(cpu, u), u->size), u->imm);
-    NEXT();
 }
 
 #define IMUL_REG(bits)                                                                                                 \
@@ -102,7 +98,7 @@ static void set_quotient(struct soft *cpu, unsigned size, uint64_t quotient, uin
     reg_set(cpu, AT(GPR_RDX), size, remainder);
 }
 
-static UOP(div_unsigned)
+UOP_BODY(div_unsigned)
 {
     uint64_t divisor = rm_get(cpu, u);
     u128 a = dividend(cpu, u->size);
@@ -119,10 +115,9 @@ static UOP(div_unsigned)
             soft_raise(cpu, u, EXC_DE);
         set_quotient(cpu, u->size, (uint64_t)(a / divisor), (uint64_t)(a % divisor));
     }
-    NEXT();
 }
 
-static UOP(div_signed)
+UOP_BODY(div_signed)
 {
     int64_t divisor = sign_extend(rm_get(cpu, u), u->size);
     unsigned unused = 128 - (u->size == 1 ? 16 : 16 * u->size);
@@ -138,7 +133,6 @@ static UOP(div_signed)
     if (quotient > most)
         soft_raise(cpu, u, EXC_DE);
     set_quotient(cpu, u->size, (uint64_t)(negative ? -quotient : quotient), (uint64_t)(a < 0 ? -remainder : remainder));
-    NEXT();
 }
 
 static UOP(cbw)
@@ -237,23 +231,21 @@ static UOP(aas)
     NEXT();
 }
 
-static UOP(aam)
+UOP_BODY(aam)
 {
     uint8_t al = (uint8_t)cpu->RAX, base = (uint8_t)u->imm;
     if (base == 0)
         soft_raise(cpu, u, EXC_DE);
     REG_AT(16, AT(GPR_RAX)) = (uint16_t)((al / base) << 8 | al % base);
     decimal_flags(cpu, al % base, false, false);
-    NEXT();
 }
 
-static UOP(aad)
+UOP_BODY(aad)
 {
     uint16_t ax = (uint16_t)cpu->RAX;
     uint8_t al = (uint8_t)(ax + (ax >> 8) * (uint8_t)u->imm);
     REG_AT(16, AT(GPR_RAX)) = al;
     decimal_flags(cpu, al, false, false);
-    NEXT();
 }
 
 uop_fn *decimal_uop(const struct insn *insn)

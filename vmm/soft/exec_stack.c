@@ -44,28 +44,25 @@ static UOP(pop_64)
     NEXT();
 }
 
-static UOP(push_rm)
+UOP_BODY(push_rm)
 {
     soft_push(cpu, u, u->size, rm_get(cpu, u));
-    NEXT();
 }
 
-static UOP(push_immediate)
+UOP_BODY(push_immediate)
 {
     soft_push(cpu, u, u->size, (uint64_t)(int64_t)u->imm);
-    NEXT();
 }
 
-static UOP(pop_register)
+UOP_BODY(pop_register)
 {
     uint64_t value = soft_peek(cpu, u, u->size, 0);
     soft_move_sp(cpu, u->size);
     reg_set(cpu, u->dst, u->size, value);
-    NEXT();
 }
 
 /* The destination's address is computed after the stack pointer has moved (SDM volume 2, POP). */
-static UOP(pop_memory)
+UOP_BODY(pop_memory)
 {
     uint64_t value = soft_peek(cpu, u, u->size, 0), old = cpu->RSP;
     soft_move_sp(cpu, u->size);
@@ -75,20 +72,18 @@ static UOP(pop_memory)
                                           : offset + cpu->seg_base[u->seg];
     soft_store(cpu, u, linear, u->size, value);
     cpu->RSP = moved;
-    NEXT();
 }
 
-static UOP(pusha)
+UOP_BODY(pusha)
 {
     unsigned size = u->size;
     uint64_t sp = cpu->RSP;
     soft_probe_write(cpu, u, soft_stack_address(cpu, u, -8 * (int64_t)size, 8 * size, ACCESS_WRITE), 8 * size);
     for (unsigned i = 0; i < 8; i++)
         soft_push(cpu, u, size, i == GPR_RSP ? sp : cpu->regs[i]);
-    NEXT();
 }
 
-static UOP(popa)
+UOP_BODY(popa)
 {
     uint64_t values[8];
     for (unsigned i = 0; i < 8; i++)
@@ -97,7 +92,6 @@ static UOP(popa)
     for (unsigned i = 0; i < 8; i++)
         if (i != GPR_RSP)
             reg_set(cpu, AT(i), u->size, values[i]);
-    NEXT();
 }
 
 uint64_t soft_rflags(const struct soft *cpu)
@@ -112,11 +106,10 @@ static void check_v86_flags(struct soft *cpu, const struct uop *u)
         soft_raise_code(cpu, u, EXC_GP, 0);
 }
 
-static UOP(pushf)
+UOP_BODY(pushf)
 {
     check_v86_flags(cpu, u);
     soft_push(cpu, u, u->size, soft_rflags(cpu) & ~(uint64_t)(RFLAGS_RF | RFLAGS_VM));
-    NEXT();
 }
 
 void soft_set_rflags(struct soft *cpu, uint64_t value, uint64_t may_change)
@@ -149,7 +142,7 @@ static UOP(popf)
     soft_stop_after(cpu, next);
 }
 
-static UOP(enter)
+UOP_BODY(enter)
 {
     unsigned size = u->size, level = u->src & 31;
     unsigned bytes = size * (1 + level);
@@ -171,28 +164,25 @@ static UOP(enter)
         soft_push(cpu, u, size, frame);
     soft_move_sp(cpu, -(int64_t)(uint32_t)u->imm);
     reg_set(cpu, AT(GPR_RBP), size, (frame & mask) | (mask == 0xffff ? cpu->RSP & ~mask : 0));
-    NEXT();
 }
 
-static UOP(leave)
+UOP_BODY(leave)
 {
     uint64_t mask = soft_stack_mask(cpu);
     uint64_t at = soft_segment_address(cpu, u, SEG_SS, cpu->RBP & mask, u->size, ACCESS_READ);
     uint64_t value = soft_load(cpu, u, at, u->size);
     soft_set_sp(cpu, cpu->RBP + u->size);
     reg_set(cpu, AT(GPR_RBP), u->size, value);
-    NEXT();
 }
 
 /* With a 32-bit operand size only the low word is written (SDM volume 2, PUSH). */
-static UOP(push_segment)
+UOP_BODY(push_segment)
 {
     uint16_t selector = cpu->segs[u->src].selector;
     uint64_t linear = soft_stack_address(cpu, u, -(int64_t)u->size, u->size, ACCESS_WRITE);
     unsigned written = u->size == 4 ? 2 : u->size;
     soft_store(cpu, u, linear, written, selector);
     soft_move_sp(cpu, -(int64_t)u->size);
-    NEXT();
 }
 
 static UOP(pop_segment)

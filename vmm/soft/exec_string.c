@@ -191,13 +191,14 @@ static uint64_t stos_bulk(struct soft *cpu, const struct uop *u, const struct st
 
 typedef uint64_t bulk_fn(struct soft *cpu, const struct uop *u, const struct string *s);
 
-static void repeat(struct soft *cpu, const struct uop *u, element_fn *element, bulk_fn *bulk)
+/* Returns whether the instruction is complete; if not, RIP stays on it. */
+static __attribute__((noinline)) bool repeat(struct soft *cpu, const struct uop *u, element_fn *element, bulk_fn *bulk)
 {
     struct string s = string_of(cpu, u);
     uint64_t mask = size_mask(s.address_size);
     if (!(u->flags & (UF_REP | UF_REPNE))) {
         element(cpu, u, &s);
-        NEXT();
+        return true;
     }
     bool compares = element == cmps_element || element == scas_element;
     while (cpu->RCX & mask) {
@@ -211,17 +212,20 @@ static void repeat(struct soft *cpu, const struct uop *u, element_fn *element, b
         reg_set(cpu, AT(GPR_RCX), s.address_size, (cpu->RCX & mask) - done);
         if ((compares && !on) || (cpu->RCX & mask) == 0)
             break;
-        if (cpu->left <= 0 || soft_interrupted(cpu) || (cpu->rflags & RFLAGS_TF))
-            return soft_stop_after(cpu, uop_block(u)->rip + u->off);
+        if (cpu->left <= 0 || soft_interrupted(cpu) || (cpu->rflags & RFLAGS_TF)) {
+            soft_stop_after(cpu, uop_block(u)->rip + u->off);
+            return false;
+        }
         cpu->left--;
     }
-    NEXT();
+    return true;
 }
 
 #define STRING(name, bulk)                                                                                             \
     static UOP(name)                                                                                                   \
     {                                                                                                                  \
-        return repeat(cpu, u, name##_element, bulk);                                                                   \
+        if (repeat(cpu, u, name##_element, bulk))                                                                      \
+            NEXT();                                                                                                    \
     }
 
 STRING(movs, movs_bulk)
@@ -232,30 +236,27 @@ STRING(scas, NULL)
 STRING(ins, NULL)
 STRING(outs, NULL)
 
-static UOP(in_port)
+UOP_BODY(in_port)
 {
     uint16_t port = u->src ? (uint16_t)u->imm : (uint16_t)cpu->RDX;
     check_port(cpu, u, port, u->size);
     reg_set(cpu, AT(GPR_RAX), u->size, soft_exit_read(cpu, ENGINE_PORT, port, u->size));
-    NEXT();
 }
 
-static UOP(out_port)
+UOP_BODY(out_port)
 {
     uint16_t port = u->src ? (uint16_t)u->imm : (uint16_t)cpu->RDX;
     check_port(cpu, u, port, u->size);
     soft_exit_write(cpu, ENGINE_PORT, port, u->size, reg_get(cpu, AT(GPR_RAX), u->size));
-    NEXT();
 }
 
-static UOP(xlat)
+UOP_BODY(xlat)
 {
     struct string s = string_of(cpu, u);
     uint64_t offset = (cpu->RBX + (uint8_t)cpu->RAX) & size_mask(s.address_size);
     uint64_t linear = u->flags & UF_CHECK ? soft_segment_address(cpu, u, u->seg, offset, 1, ACCESS_READ)
                                           : offset + cpu->seg_base[u->seg];
     REG_AT(8, AT(GPR_RAX)) = (uint8_t)soft_load(cpu, u, linear, 1);
-    NEXT();
 }
 
 uop_fn *string_uop(const struct insn *insn)

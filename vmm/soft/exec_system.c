@@ -59,7 +59,7 @@ static UOP(str)
     NEXT();
 }
 
-static UOP(lldt)
+UOP_BODY(lldt)
 {
     uint16_t selector = (uint16_t)rm_get_size(cpu, u, 2);
     struct segment s = {.selector = selector, .attributes = SEGMENT_UNUSABLE};
@@ -74,10 +74,9 @@ static UOP(lldt)
             soft_raise_code(cpu, u, EXC_NP, selector & 0xfffcu);
     }
     cpu->ldt = s;
-    NEXT();
 }
 
-static UOP(ltr)
+UOP_BODY(ltr)
 {
     uint16_t selector = (uint16_t)rm_get_size(cpu, u, 2);
     if (!(selector & 0xfffc))
@@ -94,7 +93,6 @@ static UOP(ltr)
     soft_mark_descriptor(cpu, u, &d, 2);
     s.attributes |= 2; /* busy */
     cpu->tr = s;
-    NEXT();
 }
 
 /* VERR VERW LAR LSL ask about a selector without loading it. Returns false where ZF becomes 0. */
@@ -124,23 +122,21 @@ static void set_zf(struct soft *cpu, bool zf)
     flags_set(cpu, (flags_get(cpu) & ~(uint64_t)RFLAGS_ZF) | (zf ? RFLAGS_ZF : 0));
 }
 
-static UOP(verr)
+UOP_BODY(verr)
 {
     struct segment s;
     uint64_t raw;
     uint16_t selector = (uint16_t)rm_get_size(cpu, u, 2);
     bool good = query(cpu, u, selector, &s, &raw) && (s.attributes & SEGMENT_S);
     set_zf(cpu, good && (!segment_is_code(&s) || (segment_type(&s) & TYPE_WRITABLE)));
-    NEXT();
 }
 
-static UOP(verw)
+UOP_BODY(verw)
 {
     struct segment s;
     uint64_t raw;
     uint16_t selector = (uint16_t)rm_get_size(cpu, u, 2);
     set_zf(cpu, query(cpu, u, selector, &s, &raw) && segment_is_writable(&s));
-    NEXT();
 }
 
 /* The system types that LAR (bit 0) and LSL (bit 1) accept: SDM volume 2, LAR and LSL, by type. */
@@ -150,7 +146,7 @@ static bool system_type_allowed(const struct soft *cpu, unsigned type, bool lsl)
     return ((soft_long_mode(cpu) ? wide : legacy) >> type) & 1;
 }
 
-static UOP(lar)
+UOP_BODY(lar)
 {
     struct segment s;
     uint64_t raw;
@@ -160,10 +156,9 @@ static UOP(lar)
     if (good)
         reg_set(cpu, u->src, u->size, (raw >> 32) & 0x00ffff00);
     set_zf(cpu, good);
-    NEXT();
 }
 
-static UOP(lsl)
+UOP_BODY(lsl)
 {
     struct segment s;
     uint64_t raw;
@@ -173,10 +168,9 @@ static UOP(lsl)
     if (good)
         reg_set(cpu, u->src, u->size, s.limit);
     set_zf(cpu, good);
-    NEXT();
 }
 
-static UOP(arpl)
+UOP_BODY(arpl)
 {
     uint64_t linear = 0, value = rm_take(cpu, u, &linear);
     unsigned rpl = cpu->regs[u->src / 8] & 3;
@@ -184,10 +178,9 @@ static UOP(arpl)
     set_zf(cpu, raise);
     if (raise)
         rm_put(cpu, u, linear, (value & ~UINT64_C(3)) | rpl);
-    NEXT();
 }
 
-static UOP(bound)
+UOP_BODY(bound)
 {
     uint64_t linear = soft_address(cpu, u, 2 * u->size, ACCESS_READ);
     int64_t index = sign_extend(reg_get(cpu, u->src, u->size), u->size);
@@ -195,7 +188,6 @@ static UOP(bound)
     int64_t high = sign_extend(soft_load(cpu, u, linear + u->size, u->size), u->size);
     if (index < low || index > high)
         soft_raise(cpu, u, EXC_BR);
-    NEXT();
 }
 
 static void store_table(struct soft *cpu, const struct uop *u, const struct descriptor_table *table)
@@ -244,13 +236,12 @@ static UOP(lidt)
     NEXT();
 }
 
-static UOP(smsw)
+UOP_BODY(smsw)
 {
     if (u->flags & UF_MEMORY)
         soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, cpu->cr0 & 0xffff);
     else
         reg_set(cpu, u->dst, u->size, cpu->cr0);
-    NEXT();
 }
 
 /* LMSW sets PE MP EM TS, and cannot clear PE. */
@@ -274,12 +265,11 @@ static UOP(clts)
     NEXT();
 }
 
-static UOP(swapgs)
+UOP_BODY(swapgs)
 {
     uint64_t base = cpu->segs[SEG_GS].base;
     cpu->segs[SEG_GS].base = cpu->seg_base[SEG_GS] = cpu->kernel_gs_base;
     cpu->kernel_gs_base = base;
-    NEXT();
 }
 
 static void set_ac(struct soft *cpu, const struct uop *u, bool ac)
@@ -302,12 +292,11 @@ static UOP(stac)
     NEXT();
 }
 
-static UOP(cli)
+UOP_BODY(cli)
 {
     if (cpu->cpl > soft_iopl(cpu))
         soft_raise_code(cpu, u, EXC_GP, 0);
     cpu->rflags &= ~(uint64_t)RFLAGS_IF;
-    NEXT();
 }
 
 /* After STI that set IF one more instruction runs before an interrupt is taken. */
@@ -347,13 +336,12 @@ static uint64_t *control_register(struct soft *cpu, unsigned number)
     }
 }
 
-static UOP(mov_from_cr)
+UOP_BODY(mov_from_cr)
 {
     const uint64_t *from = control_register(cpu, u->src / 8);
     if (!from)
         soft_raise(cpu, u, EXC_UD);
     reg_set(cpu, u->dst, soft_64bit(cpu) ? 8 : 4, *from);
-    NEXT();
 }
 
 static UOP(mov_to_cr)
@@ -399,12 +387,11 @@ static unsigned debug_register(struct soft *cpu, const struct uop *u)
     return number == 4 || number == 5 ? number + 2 : number;
 }
 
-static UOP(mov_from_dr)
+UOP_BODY(mov_from_dr)
 {
     unsigned number = debug_register(cpu, u);
     uint64_t value = number < 4 ? cpu->dr[number] : number == 6 ? cpu->dr6 : cpu->dr7;
     reg_set(cpu, u->dst, soft_64bit(cpu) ? 8 : 4, value);
-    NEXT();
 }
 
 static UOP(mov_to_dr)
@@ -424,17 +411,16 @@ static UOP(mov_to_dr)
     soft_stop_after(cpu, here(u));
 }
 
-static UOP(rdtsc)
+UOP_BODY(rdtsc)
 {
     if ((cpu->cr4 & CR4_TSD) && cpu->cpl != 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
     uint64_t tsc = soft_tsc(cpu);
     cpu->RAX = (uint32_t)tsc;
     cpu->RDX = tsc >> 32;
-    NEXT();
 }
 
-static UOP(rdtscp)
+UOP_BODY(rdtscp)
 {
     if ((cpu->cr4 & CR4_TSD) && cpu->cpl != 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
@@ -442,17 +428,15 @@ static UOP(rdtscp)
     cpu->RAX = (uint32_t)tsc;
     cpu->RDX = tsc >> 32;
     cpu->RCX = (uint32_t)cpu->tsc_aux;
-    NEXT();
 }
 
-static UOP(rdmsr)
+UOP_BODY(rdmsr)
 {
     uint64_t value;
     if (!soft_read_msr(cpu, (uint32_t)cpu->RCX, &value))
         soft_raise_code(cpu, u, EXC_GP, 0);
     cpu->RAX = (uint32_t)value;
     cpu->RDX = value >> 32;
-    NEXT();
 }
 
 static UOP(wrmsr)
@@ -463,7 +447,7 @@ static UOP(wrmsr)
     soft_stop_after(cpu, here(u));
 }
 
-static UOP(cpuid)
+UOP_BODY(cpuid)
 {
     uint32_t out[4];
     soft_cpuid(cpu, (uint32_t)cpu->RAX, (uint32_t)cpu->RCX, out);
@@ -471,11 +455,10 @@ static UOP(cpuid)
     cpu->RBX = out[1];
     cpu->RCX = out[2];
     cpu->RDX = out[3];
-    NEXT();
 }
 
 /* RDFSBASE RDGSBASE WRFSBASE WRGSBASE, by ModRM.reg. */
-static UOP(fsgsbase)
+UOP_BODY(fsgsbase)
 {
     if (!(cpu->cr4 & CR4_FSGSBASE))
         soft_raise(cpu, u, EXC_UD);
@@ -488,13 +471,11 @@ static UOP(fsgsbase)
             soft_raise_code(cpu, u, EXC_GP, 0);
         cpu->segs[seg].base = cpu->seg_base[seg] = base;
     }
-    NEXT();
 }
 
-static UOP(movnti)
+UOP_BODY(movnti)
 {
     soft_store(cpu, u, soft_address(cpu, u, u->size, ACCESS_WRITE), u->size, reg_get(cpu, u->src, u->size));
-    NEXT();
 }
 
 /* INVD and WBINVD: there is no cache. */

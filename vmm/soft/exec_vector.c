@@ -77,13 +77,12 @@ static const struct vec_op *vec_op_of(const struct uop *u, bool is_float)
     return is_float ? &vec_float_ops[prefix][opcode] : &vec_integer_ops[prefix][opcode];
 }
 
-static UOP(integer_op)
+UOP_BODY(integer_op)
 {
     uint8_t s[16];
     vec_check(cpu, u);
     vec_source(cpu, u, false, 16, true, s);
     vec_op_of(u, false)->fn(vec_dst(cpu, u), s);
-    NEXT();
 }
 
 /* Writing an MMX register sets the rest of the x87 register to ones. */
@@ -93,7 +92,7 @@ static void put_mmx(struct soft *cpu, unsigned number, const uint8_t *value)
     memset(cpu->fx.st[number] + 8, 0xff, 2);
 }
 
-static UOP(mmx_op)
+UOP_BODY(mmx_op)
 {
     const struct vec_op *op = vec_op_of(u, false);
     uint8_t s[16];
@@ -107,10 +106,9 @@ static UOP(mmx_op)
     memcpy(d, cpu->fx.st[u->src & 7], 8);
     op->fn(d, s);
     put_mmx(cpu, u->src & 7, d);
-    NEXT();
 }
 
-static UOP(float_op)
+UOP_BODY(float_op)
 {
     const struct vec_op *op = vec_op_of(u, true);
     uint8_t s[16], d[16];
@@ -122,7 +120,6 @@ static UOP(float_op)
     else
         op->fn(d, s);
     memcpy(vec_dst(cpu, u), d, 16);
-    NEXT();
 }
 
 /* Groups 12, 13 and 14: a register is shifted by a constant, which acts like a count in the low quadword. */
@@ -139,23 +136,21 @@ static void shift_constant(struct soft *cpu, const struct uop *u, bool mmx)
         memset(d + 8, 0xff, 2);
 }
 
-static UOP(shift_mmx)
+UOP_BODY(shift_mmx)
 {
     mmx_check(cpu, u);
     mmx_enter(cpu);
     shift_constant(cpu, u, true);
-    NEXT();
 }
 
-static UOP(shift_xmm)
+UOP_BODY(shift_xmm)
 {
     vec_check(cpu, u);
     shift_constant(cpu, u, false);
-    NEXT();
 }
 
 /* PSRLDQ and PSLLDQ shift by bytes. */
-static UOP(shift_bytes)
+UOP_BODY(shift_bytes)
 {
     vec_check(cpu, u);
     uint8_t old[16], *d = vec_rm(cpu, u);
@@ -166,7 +161,6 @@ static UOP(shift_bytes)
         memcpy(d, old + by, 16 - by);
     else
         memcpy(d + by, old, 16 - by);
-    NEXT();
 }
 
 /* PSHUFD PSHUFLW PSHUFHW: four elements of a source are chosen by two bits each. */
@@ -178,7 +172,7 @@ static void shuffle(uint8_t *d, const uint8_t *s, unsigned size, unsigned choice
         memcpy(d + i * size, from + ((choice >> (2 * i)) & 3) * size, size);
 }
 
-static UOP(shuffle_words)
+UOP_BODY(shuffle_words)
 {
     uint8_t s[16], *d;
     unsigned prefix = ((uint32_t)u->imm >> 16) & 3;
@@ -192,10 +186,9 @@ static UOP(shuffle_words)
         shuffle(d + 8, s + 8, 2, vec_immediate(u));
     else
         shuffle(d, s, 2, vec_immediate(u));
-    NEXT();
 }
 
-static UOP(shuffle_mmx)
+UOP_BODY(shuffle_mmx)
 {
     uint8_t s[16], d[8];
     mmx_check(cpu, u);
@@ -206,11 +199,10 @@ static UOP(shuffle_mmx)
         vec_source(cpu, u, true, 8, false, s);
     shuffle(d, s, 2, vec_immediate(u));
     put_mmx(cpu, u->src & 7, d);
-    NEXT();
 }
 
 /* SHUFPS and SHUFPD: half of the result from either operand. */
-static UOP(shuffle_float)
+UOP_BODY(shuffle_float)
 {
     uint8_t s[16], old[16], *d = vec_dst(cpu, u);
     unsigned choice = vec_immediate(u), prefix = ((uint32_t)u->imm >> 16) & 3;
@@ -224,14 +216,12 @@ static UOP(shuffle_float)
         for (unsigned i = 0; i < 4; i++)
             memcpy(d + 4 * i, (i < 2 ? old : s) + 4 * ((choice >> (2 * i)) & 3), 4);
     }
-    NEXT();
 }
 
-static UOP(emms)
+UOP_BODY(emms)
 {
     mmx_check(cpu, u);
     cpu->fx.ftw = 0;
-    NEXT();
 }
 
 static uop_fn *select_shift(const struct insn *insn, unsigned prefix)
@@ -291,7 +281,7 @@ static void check_fx(struct soft *cpu, const struct uop *u, uint64_t linear)
 
 /* Outside 64-bit mode XMM8 to XMM15 are neither saved nor restored. The pointers to the last x87 instruction and
  * operand are zero in this processor. */
-static UOP(fxsave)
+UOP_BODY(fxsave)
 {
     struct fx_image image = cpu->fx;
     uint64_t linear = soft_address(cpu, u, 512, ACCESS_WRITE);
@@ -300,10 +290,9 @@ static UOP(fxsave)
     soft_probe_write(cpu, u, linear, 512);
     unsigned length = offsetof(struct fx_image, xmm) + (soft_64bit(cpu) ? 256 : 128);
     soft_store_bytes(cpu, u, linear, &image, length);
-    NEXT();
 }
 
-static UOP(fxrstor)
+UOP_BODY(fxrstor)
 {
     struct fx_image image;
     uint64_t linear = soft_address(cpu, u, 512, ACCESS_READ);
@@ -323,24 +312,21 @@ static UOP(fxrstor)
     cpu->fx.fsw &= (uint16_t)~0x8080u;
     if (cpu->fx.fsw & ~cpu->fx.fcw & 0x3f)
         cpu->fx.fsw |= 0x8080;
-    NEXT();
 }
 
-static UOP(ldmxcsr)
+UOP_BODY(ldmxcsr)
 {
     vec_check(cpu, u);
     uint32_t value = (uint32_t)soft_load(cpu, u, soft_address(cpu, u, 4, ACCESS_READ), 4);
     if (value & ~0xffffu)
         soft_raise_code(cpu, u, EXC_GP, 0);
     cpu->fx.mxcsr = value;
-    NEXT();
 }
 
-static UOP(stmxcsr)
+UOP_BODY(stmxcsr)
 {
     vec_check(cpu, u);
     soft_store(cpu, u, soft_address(cpu, u, 4, ACCESS_WRITE), 4, cpu->fx.mxcsr);
-    NEXT();
 }
 
 static UOP(fence)
@@ -349,10 +335,9 @@ static UOP(fence)
 }
 
 /* CLFLUSH is checked like a read of one byte. */
-static UOP(clflush)
+UOP_BODY(clflush)
 {
     soft_load(cpu, u, soft_address(cpu, u, 1, ACCESS_READ), 1);
-    NEXT();
 }
 
 uop_fn *fx_uop(const struct insn *insn)

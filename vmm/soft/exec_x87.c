@@ -119,7 +119,7 @@ static void settle_summary(struct soft *cpu)
         cpu->fx.fsw |= FSW_ES | FSW_B;
 }
 
-static UOP(register_form)
+UOP_BODY(register_form)
 {
     check_available(cpu, u);
     check_pending(cpu, u);
@@ -129,10 +129,9 @@ static UOP(register_form)
     /* FUCOMI FCOMI FUCOMIP FCOMIP */
     if ((opcode == 3 || opcode == 7) && modrm >= 0xe8 && modrm < 0xf8)
         flags_set(cpu, flags);
-    NEXT();
 }
 
-static UOP(memory_form)
+UOP_BODY(memory_form)
 {
     check_available(cpu, u);
     check_pending(cpu, u);
@@ -150,7 +149,6 @@ static UOP(memory_form)
     /* An unmasked exception keeps the result from being stored, unless it is inexactness (SDM volume 1, 8.5). */
     if (size < 0 && !(unmasked(cpu) & ~0x20u))
         soft_store_bytes(cpu, u, linear, operand, length);
-    NEXT();
 }
 
 /* The registers do not move when the top of the stack is set, but the image holds them from the top on. */
@@ -227,7 +225,7 @@ static void take_environment(struct soft *cpu, unsigned word, const uint8_t *fro
 #define FSAVE_MAX (28 + 80)
 
 /* FNSTENV masks all exceptions after it; FNSAVE initializes. */
-static UOP(store_environment)
+UOP_BODY(store_environment)
 {
     uint8_t bytes[FSAVE_MAX];
     bool save = x87_opcode(u) == 5;
@@ -243,10 +241,9 @@ static UOP(store_environment)
         cpu->fx.fcw |= 0x3f;
         settle_summary(cpu);
     }
-    NEXT();
 }
 
-static UOP(load_environment)
+UOP_BODY(load_environment)
 {
     uint8_t bytes[FSAVE_MAX];
     bool restore = x87_opcode(u) == 5;
@@ -257,21 +254,18 @@ static UOP(load_environment)
     take_environment(cpu, word, bytes);
     for (unsigned i = 0; restore && i < 8; i++)
         memcpy(cpu->fx.st[i], bytes + 7 * word + 10 * i, 10);
-    NEXT();
 }
 
-static UOP(fnstcw)
+UOP_BODY(fnstcw)
 {
     check_available(cpu, u);
     soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, cpu->fx.fcw);
-    NEXT();
 }
 
-static UOP(fnstsw)
+UOP_BODY(fnstsw)
 {
     check_available(cpu, u);
     soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, cpu->fx.fsw);
-    NEXT();
 }
 
 static UOP(fnstsw_ax)
@@ -302,12 +296,11 @@ static UOP(old_nop)
     NEXT();
 }
 
-static UOP(fwait)
+UOP_BODY(fwait)
 {
     if ((cpu->cr0 & CR0_MP) && (cpu->cr0 & CR0_TS))
         soft_raise(cpu, u, EXC_NM);
     check_pending(cpu, u);
-    NEXT();
 }
 
 static uop_fn *select_environment(unsigned opcode, unsigned reg)

@@ -52,6 +52,17 @@ typedef uint8_t __attribute__((may_alias)) mem8;
     }                                                                                                                  \
     linear += cpu->seg_base[u->seg];
 
+/* A handler whose body has locals in memory: it is a function of its own, lest its frame stay on the stack when the
+ * handler goes on to the next. */
+#define UOP_BODY(name)                                                                                                 \
+    static void name##_body(struct soft *cpu, const struct uop *u);                                                    \
+    static UOP(name)                                                                                                   \
+    {                                                                                                                  \
+        name##_body(cpu, u);                                                                                           \
+        NEXT();                                                                                                        \
+    }                                                                                                                  \
+    static __attribute__((noinline)) void name##_body(struct soft *cpu, __attribute__((unused)) const struct uop *u)
+
 /* A handler that reads memory: the body finds the operand in `m`. */
 #define UOP_LOAD(name, bits, body)                                                                                     \
     static __attribute__((noinline)) UOP(name##_long)                                                                  \

@@ -37,7 +37,7 @@ static unsigned prefix_of(const struct uop *u)
     return ((uint32_t)u->imm >> 16) & 3;
 }
 
-static UOP(compare)
+UOP_BODY(compare)
 {
     static vec_fn *const table[4][8] = {COMPARE_LIST(ps), COMPARE_LIST(pd), COMPARE_LIST(ss), COMPARE_LIST(sd)};
     static const uint8_t sizes[4] = {16, 16, 4, 8};
@@ -49,7 +49,6 @@ static UOP(compare)
     /* Without VEX only the low three bits of the predicate count. */
     vec_float(cpu, u, table[prefix][vec_immediate(u) & 7], d, s);
     memcpy(vec_dst(cpu, u), d, 16);
-    NEXT();
 }
 
 /* COMISS and UCOMISS leave ZF PF CF in RFLAGS; the host's flags come back in the first byte of `d`. */
@@ -68,7 +67,7 @@ COMI(ucomisd)
 COMI(comiss)
 COMI(comisd)
 
-static UOP(compare_flags)
+UOP_BODY(compare_flags)
 {
     static vec_fn *const table[2][2] = {{op_ucomiss, op_ucomisd}, {op_comiss, op_comisd}};
     unsigned prefix = prefix_of(u), opcode = ((uint32_t)u->imm >> 8) & 0xff;
@@ -78,7 +77,6 @@ static UOP(compare_flags)
     memcpy(d, vec_dst(cpu, u), 16);
     vec_float(cpu, u, table[opcode == 0x2f][prefix], d, s);
     flags_set(cpu, d[0] & (RFLAGS_ZF | RFLAGS_PF | RFLAGS_CF));
-    NEXT();
 }
 
 /* CVTSI2SS and CVTSI2SD: `s` holds the integer. */
@@ -97,7 +95,7 @@ FROM_INTEGER(cvtsi2ss, q, uint64_t)
 FROM_INTEGER(cvtsi2sd, l, uint32_t)
 FROM_INTEGER(cvtsi2sd, q, uint64_t)
 
-static UOP(from_integer)
+UOP_BODY(from_integer)
 {
     static vec_fn *const table[2][2] = {{op_cvtsi2ssl, op_cvtsi2ssq}, {op_cvtsi2sdl, op_cvtsi2sdq}};
     uint8_t s[16] = {0}, d[16];
@@ -107,7 +105,6 @@ static UOP(from_integer)
     memcpy(d, vec_dst(cpu, u), 16);
     vec_float(cpu, u, table[prefix_of(u) == 3][u->size == 8], d, s);
     memcpy(vec_dst(cpu, u), d, 16);
-    NEXT();
 }
 
 /* CVTSS2SI CVTTSS2SI CVTSD2SI CVTTSD2SI: the integer comes back in `d`. */
@@ -127,7 +124,7 @@ TO_INTEGERS(cvttss2si)
 TO_INTEGERS(cvtsd2si)
 TO_INTEGERS(cvttsd2si)
 
-static UOP(to_integer)
+UOP_BODY(to_integer)
 {
     static vec_fn *const table[2][2][2] = {
         {{op_cvtss2si_uint32_t, op_cvtss2si_uint64_t}, {op_cvttss2si_uint32_t, op_cvttss2si_uint64_t}},
@@ -141,7 +138,6 @@ static UOP(to_integer)
     uint64_t value;
     memcpy(&value, d, 8);
     reg_set(cpu, AT(u->src), u->size, value);
-    NEXT();
 }
 
 /* Between XMM and MMX registers. */
@@ -161,7 +157,7 @@ WITH_MMX(cvtpd2pi, "movups %1, %%xmm1", "cvtpd2pi %%xmm1, %%mm0", "movq %%mm0, %
 WITH_MMX(cvttpd2pi, "movups %1, %%xmm1", "cvttpd2pi %%xmm1, %%mm0", "movq %%mm0, %0")
 
 /* CVTPI2PD from memory does not touch the MMX registers. */
-static UOP(from_mmx)
+UOP_BODY(from_mmx)
 {
     bool to_double = prefix_of(u) == 1, memory = u->flags & UF_MEMORY;
     uint8_t s[16], d[16];
@@ -177,10 +173,9 @@ static UOP(from_mmx)
     memcpy(d, vec_dst(cpu, u), 16);
     vec_float(cpu, u, to_double ? op_cvtpi2pd : op_cvtpi2ps, d, s);
     memcpy(vec_dst(cpu, u), d, 16);
-    NEXT();
 }
 
-static UOP(to_mmx)
+UOP_BODY(to_mmx)
 {
     static vec_fn *const table[2][2] = {{op_cvttps2pi, op_cvtps2pi}, {op_cvttpd2pi, op_cvtpd2pi}};
     bool is_double = prefix_of(u) == 1, rounds = (((uint32_t)u->imm >> 8) & 0xff) == 0x2d;
@@ -192,7 +187,6 @@ static UOP(to_mmx)
     vec_float(cpu, u, table[is_double][rounds], d, s);
     memcpy(cpu->fx.st[u->src & 7], d, 8);
     memset(cpu->fx.st[u->src & 7] + 8, 0xff, 2);
-    NEXT();
 }
 
 uop_fn *vec_convert_uop(const struct insn *insn, unsigned prefix)

@@ -91,75 +91,67 @@ static UOP(movsd_store)
 }
 
 /* MOVQ between XMM registers and memory: the upper half is cleared in registers too. */
-static UOP(movq_load)
+UOP_BODY(movq_load)
 {
     uint8_t value[16];
     vec_check(cpu, u);
     vec_source(cpu, u, false, 8, false, value);
     memset(value + 8, 0, 8);
     memcpy(vec_dst(cpu, u), value, 16);
-    NEXT();
 }
 
-static UOP(movq_store)
+UOP_BODY(movq_store)
 {
     store_low(cpu, u, 8);
     if (!(u->flags & UF_MEMORY))
         memset(vec_rm(cpu, u) + 8, 0, 8);
-    NEXT();
 }
 
 /* Halves: MOVLPS MOVHPS and, between registers, MOVHLPS MOVLHPS. */
 
-static UOP(low_half_load)
+UOP_BODY(low_half_load)
 {
     uint8_t value[16];
     vec_check(cpu, u);
     vec_source(cpu, u, false, 8, false, value);
     memcpy(vec_dst(cpu, u), value + (u->flags & UF_MEMORY ? 0 : 8), 8);
-    NEXT();
 }
 
-static UOP(high_half_load)
+UOP_BODY(high_half_load)
 {
     uint8_t value[16];
     vec_check(cpu, u);
     vec_source(cpu, u, false, 8, false, value);
     memcpy(vec_dst(cpu, u) + 8, value, 8);
-    NEXT();
 }
 
-static UOP(low_half_store)
+UOP_BODY(low_half_store)
 {
     vec_check(cpu, u);
     vec_store(cpu, u, 8, false, vec_dst(cpu, u));
-    NEXT();
 }
 
-static UOP(high_half_store)
+UOP_BODY(high_half_store)
 {
     vec_check(cpu, u);
     vec_store(cpu, u, 8, false, vec_dst(cpu, u) + 8);
-    NEXT();
 }
 
 /* To and from general registers: MOVD and, with REX.W, MOVQ. */
 
-static UOP(movd_to_xmm)
+UOP_BODY(movd_to_xmm)
 {
     vec_check(cpu, u);
     uint64_t value[2] = {rm_get(cpu, u), 0};
     memcpy(vec_dst(cpu, u), value, 16);
-    NEXT();
 }
 
-static UOP(movd_from_xmm)
+UOP_BODY(movd_from_xmm)
 {
     uint64_t value;
     vec_check(cpu, u);
     memcpy(&value, vec_dst(cpu, u), 8);
     rm_set(cpu, u, value & size_mask(u->size));
-    NEXT();
 }
 
 static void put_mmx(struct soft *cpu, unsigned number, uint64_t value)
@@ -177,11 +169,10 @@ static uint64_t get_mmx(struct soft *cpu, unsigned number)
     return value;
 }
 
-static UOP(movd_to_mmx)
+UOP_BODY(movd_to_mmx)
 {
     mmx_check(cpu, u);
     put_mmx(cpu, u->src, rm_get(cpu, u));
-    NEXT();
 }
 
 /* What is stored is read before the registers are readied, lest a fault come between. */
@@ -193,24 +184,22 @@ static uint64_t peek_mmx(const struct soft *cpu, unsigned number)
     return value;
 }
 
-static UOP(movd_from_mmx)
+UOP_BODY(movd_from_mmx)
 {
     mmx_check(cpu, u);
     rm_set(cpu, u, peek_mmx(cpu, u->src) & size_mask(u->size));
     mmx_enter(cpu);
-    NEXT();
 }
 
-static UOP(movq_mmx_load)
+UOP_BODY(movq_mmx_load)
 {
     mmx_check(cpu, u);
     uint64_t value =
         u->flags & UF_MEMORY ? soft_load(cpu, u, soft_address(cpu, u, 8, ACCESS_READ), 8) : get_mmx(cpu, u->dst);
     put_mmx(cpu, u->src, value);
-    NEXT();
 }
 
-static UOP(movq_mmx_store)
+UOP_BODY(movq_mmx_store)
 {
     mmx_check(cpu, u);
     uint64_t value = peek_mmx(cpu, u->src);
@@ -219,26 +208,23 @@ static UOP(movq_mmx_store)
     mmx_enter(cpu);
     if (!(u->flags & UF_MEMORY))
         put_mmx(cpu, u->dst, value);
-    NEXT();
 }
 
-static UOP(movq2dq)
+UOP_BODY(movq2dq)
 {
     vec_check(cpu, u);
     mmx_check(cpu, u);
     uint64_t value[2] = {get_mmx(cpu, u->dst), 0};
     memcpy(vec_dst(cpu, u), value, 16);
-    NEXT();
 }
 
-static UOP(movdq2q)
+UOP_BODY(movdq2q)
 {
     uint64_t value;
     vec_check(cpu, u);
     mmx_check(cpu, u);
     memcpy(&value, vec_rm(cpu, u), 8);
     put_mmx(cpu, u->src, value);
-    NEXT();
 }
 
 /* The signs of the elements, as a number in a general register. */
@@ -250,68 +236,60 @@ static void signs(struct soft *cpu, const struct uop *u, const uint8_t *from, un
     reg_set(cpu, AT(u->src), 8, mask);
 }
 
-static UOP(movmskps)
+UOP_BODY(movmskps)
 {
     vec_check(cpu, u);
     signs(cpu, u, vec_rm(cpu, u), 16, 4);
-    NEXT();
 }
 
-static UOP(movmskpd)
+UOP_BODY(movmskpd)
 {
     vec_check(cpu, u);
     signs(cpu, u, vec_rm(cpu, u), 16, 8);
-    NEXT();
 }
 
-static UOP(pmovmskb)
+UOP_BODY(pmovmskb)
 {
     vec_check(cpu, u);
     signs(cpu, u, vec_rm(cpu, u), 16, 1);
-    NEXT();
 }
 
-static UOP(pmovmskb_mmx)
+UOP_BODY(pmovmskb_mmx)
 {
     mmx_check(cpu, u);
     uint64_t value = get_mmx(cpu, u->dst);
     signs(cpu, u, (const uint8_t *)&value, 8, 1);
-    NEXT();
 }
 
-static UOP(pinsrw)
+UOP_BODY(pinsrw)
 {
     vec_check(cpu, u);
     uint16_t word = (uint16_t)(u->flags & UF_MEMORY ? rm_get_size(cpu, u, 2) : cpu->regs[u->dst]);
     memcpy(vec_dst(cpu, u) + 2 * (vec_immediate(u) & 7), &word, 2);
-    NEXT();
 }
 
-static UOP(pinsrw_mmx)
+UOP_BODY(pinsrw_mmx)
 {
     mmx_check(cpu, u);
     uint16_t word = (uint16_t)(u->flags & UF_MEMORY ? rm_get_size(cpu, u, 2) : cpu->regs[u->dst]);
     uint64_t value = get_mmx(cpu, u->src);
     memcpy((uint8_t *)&value + 2 * (vec_immediate(u) & 3), &word, 2);
     put_mmx(cpu, u->src, value);
-    NEXT();
 }
 
-static UOP(pextrw)
+UOP_BODY(pextrw)
 {
     uint16_t word;
     vec_check(cpu, u);
     memcpy(&word, vec_rm(cpu, u) + 2 * (vec_immediate(u) & 7), 2);
     cpu->regs[u->src] = word;
-    NEXT();
 }
 
-static UOP(pextrw_mmx)
+UOP_BODY(pextrw_mmx)
 {
     mmx_check(cpu, u);
     uint64_t value = get_mmx(cpu, u->dst);
     cpu->regs[u->src] = (value >> (16 * (vec_immediate(u) & 3))) & 0xffff;
-    NEXT();
 }
 
 /* Bytes whose mask has its top bit set go to DS:rDI. Nothing is read, and a mask of zero writes nothing. */
@@ -329,20 +307,18 @@ static void mask_move(struct soft *cpu, const struct uop *u, const uint8_t *valu
             soft_store(cpu, u, linear + i, 1, value[i]);
 }
 
-static UOP(maskmovdqu)
+UOP_BODY(maskmovdqu)
 {
     vec_check(cpu, u);
     mask_move(cpu, u, vec_dst(cpu, u), vec_rm(cpu, u), 16);
-    NEXT();
 }
 
-static UOP(maskmovq)
+UOP_BODY(maskmovq)
 {
     mmx_check(cpu, u);
     uint64_t value = peek_mmx(cpu, u->src), mask = peek_mmx(cpu, u->dst);
     mask_move(cpu, u, (const uint8_t *)&value, (const uint8_t *)&mask, 8);
     mmx_enter(cpu);
-    NEXT();
 }
 
 struct move {
