@@ -5,7 +5,7 @@ PREFIX  ?= /usr/local
 
 WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror
 CFLAGS  ?= -O2 -g
-CSTD    := -std=gnu17
+CSTD    := -std=gnu17 -D_GNU_SOURCE
 PKGS    := libzstd libxxhash jansson
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(SANITIZE) -I. -pthread -MMD -MP
 ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson

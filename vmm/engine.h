@@ -14,9 +14,14 @@
  * a position is named after it. Inside a host call the processor is in mid-instruction, and only
  * engine_request_stop may be called.
  *
- * Interrupts. The machine raises and lowers one line; the engine takes the interrupt at the first boundary where the
- * architecture lets it (SDM vol. 3, 6.8.1 and 6.8.3: IF set, no STI or MOV SS shadow), and asks the host for the
- * vector at that moment. Where it is taken is therefore decided by where the line was raised, and needs no record.
+ * Interrupts. The machine raises and lowers one line. The engine looks at it at the boundary after each exit and at
+ * each boundary where the machine set it (engine_set_intr, raised or not), and nowhere else; there it takes the
+ * interrupt if the architecture lets it (SDM vol. 3, 6.8.1 and 6.8.3: IF set, no STI or MOV SS shadow) and asks the
+ * host for the vector. Both kinds of place are the same in every replay, so taking an interrupt needs no record.
+ * It would be more prompt to look at every boundary, as hardware does; but KVM's way of telling when interrupts open
+ * (request_interrupt_window) was measured not to be exact: on a KVM that emulates kernel code, the window that STI or
+ * IRET opens is noticed only at KVM's next entry, whenever that is (`encore doctor` shows it). A line that stays
+ * raised and is not taken is therefore the machine's to bring up again, at a place that it can name.
  *
  * Exits. Each host call is one exit, and so is each HLT; engine->exits counts them. See base/position.h.
  */
@@ -66,7 +71,7 @@ struct engine_fault {
 struct engine_caps {
     bool ticks;            /* it can name, and land on, AT_TICK */
     bool landmarks;        /* it can name, and land on, AT_LANDMARK */
-    const char *tick_unit; /* what its tick counts, as the log records it; "" without ticks */
+    const char *tick_unit; /* what its tick counts, as the log records it; "none" without ticks */
 };
 
 struct engine;
@@ -89,9 +94,12 @@ struct engine {
     struct engine_host host;
     struct engine_caps caps;
     struct engine_fault fault;
-    uint64_t exits;      /* done so far; the machine sets it when it restores a checkpoint */
-    bool intr;           /* the level of the interrupt line */
-    bool stop_requested; /* by a host call */
+    uint64_t exits;       /* done so far; the machine sets it when it restores a checkpoint */
+    bool intr;            /* the level of the interrupt line */
+    bool look;            /* the line is to be looked at, at this boundary */
+    bool stop_requested;  /* by a host call */
+    bool halted;          /* the processor is in HLT */
+    bool halted_for_good; /* and interrupts are off, so that nothing we model will wake it */
 };
 
 /* Gives the guest its RAM at guest-physical 0; the engine keeps the pointer. */
@@ -138,10 +146,11 @@ static inline int engine_get_ticks(struct engine *engine, uint64_t *ticks, struc
     return engine->ops->get_ticks(engine, ticks, error);
 }
 
-/* Raises or lowers the interrupt line. */
+/* Raises or lowers the interrupt line, and has it looked at at this boundary. */
 static inline void engine_set_intr(struct engine *engine, bool level)
 {
     engine->intr = level;
+    engine->look = true;
 }
 
 /* From a host call: stop at the boundary after this instruction. */
@@ -166,6 +175,7 @@ static inline void engine_destroy(struct engine *engine)
 static inline uint64_t engine_exit_read(struct engine *engine, enum engine_space space, uint64_t address, unsigned size)
 {
     engine->exits++;
+    engine->look = true;
     return engine->host.read(engine->host.context, space, address, size);
 }
 
@@ -173,12 +183,14 @@ static inline void engine_exit_write(struct engine *engine, enum engine_space sp
                                      uint64_t value)
 {
     engine->exits++;
+    engine->look = true;
     engine->host.write(engine->host.context, space, address, size, value);
 }
 
 static inline uint8_t engine_exit_acknowledge(struct engine *engine)
 {
     engine->exits++;
+    engine->look = true;
     return engine->host.acknowledge(engine->host.context);
 }
 

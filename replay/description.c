@@ -1,0 +1,113 @@
+/* See description.h. */
+#include "replay/description.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+#define DESCRIPTION_FORMAT 1
+
+char *description_to_json(const struct description *d, struct error *error)
+{
+    char digest[DIGEST_TEXT];
+    json_error_t problem;
+    json_t *json = json_pack_ex(&problem, 0, "{s:i, s:{s:s, s:I, s:s, s:s}, s:s, s:s, s:s, s:s, s:I, s:I}", "format",
+                                DESCRIPTION_FORMAT, "image", "path", d->image, "size", (json_int_t)d->image_size,
+                                "digest", digest_text(d->image_digest, digest), "boot", boot_protocol_name(d->protocol),
+                                "engine", d->engine, "tick_unit", d->tick_unit, "clock", d->clock, "cmdline",
+                                d->cmdline, "ram", (json_int_t)d->ram_size, "rtc_start", (json_int_t)d->rtc_start);
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+
+    json_decref(json);
+    if (!text)
+        error_set(error, ERROR_INPUT, "the machine's description cannot be written: %s",
+                  json ? "out of memory" : problem.text);
+    return text;
+}
+
+static int get_text(const json_t *object, const char *name, char *to, size_t room, struct error *error)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    if (!text || strlen(text) >= room || strlen(text) != json_string_length(json_object_get(object, name)))
+        return error_set(error, ERROR_INPUT, "machine description: %s is missing or not a text of at most %zu bytes",
+                         name, room - 1);
+    memcpy(to, text, strlen(text) + 1);
+    return 0;
+}
+
+static int get_number(const json_t *object, const char *name, int64_t min, int64_t max, int64_t *to,
+                      struct error *error)
+{
+    const json_t *number = json_object_get(object, name);
+    int64_t value = json_integer_value(number);
+
+    if (!json_is_integer(number) || value < min || value > max)
+        return error_set(error, ERROR_INPUT,
+                         "machine description: %s is missing or not a number from %" PRId64 " to %" PRId64, name, min,
+                         max);
+    *to = value;
+    return 0;
+}
+
+static int get_image(const json_t *json, struct description *d, struct error *error)
+{
+    const json_t *image = json_object_get(json, "image");
+    char digest[DIGEST_TEXT];
+    char protocol[DESCRIPTION_NAME_MAX];
+    int64_t size;
+
+    if (get_text(image, "path", d->image, sizeof d->image, error) < 0 ||
+        get_number(image, "size", 0, INT64_MAX, &size, error) < 0 ||
+        get_text(image, "digest", digest, sizeof digest, error) < 0 ||
+        get_text(image, "boot", protocol, sizeof protocol, error) < 0)
+        return -1;
+    d->image_size = (uint64_t)size;
+    if (digest_parse(digest, &d->image_digest) < 0)
+        return error_set(error, ERROR_INPUT, "machine description: the image's digest is not 32 hexadecimal digits");
+    if (boot_protocol_parse(protocol, &d->protocol) < 0 || d->protocol == BOOT_AUTO)
+        return error_set(error, ERROR_INPUT, "machine description: unknown boot protocol");
+    return 0;
+}
+
+static int get_machine(const json_t *json, struct description *d, struct error *error)
+{
+    int64_t ram, format;
+
+    if (get_number(json, "format", 1, DESCRIPTION_FORMAT, &format, error) < 0 ||
+        get_number(json, "ram", (int64_t)MACHINE_RAM_MIN, (int64_t)MACHINE_RAM_MAX, &ram, error) < 0 ||
+        get_number(json, "rtc_start", INT64_MIN, INT64_MAX, &d->rtc_start, error) < 0)
+        return -1;
+    if ((uint64_t)ram % RAM_PAGE_SIZE)
+        return error_set(error, ERROR_INPUT, "machine description: ram is not a whole number of pages");
+    d->ram_size = (uint64_t)ram;
+    return 0;
+}
+
+int description_from_json(const char *json, size_t length, struct description *d, struct error *error)
+{
+    json_error_t problem;
+    json_t *root = json_loadb(json, length, JSON_REJECT_DUPLICATES, &problem);
+    int result = -1;
+
+    *d = (struct description){0};
+    if (!root)
+        return error_set(error, ERROR_INPUT, "machine description: %.200s", problem.text);
+    if (get_machine(root, d, error) == 0 && get_image(root, d, error) == 0 &&
+        get_text(root, "engine", d->engine, sizeof d->engine, error) == 0 &&
+        get_text(root, "tick_unit", d->tick_unit, sizeof d->tick_unit, error) == 0 &&
+        get_text(root, "clock", d->clock, sizeof d->clock, error) == 0 &&
+        get_text(root, "cmdline", d->cmdline, sizeof d->cmdline, error) == 0)
+        result = 0;
+    json_decref(root);
+    return result;
+}
+
+struct machine_config description_config(const struct description *d)
+{
+    return (struct machine_config){
+        .ram_size = d->ram_size,
+        .rtc_start = d->rtc_start,
+        .boot = {.cmdline = d->cmdline, .protocol = d->protocol},
+    };
+}

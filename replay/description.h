@@ -1,0 +1,38 @@
+/*
+ * The machine's description, as the log's header carries it: everything that a replay needs besides the inputs.
+ *
+ * In the log it is a JSON object. Reading one treats every field as hostile.
+ */
+#ifndef ENCORE_REPLAY_DESCRIPTION_H
+#define ENCORE_REPLAY_DESCRIPTION_H
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "vmm/machine.h"
+
+#define DESCRIPTION_PATH_MAX 4096
+#define DESCRIPTION_NAME_MAX 32
+
+struct description {
+    char image[DESCRIPTION_PATH_MAX]; /* absolute path when recorded */
+    uint64_t image_size;
+    struct digest image_digest;
+    char engine[DESCRIPTION_NAME_MAX];    /* "kvm", "soft" */
+    char tick_unit[DESCRIPTION_NAME_MAX]; /* engine_caps.tick_unit */
+    char clock[DESCRIPTION_NAME_MAX];     /* "host" */
+    char cmdline[BOOT_CMDLINE_MAX + 1];
+    uint64_t ram_size;
+    int64_t rtc_start;
+    enum boot_protocol protocol; /* the one that was used: never BOOT_AUTO */
+};
+
+/* The JSON text, to be freed by the caller; NULL with the error when memory is exhausted or a text is not UTF-8. */
+char *description_to_json(const struct description *description, struct error *error);
+
+/* Reads it. Returns 0, or -1 with an ERROR_INPUT that names the field. */
+int description_from_json(const char *json, size_t length, struct description *description, struct error *error);
+
+/* The configuration of a machine; its command line points into the description. */
+struct machine_config description_config(const struct description *description);
+
+#endif

@@ -1,0 +1,109 @@
+/* See divergence.h. */
+#include "replay/divergence.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "replay/checkpoint.h"
+
+void divergence_note_input(struct divergence *divergence, const struct log_record *record)
+{
+    record_text(record, divergence->inputs[divergence->input_count % DIVERGENCE_INPUTS]);
+    divergence->input_count++;
+}
+
+static void compare_page(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes)
+{
+    struct divergence *divergence = context;
+    const uint8_t *ours = machine->ram.bytes + (page << RAM_PAGE_SHIFT);
+
+    if (bytes ? memcmp(ours, bytes, RAM_PAGE_SIZE) == 0 : page_is_zero(ours))
+        return;
+    if (divergence->page_count < DIVERGENCE_PAGES)
+        divergence->pages[divergence->page_count] = page;
+    divergence->page_count++;
+}
+
+void divergence_compare(struct divergence *divergence, struct machine *machine, struct log_reader *reader)
+{
+    struct bytes_writer blob = bytes_writer(CHECKPOINT_BLOB_MAX(machine->ram.size));
+    struct error ignored;
+
+    if (log_reader_checkpoint(reader, divergence->record.id, &blob, &ignored) == 0)
+        divergence->has_registers = checkpoint_inspect(machine, blob.data, blob.length, &divergence->registers,
+                                                       compare_page, divergence, &ignored) == 0;
+    bytes_writer_free(&blob);
+}
+
+static void print_side_by_side(const struct divergence *divergence, struct machine *machine, FILE *stream)
+{
+    static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                        "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+    const struct cpu_state *log = &divergence->registers;
+    struct cpu_state ours;
+    struct error error;
+
+    if (engine_get_cpu(machine->engine, &ours, &error) < 0) {
+        fprintf(stream, "  the registers cannot be read: %s\n", error.text);
+        return;
+    }
+    fprintf(stream, "  %-7s %-18s %-18s\n", "", "log", "replay");
+    for (unsigned i = 0; i < CPU_GPRS + 5; i++) {
+        const struct {
+            const char *name;
+            uint64_t log, ours;
+        } others[] = {{"rip", log->rip, ours.rip},
+                      {"rflags", log->rflags, ours.rflags},
+                      {"cr0", log->cr0, ours.cr0},
+                      {"cr2", log->cr2, ours.cr2},
+                      {"cr3", log->cr3, ours.cr3}};
+        const char *name = i < CPU_GPRS ? names[i] : others[i - CPU_GPRS].name;
+        uint64_t a = i < CPU_GPRS ? log->gprs[i] : others[i - CPU_GPRS].log;
+        uint64_t b = i < CPU_GPRS ? ours.gprs[i] : others[i - CPU_GPRS].ours;
+        fprintf(stream, "  %-7s 0x%016" PRIx64 " 0x%016" PRIx64 "%s\n", name, a, b, a == b ? "" : "  <-- differs");
+    }
+    if (digest_equal(cpu_state_digest(log), cpu_state_digest(&ours)))
+        fprintf(stream, "  the whole processor state is the same\n");
+    else
+        fprintf(stream, "  the processor state differs\n");
+}
+
+static void print_pages(const struct divergence *divergence, FILE *stream)
+{
+    if (divergence->page_count == 0) {
+        fprintf(stream, "pages: none of those in the checkpoint differ\n");
+        return;
+    }
+    fprintf(stream, "pages that differ (%" PRIu64 " of those in the checkpoint):", divergence->page_count);
+    for (uint64_t i = 0; i < divergence->page_count && i < DIVERGENCE_PAGES; i++)
+        fprintf(stream, " 0x%" PRIx64, divergence->pages[i] << RAM_PAGE_SHIFT);
+    fprintf(stream, "%s\n", divergence->page_count > DIVERGENCE_PAGES ? " ..." : "");
+}
+
+static void print_inputs(const struct divergence *divergence, FILE *stream)
+{
+    uint64_t count = divergence->input_count < DIVERGENCE_INPUTS ? divergence->input_count : DIVERGENCE_INPUTS;
+
+    fprintf(stream, "last inputs before it%s\n", count ? ":" : ": none");
+    for (uint64_t i = divergence->input_count - count; i < divergence->input_count; i++)
+        fprintf(stream, "  %s\n", divergence->inputs[i % DIVERGENCE_INPUTS]);
+}
+
+void divergence_print(const struct divergence *divergence, struct machine *machine, FILE *stream)
+{
+    char text[RECORD_TEXT];
+
+    fprintf(stream, "the replay diverged at record %" PRIu64 " (frame %" PRIu64 ", offset %" PRIu64 " of the log)\n",
+            divergence->place.record, divergence->place.frame, divergence->place.offset);
+    fprintf(stream, "  record:   %s\n", record_text(&divergence->record, text));
+    fprintf(stream, "  expected: %s\n", divergence->expected);
+    fprintf(stream, "  got:      %s\n", divergence->got);
+    fprintf(stream, "registers at exit %" PRIu64 ":\n", machine->engine->exits);
+    if (divergence->has_registers) {
+        print_side_by_side(divergence, machine, stream);
+        print_pages(divergence, stream);
+    } else {
+        machine_print_registers(machine, stream);
+    }
+    print_inputs(divergence, stream);
+}

@@ -1,0 +1,335 @@
+/* The recorder's loop, and the door's callbacks. See recorder.h. */
+#include "replay/recorder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "replay/recorder_internal.h"
+#include "vmm/host/clock.h"
+#include "vmm/host/entropy.h"
+
+/* After a stop at a place without a name, and while an interrupt waits that could not be taken, the guest is stopped
+ * again after this time; it also stops at its next exit. */
+#define RETRY_INTERVAL (MILLISECOND / 10)
+/* The guest gets at least so long between two stops. */
+#define LEAST_RUN (MILLISECOND / 20)
+/* How long the end may wait for a place with a name. */
+#define STOP_PATIENCE (2 * SECOND)
+/* An open frame is handed on at least so often, so that a reader or a crash finds the log no older than this. */
+#define FLUSH_INTERVAL    (1 * SECOND)
+#define PROGRESS_INTERVAL (SECOND / 5)
+
+void recorder_fail(struct recorder *recorder, const struct error *error)
+{
+    if (!recorder->failed)
+        recorder->error = *error;
+    recorder->failed = true;
+    engine_request_stop(recorder->machine->engine);
+}
+
+uint64_t recorder_guest_now(const struct recorder *recorder)
+{
+    return host_clock_now() - recorder->origin;
+}
+
+int recorder_append(struct recorder *recorder, const struct log_record *record, struct error *error)
+{
+    /* Positions in a log never go back: what was printed before this comes before it. */
+    if (record->type != LOG_OUTPUT && recorder_release_output(recorder, error) < 0)
+        return -1;
+    return recorder->options.writer ? log_writer_append(recorder->options.writer, record, error) : 0;
+}
+
+static uint64_t door_read_clock(void *context, uint64_t now)
+{
+    struct recorder *recorder = context;
+    uint64_t time = recorder_guest_now(recorder);
+    struct error error;
+
+    if (time < now)
+        time = now;
+    struct log_record record = {
+        .type = LOG_CLOCK_READ, .at = position_at_exit(recorder->machine->engine->exits), .time = time};
+    if (recorder_append(recorder, &record, &error) < 0)
+        recorder_fail(recorder, &error);
+    return time;
+}
+
+static void door_entropy(void *context, uint8_t *bytes, size_t length)
+{
+    struct recorder *recorder = context;
+    struct error error;
+    struct log_record record = {.type = LOG_ENTROPY,
+                                .at = position_at_exit(recorder->machine->engine->exits),
+                                .bytes = bytes,
+                                .length = length};
+
+    memset(bytes, 0, length);
+    CHECK(length <= LOG_BYTES_MAX);
+    if (host_entropy(bytes, length, &error) < 0 || recorder_append(recorder, &record, &error) < 0)
+        recorder_fail(recorder, &error);
+}
+
+static void door_console_output(void *context, uint8_t channel, uint8_t byte)
+{
+    recorder_output(context, channel, byte);
+}
+
+/* Sets the alarm for the next thing that time alone brings about. */
+static void set_alarm(struct recorder *recorder)
+{
+    uint64_t now = host_clock_now();
+    uint64_t when = UINT64_MAX;
+
+    recorder->deadline = machine_deadline(recorder->machine);
+    if (recorder->deadline != NO_DEADLINE)
+        when = recorder->origin + recorder->deadline;
+    else if (!recorder->machine->engine->halted)
+        when = recorder->last_time + SECOND;
+    if (recorder->retry_at && recorder->retry_at < when)
+        when = recorder->retry_at;
+    if (recorder->options.timeout && recorder->started + recorder->options.timeout < when)
+        when = recorder->started + recorder->options.timeout;
+    if (recorder->options.progress && recorder->last_progress + PROGRESS_INTERVAL < when)
+        when = recorder->last_progress + PROGRESS_INTERVAL;
+    if (when < now + LEAST_RUN)
+        when = now + LEAST_RUN;
+    recorder->alarm = when;
+    kicker_alarm(recorder->kicker, when);
+}
+
+static bool door_exit_served(void *context)
+{
+    struct recorder *recorder = context;
+    struct machine *machine = recorder->machine;
+
+    bool waits = machine_interrupt_waits(machine);
+    if (waits && !recorder->retry_at) {
+        recorder->retry_at = host_clock_now() + RETRY_INTERVAL;
+        set_alarm(recorder);
+    } else if (machine_deadline(machine) != recorder->deadline) {
+        set_alarm(recorder);
+    }
+    if (recorder->options.max_exits && machine->engine->exits >= recorder->options.max_exits)
+        return true;
+    return recorder->failed || recorder_has_inputs(recorder);
+}
+
+struct door recorder_door(struct recorder *recorder)
+{
+    return (struct door){
+        .context = recorder,
+        .read_clock = door_read_clock,
+        .entropy = door_entropy,
+        .console_output = door_console_output,
+        .exit_served = door_exit_served,
+    };
+}
+
+struct recorder *recorder_create(struct error *error)
+{
+    struct recorder *recorder = calloc(1, sizeof *recorder);
+
+    if (!recorder)
+        error_set(error, ERROR_HOST, "out of memory");
+    return recorder;
+}
+
+void recorder_free(struct recorder *recorder)
+{
+    free(recorder);
+}
+
+static void kick_engine(void *context)
+{
+    engine_kick(context);
+}
+
+static int start(struct recorder *recorder, struct error *error)
+{
+    recorder->kicker = kicker_start(kick_engine, recorder->machine->engine, error);
+    if (!recorder->kicker)
+        return -1;
+    int fd = recorder->options.script ? -1 : console_poll_fd(recorder->options.console);
+    if (fd >= 0) {
+        int watched = kicker_watch(recorder->kicker, WATCH_CONSOLE, fd, error);
+        if (watched < 0)
+            return -1;
+        recorder->always_input = watched == KICKER_ALWAYS;
+    }
+    uint64_t now = host_clock_now();
+    recorder->origin = now - recorder->machine->now;
+    recorder->started = recorder->last_time = recorder->last_flush = recorder->last_progress = now;
+    return 0;
+}
+
+static void want_stop(struct recorder *recorder, enum log_end_reason reason)
+{
+    if (recorder->stopping)
+        return;
+    recorder->stopping = true;
+    recorder->stop_reason = reason;
+    recorder->stop_by = host_clock_now() + STOP_PATIENCE;
+}
+
+static void report_progress(struct recorder *recorder, uint64_t now)
+{
+    struct recorder_progress progress = {.guest_time = recorder->machine->now,
+                                         .exits = recorder->machine->engine->exits};
+
+    if (!recorder->options.progress || now - recorder->last_progress < PROGRESS_INTERVAL)
+        return;
+    if (recorder->options.writer) {
+        progress.raw_bytes = log_writer_counters(recorder->options.writer)->raw_bytes;
+        progress.stored_bytes = log_writer_counters(recorder->options.writer)->stored_bytes;
+    }
+    recorder->last_progress = now;
+    recorder->options.progress(recorder->options.progress_context, &progress);
+}
+
+static int flush_if_old(struct recorder *recorder, uint64_t now, struct error *error)
+{
+    if (!recorder->options.writer || now - recorder->last_flush < FLUSH_INTERVAL)
+        return 0;
+    recorder->last_flush = now;
+    return log_writer_flush(recorder->options.writer, error);
+}
+
+static void note_events(struct recorder *recorder)
+{
+    const struct recorder_options *options = &recorder->options;
+
+    recorder->events |= kicker_take(recorder->kicker);
+    if (recorder->events & KICKER_WATCH(WATCH_CONSOLE))
+        recorder->input_waits = true;
+    if (recorder->events & KICKER_SIGNAL)
+        want_stop(recorder, LOG_END_SIGNAL);
+    if (options->timeout && host_clock_now() - recorder->started >= options->timeout)
+        want_stop(recorder, LOG_END_TIMEOUT);
+    if (options->max_exits && recorder->machine->engine->exits >= options->max_exits)
+        want_stop(recorder, LOG_END_MAX_EXITS);
+}
+
+/* At a boundary: applies what is due if the place has a name, and decides when to be back. Returns 1 when the recording
+ * is over, 0 to go on, -1 on error. */
+static int at_boundary(struct recorder *recorder, struct position *at, bool *named, struct error *error)
+{
+    uint64_t now = host_clock_now();
+
+    note_events(recorder);
+    if (recorder_release_output(recorder, error) < 0 || flush_if_old(recorder, now, error) < 0)
+        return -1;
+    report_progress(recorder, now);
+    error->kind = ERROR_NONE;
+    *named = engine_name_position(recorder->machine->engine, at, error);
+    if (!*named) {
+        if (error->kind != ERROR_NONE)
+            return -1;
+        recorder->retry_at = now + RETRY_INTERVAL;
+        set_alarm(recorder);
+        return recorder->stopping && now >= recorder->stop_by;
+    }
+    if (recorder_apply(recorder, at, error) < 0)
+        return -1;
+    recorder->events = 0;
+    recorder->retry_at = machine_interrupt_waits(recorder->machine) ? now + RETRY_INTERVAL : 0;
+    if (console_quit(recorder->options.console))
+        want_stop(recorder, LOG_END_SIGNAL);
+    set_alarm(recorder);
+    return recorder->stopping;
+}
+
+/* The guest sleeps, and nothing wakes it yet. */
+static bool idle(const struct recorder *recorder)
+{
+    return recorder->machine->engine->halted && !machine_interrupt_waits(recorder->machine) &&
+           !recorder_has_inputs(recorder);
+}
+
+static int run_to_end(struct recorder *recorder, struct position *at, bool *named, struct error *error)
+{
+    struct machine *machine = recorder->machine;
+    int over = at_boundary(recorder, at, named, error);
+
+    while (over == 0 && machine->end == MACHINE_RUNS) {
+        if (idle(recorder)) {
+            kicker_wait(recorder->kicker);
+            over = at_boundary(recorder, at, named, error);
+            continue;
+        }
+        if (machine_run(machine, NULL, error) == ENGINE_STOP_ERROR)
+            return -1;
+        if (recorder->failed) {
+            *error = recorder->error;
+            return -1;
+        }
+        if (machine->end == MACHINE_RUNS)
+            over = at_boundary(recorder, at, named, error);
+    }
+    return over < 0 ? -1 : 0;
+}
+
+static enum log_end_reason end_reason(const struct recorder *recorder)
+{
+    switch (recorder->machine->end) {
+    case MACHINE_DEBUG_EXIT:
+        return LOG_END_DEBUG_EXIT;
+    case MACHINE_HALTED:
+        return LOG_END_HALTED;
+    case MACHINE_TRIPLE_FAULT:
+        return LOG_END_TRIPLE_FAULT;
+    case MACHINE_ENGINE_FAULT:
+        return LOG_END_ENGINE_FAULT;
+    case MACHINE_RUNS:
+        break;
+    }
+    return recorder->stop_reason;
+}
+
+static int finish(struct recorder *recorder, const struct position *at, bool named, struct recorder_result *result,
+                  struct error *error)
+{
+    struct machine *machine = recorder->machine;
+    struct log_record record = {.type = LOG_END, .at = *at, .time = machine->now};
+
+    if (machine->end != MACHINE_RUNS) {
+        /* It ended by its own doing, which needs no name: the last exit, and the end that follows it. */
+        record.at = position_at_exit(machine->engine->exits);
+        named = true;
+    }
+    if (recorder_release_output(recorder, error) < 0 || machine_digest(machine, &record.digest, error) < 0)
+        return -1;
+    record.unnamed = !named;
+    if (!named)
+        record.at = position_at_exit(machine->engine->exits);
+    record.reason = (uint8_t)end_reason(recorder);
+    record.exit_value = machine->exit_value;
+    *result = (struct recorder_result){
+        .reason = end_reason(recorder),
+        .exit_value = machine->exit_value,
+        .named = named,
+        .digest = record.digest,
+        .checkpoints = recorder->checkpoints,
+        .checkpoint_pause = recorder->checkpoint_pause,
+    };
+    return recorder_append(recorder, &record, error);
+}
+
+int recorder_run(struct recorder *recorder, struct machine *machine, const struct recorder_options *options,
+                 struct recorder_result *result, struct error *error)
+{
+    struct position at = position_at_exit(0);
+    bool named = true;
+
+    recorder->machine = machine;
+    recorder->options = *options;
+    int status = start(recorder, error);
+    if (status == 0)
+        status = run_to_end(recorder, &at, &named, error);
+    if (status == 0)
+        status = finish(recorder, &at, named, result, error);
+    kicker_stop(recorder->kicker);
+    recorder->kicker = NULL;
+    return status;
+}

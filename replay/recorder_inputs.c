@@ -1,0 +1,157 @@
+/*
+ * What comes in, at a boundary that has a name.
+ *
+ * Time. The guest's clock follows the host's, but only in steps that are worth a record: when a device's deadline has
+ * passed, it goes exactly to that deadline ("to the deadline" needs no number in the log, which is what makes an idle
+ * guest's log so small), one deadline at a time so that the guest sees each tick; when it has fallen behind by more
+ * than TIME_LAG, it jumps to the present instead, as a machine does that was asleep. A guest that waits for no deadline
+ * gets the time once a second, so that its log has digests.
+ */
+#include "replay/checkpoint.h"
+#include "replay/recorder_internal.h"
+#include "vmm/host/clock.h"
+
+#define TIME_LAG        (50 * MILLISECOND)
+#define HEARTBEAT       (1 * SECOND)
+#define DIGEST_INTERVAL (1 * SECOND)
+/* The guest's console takes no new bytes before it has room for so many, so that input goes in few records. */
+#define INPUT_ROOM (UART16550_BACKLOG / 2)
+
+static bool input_ready(const struct recorder *recorder)
+{
+    bool waits = recorder->options.script ? script_ready(recorder->options.script)
+                                          : recorder->input_waits || recorder->always_input;
+
+    return waits && machine_console_room(recorder->machine) >= INPUT_ROOM;
+}
+
+bool recorder_has_inputs(const struct recorder *recorder)
+{
+    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder);
+}
+
+static int apply_time(struct recorder *recorder, const struct position *at, bool waits, struct error *error)
+{
+    struct machine *machine = recorder->machine;
+    uint64_t now = recorder_guest_now(recorder);
+    uint64_t deadline = machine_deadline(machine);
+    uint64_t host = host_clock_now();
+    struct log_record record = {.type = LOG_TIME, .at = *at, .time = now};
+
+    if (deadline <= now && now - deadline <= TIME_LAG) {
+        record.time = deadline;
+        record.to_deadline = true;
+    } else if (deadline > now && !waits && host - recorder->last_time < HEARTBEAT) {
+        return 0;
+    }
+    if (record.time < machine->now)
+        record.time = machine->now;
+    recorder->last_time = host;
+    if (recorder_append(recorder, &record, error) < 0)
+        return -1;
+    machine_set_time(machine, record.time);
+    return 0;
+}
+
+static size_t read_input(struct recorder *recorder, uint8_t *bytes, size_t length)
+{
+    if (recorder->options.script)
+        return script_read(recorder->options.script, bytes, length);
+    size_t got = console_read(recorder->options.console, bytes, length);
+    if (got < length) {
+        recorder->input_waits = false;
+        if (console_ended(recorder->options.console))
+            recorder->always_input = false;
+        else if (!recorder->always_input)
+            kicker_rearm(recorder->kicker, WATCH_CONSOLE);
+    }
+    return got;
+}
+
+static int apply_input(struct recorder *recorder, const struct position *at, struct error *error)
+{
+    uint8_t bytes[LOG_BYTES_MAX];
+    size_t room = machine_console_room(recorder->machine);
+
+    if (!input_ready(recorder))
+        return 0;
+    size_t length = read_input(recorder, bytes, room < sizeof bytes ? room : sizeof bytes);
+    if (length == 0)
+        return 0;
+    struct log_record record = {
+        .type = LOG_CONSOLE_IN, .at = *at, .channel = MACHINE_CONSOLE_COM1, .bytes = bytes, .length = length};
+    if (recorder_append(recorder, &record, error) < 0)
+        return -1;
+    machine_console_input(recorder->machine, bytes, length);
+    return 0;
+}
+
+static int write_checkpoint_piece(void *context, const void *bytes, size_t length, struct error *error)
+{
+    return log_writer_checkpoint_write(context, bytes, length, error);
+}
+
+static int take_checkpoint(struct recorder *recorder, const struct position *at, struct error *error)
+{
+    struct machine *machine = recorder->machine;
+    bool whole = recorder->chain == 0;
+    uint64_t start = host_clock_now();
+    struct log_record record = {.type = LOG_CHECKPOINT,
+                                .at = *at,
+                                .time = machine->now,
+                                .id = recorder->checkpoint_id,
+                                .parent = whole ? LOG_NO_PARENT : recorder->checkpoint_id - 1};
+
+    if (machine_digest(machine, &record.digest, error) < 0 ||
+        log_writer_checkpoint_begin(recorder->options.writer, error) < 0 ||
+        checkpoint_save(machine, &recorder->outputs, whole, write_checkpoint_piece, recorder->options.writer, error) <
+            0 ||
+        log_writer_checkpoint_end(recorder->options.writer, &record, error) < 0)
+        return -1;
+    page_digests_forget_changes(&machine->digests, &machine->ram);
+    machine_look_at_interrupts(machine);
+    recorder->checkpoint_id++;
+    recorder->chain = (recorder->chain + 1) % CHECKPOINT_CHAIN_MAX;
+    recorder->last_digest = machine->now;
+    recorder->checkpoints++;
+    uint64_t pause = host_clock_now() - start;
+    if (pause > recorder->checkpoint_pause)
+        recorder->checkpoint_pause = pause;
+    return 0;
+}
+
+static int take_digest(struct recorder *recorder, const struct position *at, struct error *error)
+{
+    struct machine *machine = recorder->machine;
+    struct log_record record = {.type = LOG_DIGEST, .at = *at, .time = machine->now};
+
+    if (machine_digest(machine, &record.digest, error) < 0 || recorder_append(recorder, &record, error) < 0)
+        return -1;
+    machine_look_at_interrupts(machine);
+    recorder->last_digest = machine->now;
+    return 0;
+}
+
+static int apply_checks(struct recorder *recorder, const struct position *at, struct error *error)
+{
+    uint64_t now = recorder->machine->now;
+    uint64_t every = recorder->options.checkpoint_every;
+
+    if (!recorder->options.writer)
+        return 0;
+    if (every && now >= recorder->next_checkpoint) {
+        recorder->next_checkpoint = now + every;
+        return take_checkpoint(recorder, at, error);
+    }
+    return now - recorder->last_digest >= DIGEST_INTERVAL ? take_digest(recorder, at, error) : 0;
+}
+
+int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error)
+{
+    bool waits = recorder->retry_at && machine_interrupt_waits(recorder->machine);
+
+    if (apply_time(recorder, at, waits, error) < 0 || apply_input(recorder, at, error) < 0 ||
+        apply_checks(recorder, at, error) < 0)
+        return -1;
+    return 0;
+}

@@ -1,0 +1,74 @@
+/*
+ * The recorder's insides, shared between its files:
+ *   recorder.c          the loop, and the door's callbacks
+ *   recorder_inputs.c   applying time, console bytes, digests and checkpoints at a boundary
+ *   recorder_output.c   gathering output, its records, and letting it out
+ */
+#ifndef ENCORE_REPLAY_RECORDER_INTERNAL_H
+#define ENCORE_REPLAY_RECORDER_INTERNAL_H
+
+#include "replay/recorder.h"
+
+/* Output is announced at the latest when so many bytes have gathered. */
+#define OUTPUT_GATHER 1024
+
+/* The console's descriptor, as the kicker numbers it. */
+#define WATCH_CONSOLE 0
+
+#define MILLISECOND UINT64_C(1000000)
+#define SECOND      UINT64_C(1000000000)
+
+struct recorder {
+    struct recorder_options options;
+    struct machine *machine;
+    struct kicker *kicker;
+    struct error error; /* from a callback that could not return it */
+    bool failed;
+
+    uint64_t origin;   /* host time at guest time 0 */
+    uint32_t events;   /* taken from the kicker, not dealt with yet */
+    bool input_waits;  /* the console has bytes, or may have */
+    bool always_input; /* the console's descriptor cannot be watched: it always may have bytes */
+
+    struct outputs outputs;
+    uint8_t gathered[OUTPUT_GATHER];
+    size_t gathered_length;
+    uint64_t last_output; /* the exit in which the last byte left */
+
+    uint64_t alarm;      /* host time for which the kicker's alarm is set */
+    uint64_t deadline;   /* the machine's, when the alarm was last set */
+    uint64_t retry_at;   /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
+    uint64_t last_time;  /* host time of the last TIME record */
+    uint64_t last_flush; /* host time */
+    uint64_t last_progress;
+    uint64_t last_digest;     /* guest time */
+    uint64_t next_checkpoint; /* guest time */
+    uint32_t checkpoint_id;
+    unsigned chain; /* checkpoints since the last whole one */
+    uint64_t started;
+
+    bool stopping; /* a limit or the user wants the end, at the next nameable place */
+    enum log_end_reason stop_reason;
+    uint64_t stop_by; /* host time at which the end comes even without a name */
+    uint64_t checkpoints;
+    uint64_t checkpoint_pause;
+};
+
+/* recorder.c */
+void recorder_fail(struct recorder *recorder, const struct error *error);
+uint64_t recorder_guest_now(const struct recorder *recorder);
+int recorder_append(struct recorder *recorder, const struct log_record *record, struct error *error);
+
+/* recorder_inputs.c */
+/* Whether anything is to be applied now; cheap, for every exit. */
+bool recorder_has_inputs(const struct recorder *recorder);
+/* Applies what is due, at a named place. */
+int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error);
+bool recorder_wants_boundary(struct recorder *recorder);
+
+/* recorder_output.c */
+void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte);
+/* Announces and lets out what has gathered. */
+int recorder_release_output(struct recorder *recorder, struct error *error);
+
+#endif

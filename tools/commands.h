@@ -1,0 +1,18 @@
+/*
+ * The subcommands of `encore`, one file each. A command gets its own argument vector, its name first, and returns the
+ * process's exit code: 0, 1 (the host failed), 2 (bad input), 3 (a replay diverged), or for run and record the guest's
+ * own (tools/outcome.h).
+ */
+#ifndef ENCORE_TOOLS_COMMANDS_H
+#define ENCORE_TOOLS_COMMANDS_H
+
+#include "base/error.h"
+
+typedef int command_fn(int argc, char **argv);
+
+command_fn command_run, command_record, command_replay, command_log, command_checkpoint, command_doctor;
+
+/* Prints "encore NAME: error" on stderr and returns the exit code of the error's kind. */
+int command_fails(const char *name, const struct error *error);
+
+#endif

@@ -1,0 +1,60 @@
+/* The command `encore`: finds the subcommand and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/commands.h"
+#include "tools/version.h"
+
+struct command {
+    const char *name;
+    command_fn *function;
+    const char *summary;
+};
+
+static const struct command commands[] = {
+    {"run", command_run, "run a guest"},
+    {"record", command_record, "run a guest and record it in a log"},
+    {"replay", command_replay, "run a recorded guest again, exactly"},
+    {"log", command_log, "look into a log: info, dump, stat, verify, export"},
+    {"checkpoint", command_checkpoint, "list or extract a log's checkpoints"},
+    {"doctor", command_doctor, "find out what this host can do"},
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_usage(FILE *stream)
+{
+    fprintf(stream,
+            "Usage: encore COMMAND [OPTION...]\n"
+            "Runs a virtual machine, records everything nondeterministic that reaches its guest, and replays it.\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
+    fprintf(stream, "\n`encore COMMAND --help` tells the options of a command; encore(1) tells all.\n");
+}
+
+int command_fails(const char *name, const struct error *error)
+{
+    fprintf(stderr, "encore %s: %s\n", name, error->text);
+    return error_exit_code(error->kind);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("encore %s\n", ENCORE_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].function(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "encore: there is no command '%s' (encore --help lists them)\n", argv[1]);
+    return 2;
+}

@@ -1,0 +1,34 @@
+/* Putting a machine together from its parts, as every command that runs one does. */
+#ifndef ENCORE_TOOLS_GUEST_H
+#define ENCORE_TOOLS_GUEST_H
+
+#include "replay/description.h"
+#include "vmm/machine.h"
+
+/* The image is at most so large. */
+#define GUEST_IMAGE_MAX (UINT64_C(1) << 30)
+
+struct guest {
+    struct engine *engine;
+    struct machine machine;
+    bool has_machine;
+    struct description description;
+    uint8_t *image;
+    size_t image_length;
+};
+
+/* Makes an engine by the name of an option ("auto", "kvm", "soft"). NULL with the error. */
+struct engine *guest_engine(const char *name, struct error *error);
+
+/* Reads the image and fills in what the description says about it. */
+int guest_read_image(struct guest *guest, const char *path, struct error *error);
+
+/* Builds the machine of guest->description around guest->engine. */
+int guest_create_machine(struct guest *guest, const struct door *door, struct error *error);
+
+/* Boots it; the description then says which protocol was used. */
+int guest_boot(struct guest *guest, struct error *error);
+
+void guest_free(struct guest *guest);
+
+#endif

@@ -1,0 +1,125 @@
+/* See machine_options.h. */
+#include "tools/machine_options.h"
+
+#include <string.h>
+
+#include "tools/quantity.h"
+#include "vmm/machine.h"
+
+enum option_key {
+    KEY_ENGINE = 0x100,
+    KEY_MEM,
+    KEY_CMDLINE,
+    KEY_CONSOLE,
+    KEY_INPUT,
+    KEY_BOOT,
+    KEY_CLOCK,
+    KEY_CHECKPOINT_EVERY,
+    KEY_MAX_EXITS,
+    KEY_TIMEOUT,
+};
+
+static const struct argp_option options[] = {
+    {NULL, 0, NULL, 0, "Machine:", 1},
+    {"engine", KEY_ENGINE, "auto|kvm|soft", 0, "What executes the guest (auto)", 1},
+    {"mem", KEY_MEM, "SIZE", 0, "Guest memory, 1M to 3G (64M)", 1},
+    {"cmdline", KEY_CMDLINE, "TEXT", 0, "Command line for the guest", 1},
+    {"boot", KEY_BOOT, "auto|elf64|multiboot1|boot-sector", 0, "Boot protocol (auto: by the image)", 1},
+    {"clock", KEY_CLOCK, "host", 0, "What drives guest time: the host's clock (host)", 1},
+    {NULL, 0, NULL, 0, "Console:", 2},
+    {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
+    {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
+    {NULL, 0, NULL, 0, "Limits and checkpoints:", 3},
+    {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME", 0, "Put a checkpoint into the log each TIME of guest time", 3},
+    {"max-exits", KEY_MAX_EXITS, "N", 0, "Stop after N exits", 3},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "Stop after TIME of host time", 3},
+    {0},
+};
+
+struct machine_options machine_options_default(void)
+{
+    return (struct machine_options){
+        .engine = "auto",
+        .cmdline = "",
+        .console = "stdio",
+        .ram_size = MACHINE_RAM_DEFAULT,
+        .protocol = BOOT_AUTO,
+    };
+}
+
+static void parse_memory(const char *text, struct machine_options *to, struct argp_state *state)
+{
+    struct error error;
+
+    if (quantity_size(text, &to->ram_size, &error) < 0)
+        argp_error(state, "--mem: %s", error.text);
+    if (to->ram_size < MACHINE_RAM_MIN || to->ram_size > MACHINE_RAM_MAX || to->ram_size % RAM_PAGE_SIZE)
+        argp_error(state, "--mem: '%s' is not from 1M to 3G in whole pages of 4K", text);
+}
+
+static void parse_time(const char *option, const char *text, uint64_t *to, struct argp_state *state)
+{
+    struct error error;
+
+    if (quantity_time(text, to, &error) < 0)
+        argp_error(state, "%s: %s", option, error.text);
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct machine_options *to = state->input;
+    struct error error;
+
+    switch (key) {
+    case KEY_ENGINE:
+        if (strcmp(text, "auto") && strcmp(text, "kvm") && strcmp(text, "soft"))
+            argp_error(state, "--engine: '%s' is none of auto, kvm, soft", text);
+        to->engine = text;
+        return 0;
+    case KEY_MEM:
+        parse_memory(text, to, state);
+        return 0;
+    case KEY_CMDLINE:
+        if (strlen(text) > BOOT_CMDLINE_MAX)
+            argp_error(state, "--cmdline: longer than %d bytes", BOOT_CMDLINE_MAX);
+        to->cmdline = text;
+        return 0;
+    case KEY_CONSOLE:
+        to->console = text;
+        return 0;
+    case KEY_INPUT:
+        to->input = text;
+        return 0;
+    case KEY_BOOT:
+        if (boot_protocol_parse(text, &to->protocol) < 0)
+            argp_error(state, "--boot: '%s' is none of auto, elf64, multiboot1, boot-sector", text);
+        return 0;
+    case KEY_CLOCK:
+        if (strcmp(text, "host"))
+            argp_error(state, "--clock: '%s' is not host", text);
+        return 0;
+    case KEY_CHECKPOINT_EVERY:
+        parse_time("--checkpoint-every", text, &to->checkpoint_every, state);
+        return 0;
+    case KEY_TIMEOUT:
+        parse_time("--timeout", text, &to->timeout, state);
+        return 0;
+    case KEY_MAX_EXITS:
+        if (quantity_count(text, &to->max_exits, &error) < 0)
+            argp_error(state, "--max-exits: %s", error.text);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (to->image)
+            argp_error(state, "one IMAGE only: '%s' is one too many", text);
+        to->image = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (!to->image)
+            argp_error(state, "an IMAGE is needed");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp machine_options_argp = {.options = options, .parser = parse_option};

@@ -1,0 +1,30 @@
+/* The options that describe a machine and its surroundings, shared by run and record (and later by primary). */
+#ifndef ENCORE_TOOLS_MACHINE_OPTIONS_H
+#define ENCORE_TOOLS_MACHINE_OPTIONS_H
+
+#include <argp.h>
+#include <stdint.h>
+
+#include "vmm/boot/boot.h"
+
+struct machine_options {
+    const char *engine; /* auto, kvm or soft */
+    const char *cmdline;
+    const char *console;
+    const char *input; /* a script, or NULL */
+    const char *image;
+    uint64_t ram_size;
+    enum boot_protocol protocol;
+    uint64_t checkpoint_every; /* ns; 0: none */
+    uint64_t max_exits;
+    uint64_t timeout;
+};
+
+/* Before parsing: what holds when an option is not given. */
+struct machine_options machine_options_default(void);
+
+/* A child parser for argp; its input is a struct machine_options. It takes the IMAGE argument too. A bad value ends the
+ * program with one sentence and exit code 2. */
+extern const struct argp machine_options_argp;
+
+#endif

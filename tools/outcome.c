@@ -1,0 +1,83 @@
+/* See outcome.h. */
+#include "tools/outcome.h"
+
+#include <inttypes.h>
+
+int outcome_exit_code(enum log_end_reason reason, uint32_t exit_value)
+{
+    switch (reason) {
+    case LOG_END_DEBUG_EXIT:
+        return debug_exit_status(exit_value);
+    case LOG_END_HALTED:
+    case LOG_END_POWER_OFF:
+    case LOG_END_RESET:
+        return 0;
+    case LOG_END_TRIPLE_FAULT:
+        return 4;
+    case LOG_END_ENGINE_FAULT:
+        return 6;
+    case LOG_END_MAX_EXITS:
+        return 8;
+    case LOG_END_TIMEOUT:
+        return 124;
+    case LOG_END_SIGNAL:
+        return 130;
+    }
+    return 1;
+}
+
+void outcome_print(struct machine *machine, enum log_end_reason reason, uint32_t exit_value, FILE *stream)
+{
+    switch (reason) {
+    case LOG_END_DEBUG_EXIT:
+        fprintf(stream, "encore: the guest exited: it wrote %" PRIu32 " to port 0xf4 (exit code %u)\n", exit_value,
+                debug_exit_status(exit_value));
+        break;
+    case LOG_END_TRIPLE_FAULT:
+        fprintf(stream, "encore: the guest triple-faulted: an exception could not be delivered, nor the double fault "
+                        "that followed\n");
+        machine_print_registers(machine, stream);
+        break;
+    case LOG_END_ENGINE_FAULT:
+        fprintf(stream, "encore: the engine cannot execute this guest: %s\n", machine->engine->fault.text);
+        machine_print_registers(machine, stream);
+        break;
+    case LOG_END_HALTED:
+        fprintf(stream, "encore: the guest halted with interrupts off\n");
+        break;
+    case LOG_END_MAX_EXITS:
+        fprintf(stream, "encore: stopped by --max-exits\n");
+        break;
+    case LOG_END_TIMEOUT:
+        fprintf(stream, "encore: stopped by --timeout\n");
+        break;
+    case LOG_END_SIGNAL:
+        fprintf(stream, "encore: stopped by the user\n");
+        break;
+    case LOG_END_POWER_OFF:
+        fprintf(stream, "encore: the guest turned the machine off\n");
+        break;
+    case LOG_END_RESET:
+        fprintf(stream, "encore: the guest reset the machine\n");
+        break;
+    }
+}
+
+static void print_bus(const struct bus *bus, FILE *stream)
+{
+    if (bus->unmapped_total == 0)
+        return;
+    fprintf(stream,
+            "encore: %" PRIu64 " accesses to %s addresses without a device (reads give all ones):", bus->unmapped_total,
+            bus->name);
+    for (unsigned i = 0; i < bus->unmapped_count; i++)
+        fprintf(stream, " %s 0x%" PRIx64 " (%" PRIu64 ")", bus->unmapped[i].write ? "write" : "read",
+                bus->unmapped[i].address, bus->unmapped[i].count);
+    fprintf(stream, "%s\n", bus->unmapped_count == BUS_UNMAPPED ? " and perhaps others" : "");
+}
+
+void outcome_print_unmapped(const struct machine *machine, FILE *stream)
+{
+    print_bus(&machine->ports, stream);
+    print_bus(&machine->memory, stream);
+}

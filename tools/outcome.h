@@ -1,0 +1,24 @@
+/*
+ * How a run ended, in words and as an exit code.
+ *
+ * The rule: a guest that writes v to port 0xf4 exits with (v << 1) | 1, as under QEMU's isa-debug-exit. A guest that
+ * halts with interrupts off exits with 0, a triple fault with 4, a guest that the engine could not execute with 6, a
+ * run cut short by --max-exits with 8, by --timeout with 124 (as timeout(1) does), by SIGINT or SIGTERM with 130.
+ */
+#ifndef ENCORE_TOOLS_OUTCOME_H
+#define ENCORE_TOOLS_OUTCOME_H
+
+#include <stdio.h>
+
+#include "logs/record.h"
+#include "vmm/machine.h"
+
+int outcome_exit_code(enum log_end_reason reason, uint32_t exit_value);
+
+/* One line about the end on stderr; for faults, the report with registers and bytes at RIP. */
+void outcome_print(struct machine *machine, enum log_end_reason reason, uint32_t exit_value, FILE *stream);
+
+/* The accesses that no device answered, if any. */
+void outcome_print_unmapped(const struct machine *machine, FILE *stream);
+
+#endif

@@ -1,0 +1,24 @@
+/* The progress line on standard error: only when that is a terminal, and wiped when done. */
+#ifndef ENCORE_TOOLS_PROGRESS_H
+#define ENCORE_TOOLS_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    bool shown;
+    uint64_t last_exits;
+    uint64_t last_time; /* host, ns */
+};
+
+/* Whether a progress line is wanted: standard error is a terminal, and standard output is not (a guest's console and a
+ * progress line on one terminal would write over each other). */
+bool progress_wanted(void);
+
+/* Shows guest time, exits per second, and, when stored_bytes is not 0, the log's size and compression ratio. */
+void progress_show(struct progress *progress, uint64_t guest_time, uint64_t exits, uint64_t raw_bytes,
+                   uint64_t stored_bytes);
+
+void progress_wipe(struct progress *progress);
+
+#endif

@@ -1,0 +1,180 @@
+/* See recording.h. */
+#include "tools/recording.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "logs/file_sink.h"
+#include "replay/recorder.h"
+#include "tools/commands.h"
+#include "tools/guest.h"
+#include "tools/outcome.h"
+#include "tools/progress.h"
+#include "vmm/host/clock.h"
+#include "vmm/host/entropy.h"
+
+struct recording {
+    const struct machine_options *options;
+    struct guest guest;
+    struct console *console;
+    struct script *script;
+    struct file_sink *file;
+    struct log_writer *writer;
+    struct recorder *recorder;
+    struct progress progress;
+};
+
+static void show_progress(void *context, const struct recorder_progress *progress)
+{
+    struct recording *recording = context;
+
+    progress_show(&recording->progress, progress->guest_time, progress->exits, progress->raw_bytes,
+                  progress->stored_bytes);
+}
+
+static int describe(struct recording *recording, struct error *error)
+{
+    struct description *d = &recording->guest.description;
+    const struct machine_options *options = recording->options;
+    struct engine *engine = recording->guest.engine;
+
+    snprintf(d->engine, sizeof d->engine, "%s", engine->ops->name);
+    snprintf(d->tick_unit, sizeof d->tick_unit, "%s", engine->caps.tick_unit);
+    snprintf(d->clock, sizeof d->clock, "host");
+    snprintf(d->cmdline, sizeof d->cmdline, "%s", options->cmdline);
+    d->ram_size = options->ram_size;
+    d->rtc_start = host_clock_wall();
+    d->protocol = options->protocol;
+    return guest_read_image(&recording->guest, options->image, error);
+}
+
+/* The machine, booted but not started. */
+static int prepare_machine(struct recording *recording, struct error *error)
+{
+    struct door door = recorder_door(recording->recorder);
+
+    if (guest_create_machine(&recording->guest, &door, error) < 0)
+        return -1;
+    return guest_boot(&recording->guest, error);
+}
+
+static int open_log(struct recording *recording, const char *path, bool force, struct error *error)
+{
+    struct log_header header = {0};
+    int result = -1;
+
+    header.machine = description_to_json(&recording->guest.description, error);
+    if (header.machine && host_entropy(header.id.bytes, sizeof header.id.bytes, error) == 0) {
+        recording->file = file_sink_create(path, force, FILE_SINK_PAGE_CACHE, error);
+        if (recording->file) {
+            struct log_sink sink = file_sink_sink(recording->file);
+            recording->writer = log_writer_create(&sink, &header, NULL, error);
+            result = recording->writer ? 0 : -1;
+        }
+    }
+    free(header.machine);
+    return result;
+}
+
+static int open_console(struct recording *recording, struct error *error)
+{
+    if (recording->options->input) {
+        recording->script = script_open(recording->options->input, error);
+        if (!recording->script)
+            return -1;
+    }
+    recording->console = console_open(recording->options->console, error);
+    return recording->console ? 0 : -1;
+}
+
+static struct recorder_options recorder_options(struct recording *recording)
+{
+    const struct machine_options *options = recording->options;
+    struct recorder_options to = {
+        .writer = recording->writer,
+        .console = recording->console,
+        .script = recording->script,
+        .checkpoint_every = options->checkpoint_every,
+        .max_exits = options->max_exits,
+        .timeout = options->timeout,
+    };
+
+    if (progress_wanted()) {
+        to.progress = show_progress;
+        to.progress_context = recording;
+    }
+    return to;
+}
+
+/* Everything that can be wrong with what the user gave is found before the log comes into being. */
+static int run(struct recording *recording, const char *log_path, bool force, struct recorder_result *result,
+               struct error *error)
+{
+    recording->guest.engine = guest_engine(recording->options->engine, error);
+    if (!recording->guest.engine || describe(recording, error) < 0)
+        return -1;
+    recording->recorder = recorder_create(error);
+    if (!recording->recorder || prepare_machine(recording, error) < 0 || open_console(recording, error) < 0)
+        return -1;
+    if (log_path && open_log(recording, log_path, force, error) < 0)
+        return -1;
+    struct recorder_options options = recorder_options(recording);
+    int status = recorder_run(recording->recorder, &recording->guest.machine, &options, result, error);
+    progress_wipe(&recording->progress);
+    struct error closing;
+    if (recording->writer && log_writer_close(recording->writer, status == 0 ? error : &closing) < 0)
+        status = -1;
+    return status;
+}
+
+static void release(struct recording *recording)
+{
+    struct error ignored;
+
+    log_writer_free(recording->writer);
+    file_sink_close(recording->file, &ignored);
+    console_close(recording->console);
+    script_free(recording->script);
+    recorder_free(recording->recorder);
+    guest_free(&recording->guest);
+}
+
+static void warn_of_script(const struct recording *recording)
+{
+    unsigned line;
+    const char *text = recording->script ? script_waiting(recording->script, &line) : NULL;
+
+    if (text)
+        fprintf(stderr, "encore: the input script was still waiting at line %u for: %s\n", line, text);
+}
+
+int recording_run(const char *command, const struct machine_options *options, const char *log_path, bool force)
+{
+    struct recording recording = {.options = options};
+    struct recorder_result result;
+    struct error error = {0};
+    char text[DIGEST_TEXT];
+    int code;
+
+    if (run(&recording, log_path, force, &result, &error) < 0) {
+        console_close(recording.console);
+        recording.console = NULL;
+        code = command_fails(command, &error);
+    } else {
+        console_close(recording.console); /* gives the terminal back before more is printed */
+        recording.console = NULL;
+        code = outcome_exit_code(result.reason, result.exit_value);
+        if (result.reason != LOG_END_DEBUG_EXIT || result.exit_value != 0)
+            outcome_print(&recording.guest.machine, result.reason, result.exit_value, stderr);
+        outcome_print_unmapped(&recording.guest.machine, stderr);
+        warn_of_script(&recording);
+        if (log_path && !result.named)
+            fprintf(stderr, "encore: the guest was stopped where this host's KVM has no name for the place; a replay "
+                            "ends at its last exit\n");
+        if (log_path)
+            printf("digest %s\n", digest_text(result.digest, text));
+    }
+    release(&recording);
+    return code;
+}

@@ -1,0 +1,249 @@
+/* encore replay: runs a recorded guest again, and proves that it was the same. */
+#include <argp.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "replay/replayer.h"
+#include "tools/commands.h"
+#include "tools/guest.h"
+#include "tools/outcome.h"
+#include "tools/progress.h"
+#include "tools/quantity.h"
+#include "vmm/host/clock.h"
+
+struct replay_options {
+    const char *log;
+    const char *image;  /* instead of the path in the log; NULL: that path */
+    const char *engine; /* NULL: the one that recorded */
+    bool verify;
+    bool from_checkpoint;
+    uint64_t from;
+};
+
+struct replay {
+    const struct replay_options *options;
+    struct guest guest;
+    struct log_reader *reader;
+    struct replayer *replayer;
+    struct progress progress;
+    uint64_t shown_at;
+};
+
+enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_IMAGE, KEY_ENGINE };
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct replay_options *to = state->input;
+    struct error error;
+
+    switch (key) {
+    case KEY_VERIFY:
+        to->verify = true;
+        return 0;
+    case KEY_FROM:
+        to->from_checkpoint = true;
+        if (strcmp(text, "0") != 0 && (quantity_count(text, &to->from, &error) < 0 || to->from >= LOG_NO_PARENT))
+            argp_error(state, "--from: '%s' is not the number of a checkpoint", text);
+        return 0;
+    case KEY_IMAGE:
+        to->image = text;
+        return 0;
+    case KEY_ENGINE:
+        to->engine = text;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (to->log)
+            argp_error(state, "one log only: '%s' is one too many", text);
+        to->log = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (!to->log)
+            argp_error(state, "a log is needed");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int print_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
+{
+    (void)context, (void)channel;
+    if (fwrite(bytes, 1, length, stdout) != length || fflush(stdout) != 0)
+        return error_errno(error, "standard output");
+    return 0;
+}
+
+/* The image must be the very one that was recorded. */
+static int check_image(struct replay *replay, struct error *error)
+{
+    struct guest *guest = &replay->guest;
+    const struct description recorded = guest->description;
+    const char *path = replay->options->image ? replay->options->image : recorded.image;
+
+    if (guest_read_image(guest, path, error) < 0) {
+        error_wrap(error, "%s: the guest's image", replay->options->log);
+        error->kind = ERROR_INPUT;
+        return -1;
+    }
+    if (guest->description.image_size != recorded.image_size ||
+        !digest_equal(guest->description.image_digest, recorded.image_digest))
+        return error_set(error, ERROR_INPUT, "%s: %s is not the image that was recorded (another size or hash)",
+                         replay->options->log, path);
+    return 0;
+}
+
+static int check_engine(const struct replay *replay, struct error *error)
+{
+    const struct description *d = &replay->guest.description;
+    const struct engine *engine = replay->guest.engine;
+
+    if (strcmp(d->tick_unit, "none") != 0 && strcmp(d->tick_unit, engine->caps.tick_unit) != 0)
+        return error_set(error, ERROR_INPUT,
+                         "%s: recorded with positions in %s ticks, which the engine %s cannot land on here (its ticks: "
+                         "%s; see encore doctor)",
+                         replay->options->log, d->tick_unit, engine->ops->name, engine->caps.tick_unit);
+    return 0;
+}
+
+static int open_machine(struct replay *replay, struct error *error)
+{
+    const struct replay_options *options = replay->options;
+    struct replayer_options replayer_options = {.reader = replay->reader,
+                                                .output = options->verify ? NULL : print_output};
+
+    replay->guest.engine = guest_engine(options->engine ? options->engine : replay->guest.description.engine, error);
+    if (!replay->guest.engine || check_engine(replay, error) < 0)
+        return -1;
+    replay->replayer = replayer_create(&replayer_options, error);
+    if (!replay->replayer)
+        return -1;
+    struct door door = replayer_door(replay->replayer);
+    if (guest_create_machine(&replay->guest, &door, error) < 0)
+        return -1;
+    replayer_attach(replay->replayer, &replay->guest.machine);
+    if (options->from_checkpoint)
+        return replayer_restore(replay->replayer, (uint32_t)options->from, error);
+    return guest_boot(&replay->guest, error);
+}
+
+static int open_all(struct replay *replay, struct error *error)
+{
+    const struct log_header *header;
+
+    replay->reader = log_reader_open(replay->options->log, false, error);
+    if (!replay->reader)
+        return -1;
+    header = log_reader_header(replay->reader);
+    if (description_from_json(header->machine, strlen(header->machine), &replay->guest.description, error) < 0)
+        return error_wrap(error, "%s", replay->options->log);
+    /* From a checkpoint the image is not needed. */
+    if (!replay->options->from_checkpoint && check_image(replay, error) < 0)
+        return -1;
+    return open_machine(replay, error);
+}
+
+static void show_progress(struct replay *replay)
+{
+    uint64_t now = host_clock_now();
+
+    if (now - replay->shown_at < 200000000)
+        return;
+    replay->shown_at = now;
+    progress_show(&replay->progress, replay->guest.machine.now, replay->guest.machine.engine->exits, 0, 0);
+}
+
+static enum replayer_step run(struct replay *replay, struct error *error)
+{
+    bool wanted = progress_wanted();
+    enum replayer_step step;
+
+    do {
+        step = replayer_step(replay->replayer, error);
+        if (wanted)
+            show_progress(replay);
+    } while (step == REPLAYER_MORE);
+    progress_wipe(&replay->progress);
+    return step;
+}
+
+static void print_verdict(struct replay *replay, const struct digest *digest)
+{
+    const struct replayer_counts *counts = replayer_counts(replay->replayer);
+    char text[DIGEST_TEXT];
+
+    if (!replay->options->verify)
+        return;
+    printf("%" PRIu64 " records replayed; %" PRIu64 " outputs, %" PRIu64 " digests and %" PRIu64
+           " checkpoints compared\n",
+           counts->records, counts->outputs, counts->digests, counts->checkpoints);
+    printf("digest %s identical\n", digest_text(*digest, text));
+}
+
+static int report(struct replay *replay, enum replayer_step step, struct error *error)
+{
+    struct machine *machine = &replay->guest.machine;
+    struct digest digest;
+
+    switch (step) {
+    case REPLAYER_END: {
+        const struct log_record *end = replayer_end(replay->replayer);
+        if (!replay->options->verify && (end->reason != LOG_END_DEBUG_EXIT || end->exit_value != 0))
+            outcome_print(machine, end->reason, end->exit_value, stderr);
+        if (end->unnamed)
+            fprintf(stderr, "encore: the recording was stopped at a place without a name; the replay ends at its last "
+                            "exit\n");
+        break;
+    }
+    case REPLAYER_STOPPED:
+        fprintf(stderr, "encore replay: %s\nencore replay: everything before that was replayed and agrees\n",
+                error->text);
+        break;
+    case REPLAYER_DIVERGED:
+        divergence_print(replayer_divergence(replay->replayer), machine, stderr);
+        return error_exit_code(ERROR_DIVERGED);
+    case REPLAYER_KICKED:
+    case REPLAYER_WAIT:
+    case REPLAYER_MORE:
+    case REPLAYER_ERROR:
+        return command_fails("replay", error);
+    }
+    if (machine_digest(machine, &digest, error) < 0)
+        return command_fails("replay", error);
+    print_verdict(replay, &digest);
+    return 0;
+}
+
+int command_replay(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"verify", KEY_VERIFY, NULL, 0, "Print no guest output; end with the digest and `identical`", 0},
+        {"from", KEY_FROM, "N", 0, "Start at checkpoint N (encore checkpoint list)", 0},
+        {"image", KEY_IMAGE, "PATH", 0, "Where the guest's image is now, if not where it was", 0},
+        {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the engine that recorded)", 0},
+        {0},
+    };
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse_option,
+        .args_doc = "RUN.enc",
+        .doc = "Replays a recording: the guest gets the same inputs at the same places.\v"
+               "Outputs and digests are compared with the log's as they come. Exit code: 0 when all agreed, 3 with a "
+               "report at the first divergence, 2 for a log that cannot be read, 1 when the host failed.",
+    };
+    struct replay_options to = {0};
+    struct replay replay = {.options = &to};
+    struct error error = {0};
+    char name[] = "encore replay";
+
+    argv[0] = name;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &to);
+    int code =
+        open_all(&replay, &error) < 0 ? command_fails("replay", &error) : report(&replay, run(&replay, &error), &error);
+    replayer_free(replay.replayer);
+    log_reader_close(replay.reader);
+    guest_free(&replay.guest);
+    return code;
+}

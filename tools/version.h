@@ -1,0 +1,6 @@
+#ifndef ENCORE_TOOLS_VERSION_H
+#define ENCORE_TOOLS_VERSION_H
+
+#define ENCORE_VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * The one door, seen from inside.
+ *
+ * A machine is a pure function of its initial state and its inputs. While an instruction is being executed it may turn
+ * out to need something from outside (the time, random bytes) or to send something out; it then asks here, and cannot
+ * tell whether the answer is fresh or from a log. All other inputs are brought to the machine between instructions, by
+ * whoever runs it. The functions are called in the middle of an exit: they must not touch the machine.
+ */
+#ifndef ENCORE_VMM_DOOR_H
+#define ENCORE_VMM_DOOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct door {
+    void *context;
+    /* The guest reads a clock. `now` is the guest time so far; the answer is not before it, in nanoseconds. */
+    uint64_t (*read_clock)(void *context, uint64_t now);
+    /* The guest asks for random bytes. */
+    void (*entropy)(void *context, uint8_t *bytes, size_t length);
+    /* The guest sends one byte out through console `channel`. */
+    void (*console_output)(void *context, uint8_t channel, uint8_t byte);
+    /* An exit has been served. Returns true to have the machine stop at the boundary after it. */
+    bool (*exit_served)(void *context);
+};
+
+#endif

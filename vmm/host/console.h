@@ -1,0 +1,44 @@
+/*
+ * The host's end of a console: where the guest's serial bytes go to, and where they come from.
+ *
+ *   stdio        standard input and output; a terminal is put into raw mode, and Ctrl-A x ends the run, Ctrl-A Ctrl-A
+ *                sends one Ctrl-A
+ *   pty          a new pseudo-terminal, whose name is printed on standard error
+ *   unix:PATH    a stream socket; one client at a time, others wait their turn; output while nobody is connected is
+ *                dropped
+ *   file:PATH    output only, to a new or truncated file
+ * A script (vmm/host/script.h) may supply the input instead of the backend.
+ */
+#ifndef ENCORE_VMM_HOST_CONSOLE_H
+#define ENCORE_VMM_HOST_CONSOLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct console;
+
+/* Opens a backend by its specification as above. NULL with an error (ERROR_INPUT for a bad specification). */
+struct console *console_open(const char *specification, struct error *error);
+
+/* Restores the terminal, removes the socket, frees. NULL is allowed. */
+void console_close(struct console *console);
+
+/* A descriptor that polls readable when console_read has something to do; -1 when there is no input. */
+int console_poll_fd(const struct console *console);
+
+/* Reads up to `length` bytes without blocking. Returns how many; 0 when there is nothing now. */
+size_t console_read(struct console *console, uint8_t *bytes, size_t length);
+
+/* No more input will ever come. */
+bool console_ended(const struct console *console);
+
+/* The user asked for the end of the run with Ctrl-A x. */
+bool console_quit(const struct console *console);
+
+/* Writes all bytes, waiting where needed. A failure is an ERROR_HOST (a full disk); a client that went away is none. */
+int console_write(struct console *console, const uint8_t *bytes, size_t length, struct error *error);
+
+#endif

@@ -1,0 +1,15 @@
+/* Whole files from the host. */
+#ifndef ENCORE_VMM_HOST_FILE_H
+#define ENCORE_VMM_HOST_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Reads all of a regular file of at most `limit` bytes. Returns 0 and memory to be freed by the caller (never NULL,
+ * even for an empty file), or -1 with an ERROR_INPUT that names the file and the fault: missing, a directory, not
+ * readable, too large, ... */
+int host_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *length, struct error *error);
+
+#endif

@@ -1,0 +1,284 @@
+/*
+ * The processor's state, between KVM's structs and struct cpu_state.
+ *
+ * Reading gives the canonical form: what a null segment's hidden part holds differs between Intel, AMD and emulators
+ * and has no effect (SDM vol. 3, 3.4.2), so it reads as zero; the x87 last-instruction pointers are left out, since
+ * processors differ in when they are kept.
+ */
+#include "vmm/kvm/kvm_internal.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* KVM's registers by the number that instructions use. */
+static const size_t gpr_offsets[CPU_GPRS] = {
+    offsetof(struct kvm_regs, rax), offsetof(struct kvm_regs, rcx), offsetof(struct kvm_regs, rdx),
+    offsetof(struct kvm_regs, rbx), offsetof(struct kvm_regs, rsp), offsetof(struct kvm_regs, rbp),
+    offsetof(struct kvm_regs, rsi), offsetof(struct kvm_regs, rdi), offsetof(struct kvm_regs, r8),
+    offsetof(struct kvm_regs, r9),  offsetof(struct kvm_regs, r10), offsetof(struct kvm_regs, r11),
+    offsetof(struct kvm_regs, r12), offsetof(struct kvm_regs, r13), offsetof(struct kvm_regs, r14),
+    offsetof(struct kvm_regs, r15),
+};
+
+struct cpu_msr {
+    uint32_t index;
+    size_t field;
+};
+
+static const struct cpu_msr cpu_msrs[] = {
+    {0xc0000081, offsetof(struct cpu_state, star)},
+    {0xc0000082, offsetof(struct cpu_state, lstar)},
+    {0xc0000083, offsetof(struct cpu_state, cstar)},
+    {0xc0000084, offsetof(struct cpu_state, fmask)},
+    {0xc0000102, offsetof(struct cpu_state, kernel_gs_base)},
+    {0x174, offsetof(struct cpu_state, sysenter_cs)},
+    {0x175, offsetof(struct cpu_state, sysenter_esp)},
+    {0x176, offsetof(struct cpu_state, sysenter_eip)},
+    {0x277, offsetof(struct cpu_state, pat)},
+};
+#define CPU_MSRS (sizeof cpu_msrs / sizeof cpu_msrs[0])
+
+struct msr_list {
+    struct kvm_msrs header;
+    struct kvm_msr_entry entries[CPU_MSRS];
+};
+
+static struct segment segment_from_kvm(const struct kvm_segment *from, bool base_lives)
+{
+    struct segment segment = {.selector = from->selector, .base = from->base, .limit = from->limit};
+
+    if (from->unusable || !from->present) {
+        segment.limit = 0;
+        segment.attributes = SEGMENT_UNUSABLE;
+        if (!base_lives)
+            segment.base = 0;
+        return segment;
+    }
+    segment.attributes = (from->type & 0xfu) | (from->s ? SEGMENT_S : 0) | (uint32_t)from->dpl << SEGMENT_DPL_SHIFT |
+                         SEGMENT_P | (from->avl ? SEGMENT_AVL : 0) | (from->l ? SEGMENT_L : 0) |
+                         (from->db ? SEGMENT_DB : 0) | (from->g ? SEGMENT_G : 0);
+    return segment;
+}
+
+static struct kvm_segment segment_to_kvm(const struct segment *from)
+{
+    uint32_t attributes = from->attributes;
+
+    return (struct kvm_segment){
+        .base = from->base,
+        .limit = from->limit,
+        .selector = from->selector,
+        .type = attributes & SEGMENT_TYPE,
+        .present = !!(attributes & SEGMENT_P),
+        .dpl = (attributes & SEGMENT_DPL) >> SEGMENT_DPL_SHIFT,
+        .db = !!(attributes & SEGMENT_DB),
+        .s = !!(attributes & SEGMENT_S),
+        .l = !!(attributes & SEGMENT_L),
+        .g = !!(attributes & SEGMENT_G),
+        .avl = !!(attributes & SEGMENT_AVL),
+        .unusable = !!(attributes & SEGMENT_UNUSABLE),
+    };
+}
+
+static int get_general(struct kvm_engine *kvm, struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_regs regs;
+
+    if (ioctl(kvm->vcpu_fd, KVM_GET_REGS, &regs) < 0)
+        return error_errno(error, "KVM_GET_REGS");
+    for (unsigned i = 0; i < CPU_GPRS; i++)
+        memcpy(&cpu->gprs[i], (const uint8_t *)&regs + gpr_offsets[i], 8);
+    cpu->rip = regs.rip;
+    cpu->rflags = regs.rflags;
+    return 0;
+}
+
+static int set_general(struct kvm_engine *kvm, const struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_regs regs = {.rip = cpu->rip, .rflags = cpu->rflags};
+
+    for (unsigned i = 0; i < CPU_GPRS; i++)
+        memcpy((uint8_t *)&regs + gpr_offsets[i], &cpu->gprs[i], 8);
+    if (ioctl(kvm->vcpu_fd, KVM_SET_REGS, &regs) < 0)
+        return error_errno(error, "KVM_SET_REGS");
+    return 0;
+}
+
+static int get_system(struct kvm_engine *kvm, struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_sregs sregs;
+
+    if (ioctl(kvm->vcpu_fd, KVM_GET_SREGS, &sregs) < 0)
+        return error_errno(error, "KVM_GET_SREGS");
+    cpu->cs = segment_from_kvm(&sregs.cs, false);
+    cpu->ds = segment_from_kvm(&sregs.ds, false);
+    cpu->es = segment_from_kvm(&sregs.es, false);
+    cpu->ss = segment_from_kvm(&sregs.ss, false);
+    /* In 64-bit mode FS and GS have a base even when their selector is null. */
+    cpu->fs = segment_from_kvm(&sregs.fs, true);
+    cpu->gs = segment_from_kvm(&sregs.gs, true);
+    cpu->tr = segment_from_kvm(&sregs.tr, false);
+    cpu->ldt = segment_from_kvm(&sregs.ldt, false);
+    cpu->gdtr = (struct descriptor_table){.base = sregs.gdt.base, .limit = sregs.gdt.limit};
+    cpu->idtr = (struct descriptor_table){.base = sregs.idt.base, .limit = sregs.idt.limit};
+    cpu->cr0 = sregs.cr0;
+    cpu->cr2 = sregs.cr2;
+    cpu->cr3 = sregs.cr3;
+    cpu->cr4 = sregs.cr4;
+    cpu->cr8 = sregs.cr8;
+    cpu->efer = sregs.efer;
+    return 0;
+}
+
+static int set_system(struct kvm_engine *kvm, const struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_sregs sregs;
+
+    if (ioctl(kvm->vcpu_fd, KVM_GET_SREGS, &sregs) < 0)
+        return error_errno(error, "KVM_GET_SREGS");
+    sregs.cs = segment_to_kvm(&cpu->cs);
+    sregs.ds = segment_to_kvm(&cpu->ds);
+    sregs.es = segment_to_kvm(&cpu->es);
+    sregs.ss = segment_to_kvm(&cpu->ss);
+    sregs.fs = segment_to_kvm(&cpu->fs);
+    sregs.gs = segment_to_kvm(&cpu->gs);
+    sregs.tr = segment_to_kvm(&cpu->tr);
+    sregs.ldt = segment_to_kvm(&cpu->ldt);
+    sregs.gdt.base = cpu->gdtr.base;
+    sregs.gdt.limit = cpu->gdtr.limit;
+    sregs.idt.base = cpu->idtr.base;
+    sregs.idt.limit = cpu->idtr.limit;
+    sregs.cr0 = cpu->cr0;
+    sregs.cr2 = cpu->cr2;
+    sregs.cr3 = cpu->cr3;
+    sregs.cr4 = cpu->cr4;
+    sregs.cr8 = cpu->cr8;
+    sregs.efer = cpu->efer;
+    memset(sregs.interrupt_bitmap, 0, sizeof sregs.interrupt_bitmap);
+    if (ioctl(kvm->vcpu_fd, KVM_SET_SREGS, &sregs) < 0)
+        return error_errno(error, "KVM_SET_SREGS: KVM does not accept this processor state");
+    return 0;
+}
+
+static void list_msrs(struct msr_list *list)
+{
+    *list = (struct msr_list){.header.nmsrs = CPU_MSRS};
+    for (unsigned i = 0; i < CPU_MSRS; i++)
+        list->entries[i].index = cpu_msrs[i].index;
+}
+
+static int get_msrs(struct kvm_engine *kvm, struct cpu_state *cpu, struct error *error)
+{
+    struct msr_list list;
+
+    list_msrs(&list);
+    if (ioctl(kvm->vcpu_fd, KVM_GET_MSRS, &list) != (int)CPU_MSRS)
+        return error_set(error, ERROR_HOST, "KVM_GET_MSRS does not give the registers that every x86-64 has");
+    for (unsigned i = 0; i < CPU_MSRS; i++)
+        memcpy((uint8_t *)cpu + cpu_msrs[i].field, &list.entries[i].data, 8);
+    return 0;
+}
+
+static int set_msrs(struct kvm_engine *kvm, const struct cpu_state *cpu, struct error *error)
+{
+    struct msr_list list;
+
+    list_msrs(&list);
+    for (unsigned i = 0; i < CPU_MSRS; i++)
+        memcpy(&list.entries[i].data, (const uint8_t *)cpu + cpu_msrs[i].field, 8);
+    int done = ioctl(kvm->vcpu_fd, KVM_SET_MSRS, &list);
+    if (done != (int)CPU_MSRS)
+        return error_set(error, ERROR_HOST, "KVM_SET_MSRS does not accept MSR 0x%x",
+                         done >= 0 ? list.entries[done].index : list.entries[0].index);
+    return 0;
+}
+
+static int get_fpu(struct kvm_engine *kvm, struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_fpu fpu;
+
+    if (ioctl(kvm->vcpu_fd, KVM_GET_FPU, &fpu) < 0)
+        return error_errno(error, "KVM_GET_FPU");
+    cpu->fcw = fpu.fcw;
+    cpu->fsw = fpu.fsw;
+    cpu->ftw = fpu.ftwx;
+    cpu->mxcsr = fpu.mxcsr;
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(cpu->st[i], fpu.fpr[i], sizeof cpu->st[i]);
+    memcpy(cpu->xmm, fpu.xmm, sizeof cpu->xmm);
+    return 0;
+}
+
+static int set_fpu(struct kvm_engine *kvm, const struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_fpu fpu = {.fcw = cpu->fcw, .fsw = cpu->fsw, .ftwx = cpu->ftw, .mxcsr = cpu->mxcsr};
+
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(fpu.fpr[i], cpu->st[i], sizeof cpu->st[i]);
+    memcpy(fpu.xmm, cpu->xmm, sizeof cpu->xmm);
+    if (ioctl(kvm->vcpu_fd, KVM_SET_FPU, &fpu) < 0)
+        return error_errno(error, "KVM_SET_FPU");
+    return 0;
+}
+
+static int get_debug_and_events(struct kvm_engine *kvm, struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_debugregs debug;
+    struct kvm_vcpu_events events;
+
+    if (ioctl(kvm->vcpu_fd, KVM_GET_DEBUGREGS, &debug) < 0)
+        return error_errno(error, "KVM_GET_DEBUGREGS");
+    memcpy(cpu->dr, debug.db, sizeof cpu->dr);
+    cpu->dr6 = debug.dr6;
+    cpu->dr7 = debug.dr7;
+    if (ioctl(kvm->vcpu_fd, KVM_GET_VCPU_EVENTS, &events) < 0)
+        return error_errno(error, "KVM_GET_VCPU_EVENTS");
+    cpu->interrupt_shadow = events.interrupt.shadow != 0;
+    cpu->nmi_blocked = events.nmi.masked != 0;
+    return 0;
+}
+
+static int set_debug_and_events(struct kvm_engine *kvm, const struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_debugregs debug = {.dr6 = cpu->dr6, .dr7 = cpu->dr7};
+    struct kvm_vcpu_events events = {.flags = KVM_VCPUEVENT_VALID_SHADOW};
+
+    memcpy(debug.db, cpu->dr, sizeof cpu->dr);
+    if (ioctl(kvm->vcpu_fd, KVM_SET_DEBUGREGS, &debug) < 0)
+        return error_errno(error, "KVM_SET_DEBUGREGS");
+    events.interrupt.shadow = cpu->interrupt_shadow ? KVM_X86_SHADOW_INT_STI : 0;
+    events.nmi.masked = cpu->nmi_blocked;
+    if (ioctl(kvm->vcpu_fd, KVM_SET_VCPU_EVENTS, &events) < 0)
+        return error_errno(error, "KVM_SET_VCPU_EVENTS");
+    return 0;
+}
+
+int kvm_get_cpu(struct engine *engine, struct cpu_state *cpu, struct error *error)
+{
+    struct kvm_engine *kvm = kvm_of(engine);
+
+    *cpu = (struct cpu_state){0};
+    if (get_general(kvm, cpu, error) < 0 || get_system(kvm, cpu, error) < 0 || get_msrs(kvm, cpu, error) < 0 ||
+        get_fpu(kvm, cpu, error) < 0 || get_debug_and_events(kvm, cpu, error) < 0)
+        return -1;
+    cpu->halted = engine->halted;
+    return 0;
+}
+
+int kvm_set_cpu(struct engine *engine, const struct cpu_state *cpu, uint64_t ticks, struct error *error)
+{
+    struct kvm_engine *kvm = kvm_of(engine);
+
+    if (set_system(kvm, cpu, error) < 0 || set_msrs(kvm, cpu, error) < 0 || set_fpu(kvm, cpu, error) < 0 ||
+        set_general(kvm, cpu, error) < 0 || set_debug_and_events(kvm, cpu, error) < 0)
+        return -1;
+    engine->halted = cpu->halted;
+    engine->halted_for_good = cpu->halted && !(cpu->rflags & RFLAGS_IF);
+    kvm->entered = false;
+    kvm->at_exit = engine->halted || engine->exits == 0;
+    kvm->incomplete = false;
+    kvm->injected = false;
+    return engine->caps.ticks ? kvm_counter_set(&kvm->counter, ticks, error) : 0;
+}

@@ -1,0 +1,114 @@
+/*
+ * The machine: RAM, one processor, two buses and the chips on them, and nothing that reads the outside world.
+ *
+ * Order of calls: machine_create, then machine_boot or machine_restore, then machine_run and the inputs in any order,
+ * then machine_destroy. Inputs (machine_set_time, machine_console_input, ...) are applied at boundaries: when
+ * machine_run has returned.
+ */
+#ifndef ENCORE_VMM_MACHINE_H
+#define ENCORE_VMM_MACHINE_H
+
+#include <stdio.h>
+
+#include "vmm/boot/boot.h"
+#include "vmm/bus.h"
+#include "vmm/devices/debug_exit.h"
+#include "vmm/devices/entropy_port.h"
+#include "vmm/devices/i8259.h"
+#include "vmm/devices/mc146818.h"
+#include "vmm/devices/pit8254.h"
+#include "vmm/devices/port61.h"
+#include "vmm/devices/post_port.h"
+#include "vmm/devices/uart16550.h"
+#include "vmm/door.h"
+#include "vmm/engine.h"
+#include "vmm/page_digests.h"
+#include "vmm/ram.h"
+
+#define MACHINE_RAM_MIN     (UINT64_C(1) << 20)
+#define MACHINE_RAM_MAX     (UINT64_C(3) << 30)
+#define MACHINE_RAM_DEFAULT (UINT64_C(64) << 20)
+
+/* The console channel of COM1. */
+#define MACHINE_CONSOLE_COM1 0
+
+struct machine_config {
+    uint64_t ram_size; /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
+    int64_t rtc_start; /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
+    struct boot_options boot;
+};
+
+enum machine_end {
+    MACHINE_RUNS,
+    MACHINE_DEBUG_EXIT,   /* the guest wrote exit_value to port 0xf4 */
+    MACHINE_HALTED,       /* HLT with interrupts off */
+    MACHINE_TRIPLE_FAULT, /* processor shutdown */
+    MACHINE_ENGINE_FAULT, /* the engine could not execute the guest: engine->fault */
+};
+
+struct machine {
+    struct engine *engine; /* the caller's */
+    struct door door;
+    struct ram ram;
+    struct page_digests digests;
+    uint64_t now; /* guest time, ns */
+    enum machine_end end;
+    uint32_t exit_value;
+
+    struct bus ports;
+    struct bus memory;
+    struct i8259_pair pic;
+    struct pit8254 pit;
+    struct port61 port61;
+    struct mc146818 rtc;
+    struct uart16550 com1;
+    struct entropy_port entropy;
+    struct debug_exit debug_exit;
+    struct post_port post;
+};
+
+/* Builds the machine around an engine that has no RAM yet. The engine and what the door points to stay the caller's and
+ * must outlive the machine, and the machine must not move. Returns 0, or -1 with the error. */
+int machine_create(struct machine *machine, const struct machine_config *config, struct engine *engine,
+                   const struct door *door, struct error *error);
+void machine_destroy(struct machine *machine);
+
+/* Loads an image and sets the processor to its entry. */
+int machine_boot(struct machine *machine, const struct machine_config *config, const void *image, size_t length,
+                 const char *image_name, enum boot_protocol *chosen, struct error *error);
+
+/*
+ * Runs until the engine stops. ENGINE_STOP_REQUESTED means the door asked for it, or the machine ended; the stops that
+ * end a machine (shutdown, fault, a halt for good) have set machine->end.
+ */
+enum engine_stop machine_run(struct machine *machine, const struct position *until, struct error *error);
+
+/* The earliest guest time at which a device wants to do something by itself; NO_DEADLINE if there is none. */
+uint64_t machine_deadline(const struct machine *machine);
+
+/* Input: guest time becomes `now` (never going back), and the devices do what is due by then. */
+void machine_set_time(struct machine *machine, uint64_t now);
+
+/* Input: bytes for the console; at most machine_console_room of them. */
+size_t machine_console_room(const struct machine *machine);
+void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t length);
+
+/* Has the processor look at its interrupt line at this boundary. Every record that is applied at a boundary, whether it
+ * changes the machine or not, is followed by this, while recording as in a replay. */
+void machine_look_at_interrupts(struct machine *machine);
+
+/* Whether an interrupt waits that the processor has not taken. */
+bool machine_interrupt_waits(const struct machine *machine);
+
+/* Visits everything but RAM. Restoring, the caller then sets the engine's processor from `cpu`. */
+void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state *state);
+
+/* The digest of the whole machine: processor, chips, time, exits and RAM. */
+int machine_digest(struct machine *machine, struct digest *digest, struct error *error);
+/* Of RAM alone. */
+int machine_ram_digest(struct machine *machine, struct digest *digest, struct error *error);
+
+/* For a human: registers and the bytes at RIP; then all sections. */
+void machine_print_registers(struct machine *machine, FILE *stream);
+
+#endif
