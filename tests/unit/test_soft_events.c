@@ -255,6 +255,24 @@ static void test_page_crossing_code(void **state)
     pc_free(pc);
 }
 
+/* The line is looked at where it is set: raises it at this boundary and says whether the interrupt is taken. */
+static bool taken_here(struct pc *pc)
+{
+    uint64_t exits = pc->engine->exits;
+    struct position next = at_tick(exits + 1, pc_ticks(pc), 0x18000);
+    engine_set_intr(pc->engine, true);
+    enum engine_stop stop = pc_run(pc, &next);
+    engine_set_intr(pc->engine, false);
+    assert_int_equal(stop, pc->engine->exits > exits ? ENGINE_STOP_POSITION : ENGINE_STOP_MISSED);
+    return pc->engine->exits > exits;
+}
+
+static void go_to(struct pc *pc, uint64_t ticks, uint64_t rip)
+{
+    struct position there = at_tick(pc->engine->exits, ticks, rip);
+    assert_int_equal(pc_run(pc, &there), ENGINE_STOP_POSITION);
+}
+
 /* STI lets one more instruction run; MOV SS likewise; HLT after STI is woken. */
 PC_ASM(shadows, "sti\n inc %eax\n inc %eax\n mov $0x10, %ecx\n mov %ecx, %ss\n inc %ebx\n sti\n hlt\n inc %edx\n hlt")
 static void test_interrupt_shadow(void **state)
@@ -268,31 +286,27 @@ static void test_interrupt_shadow(void **state)
     pc->vector = 0x40;
     pc->cpu.gprs[GPR_RAX] = pc->cpu.gprs[GPR_RBX] = pc->cpu.gprs[GPR_RDX] = 0;
     pc_start(pc);
-    engine_set_intr(pc->engine, true);
-    struct position there = at_tick(1, 2, 0x18000);
-    assert_int_equal(pc_run(pc, &there), ENGINE_STOP_POSITION);
-    assert_int_equal(pc->cpu.gprs[GPR_RAX], 1);
-    assert_int_equal(pc_get64(pc, pc->cpu.gprs[GPR_RSP]), PC_CODE + 3);
-    /* The line stays up: it is taken again after IRET, one instruction later at most. */
-    there = at_tick(2, 6, 0x18000);
-    assert_int_equal(pc_run(pc, &there), ENGINE_STOP_POSITION);
-    assert_int_equal(pc->cpu.gprs[GPR_RAX], 1);
-    engine_set_intr(pc->engine, false);
-    there = at_tick(2, 13, PC_CODE + 12);
-    assert_int_equal(pc_run(pc, &there), ENGINE_STOP_POSITION);
+    assert_false(taken_here(pc));
+    go_to(pc, 1, PC_CODE + 1);
     assert_true(pc->cpu.interrupt_shadow);
-    engine_set_intr(pc->engine, true);
-    there = at_tick(3, 14, 0x18000);
-    assert_int_equal(pc_run(pc, &there), ENGINE_STOP_POSITION);
-    assert_int_equal(pc->cpu.gprs[GPR_RBX], 1);
-    pc->lower_on_acknowledge = true;
-    engine_set_intr(pc->engine, false);
+    assert_false(taken_here(pc));
+    go_to(pc, 2, PC_CODE + 3);
+    assert_false(pc->cpu.interrupt_shadow);
+    assert_true(taken_here(pc));
+    assert_int_equal(pc_get64(pc, pc->cpu.gprs[GPR_RSP]), PC_CODE + 3);
+    assert_false(taken_here(pc));
+    go_to(pc, 9, PC_CODE + 12); /* four instructions of the handler later, and three */
+    assert_false(taken_here(pc));
+    go_to(pc, 10, PC_CODE + 14);
+    assert_true(taken_here(pc));
     assert_int_equal(pc_run(pc, NULL), ENGINE_STOP_HALT);
     assert_int_equal(pc_run(pc, NULL), ENGINE_STOP_HALT);
     assert_int_equal(pc->cpu.gprs[GPR_RDX], 0);
+    pc->lower_on_acknowledge = true;
     engine_set_intr(pc->engine, true);
     assert_int_equal(pc_run(pc, NULL), ENGINE_STOP_HALT);
     assert_int_equal(pc->cpu.gprs[GPR_RDX], 1);
+    assert_int_equal(pc->cpu.gprs[GPR_RBX], 1);
     pc_free(pc);
 }
 

@@ -313,7 +313,9 @@ static UOP(sti)
 static UOP(hlt)
 {
     cpu->engine.exits++;
-    cpu->halted = true;
+    cpu->engine.look = true;
+    cpu->engine.halted = cpu->halting = true;
+    cpu->engine.halted_for_good = !(cpu->rflags & RFLAGS_IF);
     soft_exit_done(cpu);
     soft_stop_after(cpu, here(u));
 }

@@ -119,7 +119,7 @@ int soft_get_cpu(struct engine *engine, struct cpu_state *state, struct error *e
         .pat = cpu->pat,
         .dr6 = cpu->dr6,
         .dr7 = cpu->dr7,
-        .halted = cpu->halted,
+        .halted = engine->halted,
         .interrupt_shadow = cpu->shadow,
         .nmi_blocked = cpu->nmi_blocked,
     };
@@ -174,7 +174,9 @@ int soft_set_cpu(struct engine *engine, const struct cpu_state *state, uint64_t 
     cpu->rflags = (state->rflags & 0x3fffff & ~(uint64_t)(RFLAGS_STATUS | 0x8028)) | RFLAGS_FIXED;
     /* The privilege level is the DPL of SS; in real mode it is 0, in virtual-8086 mode 3 (SDM volume 3, 5.5). */
     cpu->cpl = !(cpu->cr0 & CR0_PE) ? 0 : soft_v86(cpu) ? 3 : segment_dpl(&cpu->segs[SEG_SS]);
-    cpu->halted = state->halted;
+    engine->halted = state->halted;
+    engine->halted_for_good = state->halted && !(state->rflags & RFLAGS_IF);
+    cpu->halting = false;
     cpu->shadow = state->interrupt_shadow;
     cpu->nmi_blocked = state->nmi_blocked;
     cpu->pending_db = 0;
@@ -182,6 +184,10 @@ int soft_set_cpu(struct engine *engine, const struct cpu_state *state, uint64_t 
     cpu->patch = NULL;
     cpu->left = 0;
     cpu->limit = ticks;
+    /* The boundary after HLT, and the one before the first instruction, are named by their exits. */
+    bool at_exit = state->halted || engine->exits == 0;
+    cpu->exit_number = at_exit ? engine->exits : UINT64_MAX;
+    cpu->exit_ticks = ticks;
     soft_drop_all(cpu);
     for (unsigned i = 0; i < TLB_COUNT; i++)
         cpu->tlbs[i].used = true;

@@ -119,7 +119,7 @@ static void take_exception(struct soft *cpu)
 
 static void take_interrupt(struct soft *cpu)
 {
-    cpu->halted = false;
+    cpu->engine.halted = cpu->engine.halted_for_good = false;
     cpu->raised = RAISED_INTERRUPT;
     uint8_t vector = engine_exit_acknowledge(&cpu->engine);
     soft_deliver(cpu, NULL, vector, EVENT_EXTERNAL, false, 0, cpu->rip);
@@ -131,15 +131,21 @@ static void take_debug_trap(struct soft *cpu)
 {
     cpu->dr6 |= cpu->pending_db;
     cpu->pending_db = 0;
-    cpu->halted = false;
+    cpu->engine.halted = cpu->engine.halted_for_good = false;
     cpu->raised = EXC_DB;
     soft_deliver(cpu, NULL, EXC_DB, EVENT_EXTERNAL, false, 0, cpu->rip);
     cpu->raised = RAISED_NOTHING;
 }
 
-static bool can_take_interrupt(const struct soft *cpu)
+static bool interruptible(const struct soft *cpu)
 {
-    return cpu->engine.intr && (cpu->rflags & RFLAGS_IF) && !cpu->shadow;
+    return (cpu->rflags & RFLAGS_IF) && !cpu->shadow;
+}
+
+/* The line is looked at where the contract says, and nowhere else. */
+static bool interrupt_due(const struct soft *cpu)
+{
+    return cpu->engine.look && cpu->engine.intr && interruptible(cpu);
 }
 
 static bool debugging(const struct soft *cpu)
@@ -237,7 +243,7 @@ static bool missed(const struct soft *cpu, const struct position *until)
         return true;
     if (until->kind != AT_TICK || soft_ticks(cpu) < until->ticks)
         return false;
-    return !(soft_ticks(cpu) == until->ticks && cpu->engine.exits < until->exits && can_take_interrupt(cpu));
+    return !(soft_ticks(cpu) == until->ticks && cpu->engine.exits < until->exits && interrupt_due(cpu));
 }
 
 /* What a boundary asks for; false when execution goes on. */
@@ -260,12 +266,17 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
         *stop = ENGINE_STOP_KICK;
     } else if (missed(cpu, until)) {
         *stop = ENGINE_STOP_MISSED;
-    } else if (can_take_interrupt(cpu)) {
+    } else if (cpu->halting) {
+        cpu->halting = false;
+        *stop = ENGINE_STOP_HALT;
+    } else if (interrupt_due(cpu)) {
         take_interrupt(cpu);
         return false;
-    } else if (cpu->halted) {
+    } else if (cpu->engine.halted) {
+        cpu->engine.look = false;
         *stop = ENGINE_STOP_HALT;
     } else {
+        cpu->engine.look = false;
         return false;
     }
     return true;
@@ -332,7 +343,9 @@ enum engine_stop soft_run(struct engine *engine, const struct position *until, s
     default:
         break;
     }
-    return run_loop(cpu, until, error);
+    enum engine_stop stop = run_loop(cpu, until, error);
+    engine->interruptible = interruptible(cpu);
+    return stop;
 }
 
 bool soft_name_position(struct engine *engine, struct position *position, struct error *error)
@@ -340,7 +353,7 @@ bool soft_name_position(struct engine *engine, struct position *position, struct
     const struct soft *cpu = (const struct soft *)engine;
     uint64_t ticks = soft_ticks(cpu);
     error->kind = ERROR_NONE;
-    if (engine->exits == cpu->exit_number && ticks == cpu->exit_ticks && engine->exits != 0) {
+    if (engine->exits == cpu->exit_number && ticks == cpu->exit_ticks) {
         *position = position_at_exit(engine->exits);
         return true;
     }

@@ -187,7 +187,8 @@ struct soft {
     uint64_t tsc_aux, tsc_offset;
     uint64_t dr[4], dr6, dr7;
     unsigned cpl;
-    bool halted, shadow, nmi_blocked;
+    bool shadow, nmi_blocked;
+    bool halting; /* a HLT that the caller has not been told of */
     struct fx_image fx;
 
     /* The run in progress. */
