@@ -212,7 +212,7 @@ uop_fn *branch_uop(const struct insn *insn, uint32_t mode)
 #define JCC_ENTRY(cc) {jcc_##cc, jcc_checked_##cc},
     static uop_fn *const conditional[16][2] = {FOR_CONDITIONS(JCC_ENTRY)};
     bool long_mode = (mode & MODE_BITS) == MODE_64;
-    bool checked = !(mode & MODE_FLAT);
+    bool checked = !(mode & (MODE_64 | MODE_FLAT));
     switch (insn->op) {
     case OP_JCC:
         return conditional[insn->sub][checked];

@@ -267,7 +267,6 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
     } else if (missed(cpu, until)) {
         *stop = ENGINE_STOP_MISSED;
     } else if (cpu->halting) {
-        cpu->halting = false;
         *stop = ENGINE_STOP_HALT;
     } else if (interrupt_due(cpu)) {
         take_interrupt(cpu);
@@ -279,6 +278,8 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
         cpu->engine.look = false;
         return false;
     }
+    /* Whatever is reported first at the boundary after HLT, the caller sees there that the processor is halted. */
+    cpu->halting = false;
     return true;
 }
 

@@ -94,8 +94,7 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
     memset(cpu, 0, sizeof *cpu);
     cpu->engine.ops = &ops;
     cpu->engine.host = *host;
-    cpu->engine.caps = (struct engine_caps){
-        .ticks = true, .landmarks = true, .tick_unit = "instructions, REP iterations and exceptions"};
+    cpu->engine.caps = (struct engine_caps){.ticks = true, .landmarks = true, .tick_unit = "soft-instructions"};
     cpu->raised = RAISED_NOTHING;
     cpu->hash = calloc(HASH_ENTRIES, sizeof(struct block *));
     cpu->pages = calloc(HASH_ENTRIES, sizeof(struct block *));
