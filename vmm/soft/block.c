@@ -207,7 +207,7 @@ struct block *soft_find_block(struct soft *cpu)
 struct block *soft_single_block(struct soft *cpu)
 {
     uint8_t bytes[INSN_MAX];
-    struct builder b = {.cpu = cpu, .block = &cpu->scratch.block, .rip = cpu->rip};
+    struct builder b = {.cpu = cpu, .block = soft_scratch(cpu), .rip = cpu->rip};
     uint64_t linear = fetch_linear(cpu, cpu->rip);
     uint64_t phys = soft_translate(cpu, NULL, linear, ACCESS_FETCH, false);
     unsigned room = 4096 - (unsigned)(phys & 4095);

@@ -10,6 +10,6 @@
 void soft_remember(struct soft *cpu, struct block *block);
 
 /* Whether a block may be linked to one at `rip`: in the same page, so that both are forgotten together. */
-bool soft_may_link(const struct soft *cpu, const struct block *from, uint64_t rip);
+bool soft_may_link(struct soft *cpu, const struct block *from, uint64_t rip);
 
 #endif

@@ -37,11 +37,11 @@ void soft_jump(struct soft *cpu, uint64_t rip)
     cpu->rip = rip;
 }
 
-bool soft_may_link(const struct soft *cpu, const struct block *from, uint64_t rip)
+bool soft_may_link(struct soft *cpu, const struct block *from, uint64_t rip)
 {
     /* Where a code segment has a base or a limit, each transfer is looked at. */
     bool simple = cpu->mode & (MODE_64 | MODE_FLAT);
-    return simple && from->rip >> 12 == rip >> 12 && from != &cpu->scratch.block;
+    return simple && from->rip >> 12 == rip >> 12 && from != soft_scratch(cpu);
 }
 
 /* Goes on at `rip` by a branch that always goes there. */

@@ -97,7 +97,7 @@ static inline __attribute__((always_inline)) bool flags_condition(const struct s
         holds = flag_zf(cpu);
         break;
     case 3:
-        holds = flag_cf(cpu) | flag_zf(cpu);
+        holds = (cpu->flag_carry >> 63) | (cpu->flag_zero == 0);
         break;
     case 4:
         holds = flag_sf(cpu);
@@ -109,7 +109,7 @@ static inline __attribute__((always_inline)) bool flags_condition(const struct s
         holds = (cpu->flag_sign ^ cpu->flag_carry ^ (cpu->flag_carry << 1)) >> 63;
         break;
     default:
-        holds = (cpu->flag_sign ^ cpu->flag_carry ^ (cpu->flag_carry << 1)) >> 63 | flag_zf(cpu);
+        holds = (cpu->flag_sign ^ cpu->flag_carry ^ (cpu->flag_carry << 1)) >> 63 | (cpu->flag_zero == 0);
         break;
     }
     return holds != (condition & 1);

@@ -201,7 +201,7 @@ static void execute_blocks(struct soft *cpu)
 {
     struct block **patch = cpu->patch;
     struct block *block = soft_find_block(cpu);
-    if (block == &cpu->scratch.block || block->count > cpu->left) {
+    if (block == soft_scratch(cpu) || block->count > cpu->left) {
         execute_single(cpu);
         return;
     }
@@ -287,7 +287,7 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
 static void execute_towards(struct soft *cpu, uint64_t rip)
 {
     struct block *block = soft_find_block(cpu);
-    bool inside = block == &cpu->scratch.block || (rip - block->rip < block->bytes && rip != block->rip);
+    bool inside = block == soft_scratch(cpu) || (rip - block->rip < block->bytes && rip != block->rip);
     if (inside || block->count > cpu->left || cpu->rip == rip)
         execute_single(cpu);
     else

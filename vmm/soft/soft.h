@@ -225,10 +225,8 @@ struct soft {
     uint8_t *arena;
     size_t arena_used;
     uint64_t arena_generation; /* rises when all blocks are forgotten */
-    struct {
-        struct block block;
-        struct uop uops[3];
-    } scratch; /* the block of an instruction executed by itself */
+    /* The block of an instruction executed by itself: one uop, and the tail in the place of two more. */
+    _Alignas(struct block) uint8_t scratch[sizeof(struct block) + 3 * sizeof(struct uop)];
 };
 
 /* Tail calls carry one uop to the next. Without optimisation, and under sanitizers, compilers do not promise them:
@@ -262,6 +260,11 @@ static inline struct block *uop_block(const struct uop *u)
 static inline bool uop_is_last(const struct uop *u)
 {
     return u->pos + 1 == uop_block(u)->uop_count;
+}
+
+static inline struct block *soft_scratch(struct soft *cpu)
+{
+    return (struct block *)(void *)cpu->scratch;
 }
 
 /* run.c */
