@@ -18,8 +18,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Capstone 4 takes the length of branches in 64-bit mode from the operand prefix, as AMD's processors do and Intel's do
- * not; it gives UD0 and UD1 no ModRM byte, and RET with REX.W too long an operand; and it does not drop a REX prefix
- * that is not next to the opcode. */
+ * not; it gives UD0 and UD1 no ModRM byte, and branches with REX.W operands of odd lengths; and it does not drop a REX
+ * prefix that is not next to the opcode. */
 static int differs(const struct insn *insn, const cs_insn *other, unsigned bits)
 {
     int branch = insn->op == OP_JMP || insn->op == OP_CALL || insn->op == OP_JCC || insn->op == OP_LOOP;
@@ -27,7 +27,7 @@ static int differs(const struct insn *insn, const cs_insn *other, unsigned bits)
     int rex_first = 0;
     for (unsigned i = 0; i + 1 < insn->length; i++)
         rex_first |= bits == 64 && (other->bytes[i] & 0xf0) == 0x40 && i < 4;
-    return odd || (branch && insn->operand_prefix) || (rex_first && !insn->rex);
+    return odd || (branch && (insn->operand_prefix || (insn->rex & 8))) || (rex_first && !insn->rex);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

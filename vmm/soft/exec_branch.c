@@ -142,6 +142,18 @@ static UOP(call_indirect)
     return soft_jump(cpu, rip);
 }
 
+/* CALL of a register in 64-bit mode. */
+static UOP(call_register_64)
+{
+    uint64_t linear = cpu->RSP - 8, rip = DST(64);
+    uint8_t *host = soft_fast(cpu->tlb->write, linear, 8);
+    if (!host || !soft_canonical(rip))
+        return call_indirect(cpu, u);
+    *(mem64 *)host = uop_tail(u)->next_rip;
+    cpu->RSP = linear;
+    return soft_jump(cpu, rip);
+}
+
 static UOP(call_near)
 {
     check_target(cpu, u, u->disp);
@@ -223,7 +235,7 @@ uop_fn *branch_uop(const struct insn *insn, uint32_t mode)
     case OP_CALL:
         return long_mode ? call_64 : call_near;
     case OP_CALL_IND:
-        return call_indirect;
+        return long_mode && !insn->memory ? call_register_64 : call_indirect;
     case OP_RET:
         return long_mode ? ret_64 : ret_near;
     case OP_LOOP:
