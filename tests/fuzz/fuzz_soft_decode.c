@@ -27,6 +27,8 @@ static int differs(const struct insn *insn, const cs_insn *other, unsigned bits)
     int rex_first = 0;
     for (unsigned i = 0; i + 1 < insn->length; i++)
         rex_first |= bits == 64 && (other->bytes[i] & 0xf0) == 0x40 && i < 4;
+    /* Nor does it take the operand size from 66 where F2 or F3 stands with it. */
+    odd |= insn->operand_prefix && insn->repeat;
     return odd || (branch && (insn->operand_prefix || (insn->rex & 8))) || (rex_first && !insn->rex);
 }
 

@@ -377,14 +377,39 @@ static void test_shutdown(void **state)
     pc_free(pc);
 }
 
+/* In the middle of a block a fault, and an access that is an exit, count the instructions before them and no others. */
+PC_ASM(counted,
+       "inc %eax\n inc %eax\n mov 0x3000000, %ebx\n inc %eax\n xor %ecx, %ecx\n div %ecx\n inc %eax\n inc %eax")
+static void test_ticks_of_faults_and_exits(void **state)
+{
+    (void)state;
+    struct pc *pc = pc_new();
+    pc_long_mode(pc, 0);
+    PC_LOAD(pc, PC_CODE, counted);
+    pc_start(pc);
+    struct position there = position_at_exit(1);
+    assert_int_equal(pc_run(pc, &there), ENGINE_STOP_POSITION);
+    assert_int_equal(pc_ticks(pc), 3);
+    there = position_at_exit(2);
+    assert_int_equal(pc_run(pc, &there), ENGINE_STOP_POSITION);
+    assert_int_equal(pc_ticks(pc), 3 + 2 + 1 + 2); /* INC, XOR; the fault; the handler's MOV, OUT */
+    pc_free(pc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ticks_are_exact),     cmocka_unit_test(test_interrupt_at_every_tick),
-        cmocka_unit_test(test_exceptions),          cmocka_unit_test(test_kick_stops_a_spin),
-        cmocka_unit_test(test_self_modifying_code), cmocka_unit_test(test_page_crossing_code),
-        cmocka_unit_test(test_interrupt_shadow),    cmocka_unit_test(test_exits),
-        cmocka_unit_test(test_double_fault),        cmocka_unit_test(test_shutdown),
+        cmocka_unit_test(test_ticks_are_exact),
+        cmocka_unit_test(test_interrupt_at_every_tick),
+        cmocka_unit_test(test_exceptions),
+        cmocka_unit_test(test_kick_stops_a_spin),
+        cmocka_unit_test(test_self_modifying_code),
+        cmocka_unit_test(test_page_crossing_code),
+        cmocka_unit_test(test_interrupt_shadow),
+        cmocka_unit_test(test_exits),
+        cmocka_unit_test(test_double_fault),
+        cmocka_unit_test(test_shutdown),
+        cmocka_unit_test(test_ticks_of_faults_and_exits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
