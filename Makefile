@@ -1,14 +1,28 @@
 # Encore: one Makefile, no configure step. `make help` lists the targets.
-CC      ?= gcc
-BUILD   ?= build
+# Nothing here needs a compiler before a rule runs, so that `make deps` can fetch one.
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 PREFIX  ?= /usr/local
+DESTDIR ?=
 
-WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror
+# `make SAN=1 ...` builds with AddressSanitizer and UndefinedBehaviorSanitizer, into a directory of its own.
+ifdef SAN
+BUILD   ?= build-san
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+BUILD   ?= build
+
+# KVM's ABI has structs that end in an array of no size; the entries follow them in structs of ours, as GNU C allows.
+WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror -Wno-gnu-variable-sized-type-not-at-end
 CFLAGS  ?= -O2 -g
 CSTD    := -std=gnu17 -D_GNU_SOURCE
-PKGS    := libzstd libxxhash jansson
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(SANITIZE) -I. -pthread -MMD -MP
-ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson
+ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lm
+
+# What must be installed, by the names of Debian 12: for building, and for testing.
+BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev
+TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc
 
 # The rooms of the house; see docs/architecture.md for what a line in each may touch.
 ROOMS   := base logs vmm vmm/devices vmm/boot vmm/host vmm/kvm replay
@@ -17,26 +31,98 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 TOOLS   := $(wildcard tools/*.c)
 UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
+INTEGRATION := $(wildcard tests/integration/*.c)
+INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
 
-all: $(BUILD)/encore
+# V=1 shows the commands themselves.
+ifndef V
+Q := @
+say = @echo "  $(1)"
+endif
+
+all: encore guests ## Build the command and the guests (default)
+
+encore: $(BUILD)/encore ## Build the command: build/encore
 
 $(BUILD)/libencore.a: $(OBJECTS)
 	@rm -f $@
-	@$(AR) rcs $@ $^
+	$(call say,AR    $@)
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/encore: $(TOOLS:%.c=$(BUILD)/%.o) $(BUILD)/libencore.a
-	$(CC) -o $@ $^ $(ALL_LIBS)
+	$(call say,LINK  $@)
+	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC    $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libencore.a
+$(BUILD)/tests/%: tests/%.c $(BUILD)/libencore.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -o $@ $^ -lcmocka $(ALL_LIBS)
+	$(call say,TEST  $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libencore.a -lcmocka $(ALL_LIBS)
 
-.PHONY: all clean
-clean:
-	rm -rf $(BUILD)
+guests: ## Build our own guests: build/guests/NAME
+
+# guests.mk asks the compiler where its headers are, and so has to wait until there is one.
+ifneq ($(shell command -v $(firstword $(CC))),)
+-include guests/guests.mk
+endif
+
+units: $(UNIT_BINS) ## Build the unit tests
+integration: $(INTEGRATION_BINS) ## Build those integration tests that are programs
+
+deps: ## Install missing Debian packages, for building and testing
+	@tools/deps.sh $(BUILD_DEPS) $(TEST_DEPS)
+
+# These start from nothing: the packages first, and then a make that can see them.
+demo: ## Install what is missing, build, then record and replay a guest
+	@tools/deps.sh $(BUILD_DEPS)
+	@$(MAKE) --no-print-directory encore guests
+	@tools/demo.sh $(BUILD)
+
+test: deps ## Run all tests; the last line counts them
+	@MAKE="$(MAKE)" BUILD="$(BUILD)" tests/run
+
+unit: ## Run the unit tests only
+	@MAKE="$(MAKE)" BUILD="$(BUILD)" tests/run unit
+
+lint: encore ## Check format, cppcheck, the one door, sizes, the man page
+	@BUILD="$(BUILD)" tests/lint/lint.sh
+
+format: ## Bring all sources into format
+	@tests/lint/sources.sh | xargs clang-format -i
+
+bench: ## Measure; see bench/
+	@$(MAKE) --no-print-directory encore guests
+	@bench/run $(BUILD)
+
+BIN_DIR   = $(DESTDIR)$(PREFIX)/bin
+MAN_DIR   = $(DESTDIR)$(PREFIX)/share/man/man1
+DOC_DIR   = $(DESTDIR)$(PREFIX)/share/doc/encore
+SHARE_DIR = $(DESTDIR)$(PREFIX)/share/encore
+
+install: encore guests ## Install under PREFIX (/usr/local), below DESTDIR
+	install -d $(BIN_DIR) $(MAN_DIR) $(DOC_DIR) $(SHARE_DIR)/guests
+	install -m 755 $(BUILD)/encore $(BIN_DIR)/encore
+	install -m 644 docs/encore.1 $(MAN_DIR)/encore.1
+	install -m 644 $(wildcard README.md) CHANGELOG.md LICENSE $(wildcard docs/*.md) $(DOC_DIR)
+	install -m 644 $(GUEST_BINS) $(SHARE_DIR)/guests
+
+uninstall: ## Remove what install put there
+	rm -f $(BIN_DIR)/encore $(MAN_DIR)/encore.1
+	rm -rf $(DOC_DIR) $(SHARE_DIR)
+
+clean: ## Remove everything that was built
+	rm -rf $(BUILD) build-san $(BUILD)-clang
+
+help: ## This list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+	@echo "Settings: BUILD=DIR CC=gcc|clang CFLAGS=... SAN=1 (sanitizers) V=1 (show commands) PREFIX= DESTDIR="
+
+.PHONY: all encore guests units integration deps demo test unit lint format bench install uninstall clean help
+.DELETE_ON_ERROR:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

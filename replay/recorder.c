@@ -14,6 +14,9 @@
 #define RETRY_INTERVAL (MILLISECOND / 10)
 /* The guest gets at least so long between two stops. */
 #define LEAST_RUN (MILLISECOND / 20)
+/* While the guest has interrupts off, inputs wait for a better place, but no longer than this. An input given there
+ * would wait in the chips all the same, and cost a second stop when interrupts are on again. */
+#define DEFER_MAX (2 * MILLISECOND)
 /* How long the end may wait for a place with a name. */
 #define STOP_PATIENCE (2 * SECOND)
 /* An open frame is handed on at least so often, so that a reader or a crash finds the log no older than this. */
@@ -211,6 +214,23 @@ static void note_events(struct recorder *recorder)
         want_stop(recorder, LOG_END_MAX_EXITS);
 }
 
+static bool defer(struct recorder *recorder, uint64_t now)
+{
+    const struct engine *engine = recorder->machine->engine;
+
+    if (engine->interruptible || engine->halted || recorder->stopping) {
+        recorder->deferred_since = 0;
+        return false;
+    }
+    if (!recorder->deferred_since)
+        recorder->deferred_since = now;
+    if (now - recorder->deferred_since >= DEFER_MAX) {
+        recorder->deferred_since = 0;
+        return false;
+    }
+    return true;
+}
+
 /* At a boundary: applies what is due if the place has a name, and decides when to be back. Returns 1 when the recording
  * is over, 0 to go on, -1 on error. */
 static int at_boundary(struct recorder *recorder, struct position *at, bool *named, struct error *error)
@@ -222,7 +242,7 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
         return -1;
     report_progress(recorder, now);
     error->kind = ERROR_NONE;
-    *named = engine_name_position(recorder->machine->engine, at, error);
+    *named = !defer(recorder, now) && engine_name_position(recorder->machine->engine, at, error);
     if (!*named) {
         if (error->kind != ERROR_NONE)
             return -1;

@@ -35,11 +35,12 @@ struct recorder {
     size_t gathered_length;
     uint64_t last_output; /* the exit in which the last byte left */
 
-    uint64_t alarm;      /* host time for which the kicker's alarm is set */
-    uint64_t deadline;   /* the machine's, when the alarm was last set */
-    uint64_t retry_at;   /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
-    uint64_t last_time;  /* host time of the last TIME record */
-    uint64_t last_flush; /* host time */
+    uint64_t alarm;          /* host time for which the kicker's alarm is set */
+    uint64_t deadline;       /* the machine's, when the alarm was last set */
+    uint64_t retry_at;       /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
+    uint64_t deferred_since; /* host time; 0: nothing was put off */
+    uint64_t last_time;      /* host time of the last TIME record */
+    uint64_t last_flush;     /* host time */
     uint64_t last_progress;
     uint64_t last_digest;     /* guest time */
     uint64_t next_checkpoint; /* guest time */

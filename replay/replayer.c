@@ -281,6 +281,7 @@ static const char *stop_text(enum engine_stop stop)
     case ENGINE_STOP_MISSED:
         return "the guest went past it";
     case ENGINE_STOP_POSITION:
+    case ENGINE_STOP_OVERSHOT:
     case ENGINE_STOP_KICK:
     case ENGINE_STOP_REQUESTED:
     case ENGINE_STOP_ERROR:
@@ -320,6 +321,8 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
             return REPLAYER_MORE;
         if (stop == ENGINE_STOP_KICK)
             return REPLAYER_KICKED;
+        if (stop == ENGINE_STOP_OVERSHOT)
+            return REPLAYER_OVERSHOT;
         bool wakes = stop == ENGINE_STOP_HALT && machine->end == MACHINE_RUNS && machine_interrupt_waits(machine) &&
                      machine->engine->exits != exits;
         if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes)

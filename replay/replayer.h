@@ -31,6 +31,7 @@ enum replayer_step {
     REPLAYER_WAIT,     /* the log grows, and has no more records yet */
     REPLAYER_KICKED,   /* the engine was kicked from outside; step again to go on */
     REPLAYER_DIVERGED, /* see replayer_divergence */
+    REPLAYER_OVERSHOT, /* the engine let the guest run past a position: replay again with a careful one */
     REPLAYER_ERROR,    /* the host failed, or the log holds what this host cannot land on */
 };
 

@@ -1,6 +1,255 @@
+/*
+ * encore doctor: what this host's KVM can really do, and what that means for recordings made here.
+ *
+ * The KVM engine probes the host at every start and uses only what passed. Here the same probe runs a few times, so
+ * that a facility that works only now and then shows as such, and the figures are medians.
+ */
+#include <argp.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
 #include "tools/commands.h"
+#include "tools/doctor_timing.h"
+#include "vmm/kvm/kvm_engine.h"
+
+#define ROUNDS 7u
+
+struct findings {
+    struct kvm_probe_result rounds[ROUNDS];
+    struct doctor_timing timings[ROUNDS];
+    struct engine_caps caps; /* of the last round */
+};
+
+/* A facility's place in struct kvm_probe_result, and its figure's (0: it has none). */
+struct facility {
+    const char *name;
+    size_t works;
+    size_t figure;
+    const char *unit;
+    double scale;
+};
+
+#define AT(field) offsetof(struct kvm_probe_result, field)
+
+static const struct facility facilities[] = {
+    {"counting emulated instructions (insn_emulation)", AT(counter_emulation), 0, NULL, 0},
+    {"counting guest branches (perf, hardware counter)", AT(counter_branches), 0, NULL, 0},
+    {"single step in the kernel (CPL0)", AT(single_step), AT(step_ns), "us a step", 1e-3},
+    {"breakpoint in the kernel (CPL0)", AT(breakpoint), AT(breakpoint_ns), "us a hit, with the step over it", 1e-3},
+    {"breakpoint in user code (CPL3)", AT(user_breakpoint), 0, NULL, 0},
+    {"user code runs natively, unseen by the counter", AT(user_native), 0, NULL, 0},
+    {"dirty page log is exact", AT(dirty_log), 0, NULL, 0},
+    {"interrupt window opens at the exact instruction", AT(interrupt_window), 0, NULL, 0},
+};
+
+static bool works(const struct kvm_probe_result *result, const struct facility *facility)
+{
+    return *(const bool *)((const char *)result + facility->works);
+}
+
+static unsigned times_worked(const struct findings *findings, const struct facility *facility)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < ROUNDS; i++)
+        count += works(&findings->rounds[i], facility);
+    return count;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+/* The median of the figure at offset `figure` of each of ROUNDS structs of `size` bytes. */
+static uint64_t median(const void *rounds, size_t size, size_t figure)
+{
+    uint64_t values[ROUNDS];
+
+    for (size_t i = 0; i < ROUNDS; i++)
+        values[i] = *(const uint64_t *)((const char *)rounds + i * size + figure);
+    qsort(values, ROUNDS, sizeof values[0], compare);
+    return values[ROUNDS / 2];
+}
+
+static int probe_all(struct findings *findings, struct error *error)
+{
+    const struct kvm_engine_options options = {0};
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct engine *engine = kvm_engine_create(&options, error);
+        if (!engine)
+            return -1;
+        struct ram ram = {0};
+        findings->rounds[i] = *kvm_engine_probe_result(engine);
+        findings->caps = engine->caps;
+        int result = doctor_time(engine, &ram, &findings->timings[i], error);
+        engine_destroy(engine);
+        ram_destroy(&ram);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void print_processor(void)
+{
+    static const char key[] = "model name";
+    char line[256];
+    FILE *stream = fopen("/proc/cpuinfo", "re");
+
+    while (stream && fgets(line, sizeof line, stream)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, key, sizeof key - 1) == 0 && colon) {
+            printf("processor  %s", colon + 1 + (colon[1] == ' '));
+            break;
+        }
+    }
+    if (stream)
+        fclose(stream);
+}
+
+static void print_host(void)
+{
+    struct utsname host;
+
+    print_processor();
+    if (uname(&host) == 0)
+        printf("kernel     %s %s\n", host.sysname, host.release);
+}
+
+static void print_facility(const struct findings *findings, const struct facility *facility)
+{
+    unsigned worked = times_worked(findings, facility);
+    uint64_t figure = facility->figure ? median(findings->rounds, sizeof findings->rounds[0], facility->figure) : 0;
+    char answer[32];
+
+    if (worked == 0 || worked == ROUNDS)
+        snprintf(answer, sizeof answer, "%s", worked ? "yes" : "no");
+    else
+        snprintf(answer, sizeof answer, "%u of %u", worked, ROUNDS);
+    printf("%-50s %-13s", facility->name, answer);
+    if (facility->figure && worked)
+        printf(" %.1f %s", (double)figure * facility->scale, facility->unit);
+    putchar('\n');
+}
+
+static void print_timing(const char *name, const struct findings *findings, size_t figure, bool is_rate)
+{
+    uint64_t value = median(findings->timings, sizeof findings->timings[0], figure);
+
+    printf("%-50s %-13s ", name, "");
+    if (is_rate)
+        printf("%.1f million a second\n", 1e6 / (double)(value ? value : 1));
+    else
+        printf("%.1f us\n", (double)value / 1e3);
+}
+
+static void print_table(const struct findings *findings)
+{
+    printf("\n%-50s %-13s %s\n", "facility", "works here", "figure (median)");
+    for (size_t i = 0; i < sizeof facilities / sizeof facilities[0]; i++)
+        print_facility(findings, &facilities[i]);
+    print_timing("port access, out to encore and back", findings, offsetof(struct doctor_timing, exit_ns), false);
+    print_timing("kernel instructions (CPL0)", findings, offsetof(struct doctor_timing, kernel_ps), true);
+    print_timing("user instructions (CPL3)", findings, offsetof(struct doctor_timing, user_ps), true);
+    if (*findings->rounds[ROUNDS - 1].notes)
+        printf("note: %s\n", findings->rounds[ROUNDS - 1].notes);
+}
+
+static void print_kernel_meaning(const struct engine_caps *caps)
+{
+    if (caps->ticks && strcmp(caps->tick_unit, KVM_TICK_BRANCHES) == 0)
+        printf("- Guest code is counted by its branches: an input can land between any two branches of the guest, and\n"
+               "  a replay finds the place again.\n");
+    else if (caps->ticks)
+        printf(
+            "- Kernel code (CPL0) is counted exactly: an input can land between exits, after any instruction, and a\n"
+            "  replay finds the place again.\n");
+    else if (caps->landmarks)
+        printf("- No counter is exact here: a place between exits is named by what the machine looks like there, and\n"
+               "  found again with a breakpoint. A replay of long loops is slower for it.\n");
+    else
+        printf("- Places between exits cannot be named: an input waits for the guest's next exit (a port access or\n"
+               "  HLT). A guest that computes without exits gets no timer interrupts meanwhile.\n");
+}
+
+static void print_user_meaning(const struct kvm_probe_result *probe, const struct engine_caps *caps)
+{
+    if (caps->ticks && strcmp(caps->tick_unit, KVM_TICK_BRANCHES) == 0)
+        return;
+    if (probe->user_breakpoint && (caps->landmarks || caps->ticks))
+        printf("- User code (CPL3) can be stopped by breakpoints: inputs can land there as well.\n");
+    else if (probe->user_native)
+        printf("- User code (CPL3) runs natively and its places cannot be named: an input that comes meanwhile waits\n"
+               "  for the next entry into the guest's kernel (a system call, a fault, or a port access).\n");
+    else
+        printf("- Places in user code (CPL3) cannot be named: inputs wait for the guest's next exit.\n");
+}
+
+static void print_meaning(const struct findings *findings)
+{
+    const struct kvm_probe_result *probe = &findings->rounds[ROUNDS - 1];
+
+    printf("\nWhat this means:\n- The engine kvm works here: guests can be run, recorded and replayed.\n");
+    print_kernel_meaning(&findings->caps);
+    print_user_meaning(probe, &findings->caps);
+    if (!probe->dirty_log)
+        printf("- The dirty page log is not exact: landmarks are not used.\n");
+    if (!probe->interrupt_window)
+        printf("- KVM's word on when interrupts open is not exact, and is not relied upon.\n");
+    if (findings->caps.ticks)
+        printf("- A log recorded here with ticks can be replayed on hosts with the same unit of ticks: %s.\n",
+               findings->caps.tick_unit);
+}
+
+static bool all_steady(const struct findings *findings)
+{
+    for (size_t i = 0; i < sizeof facilities / sizeof facilities[0]; i++) {
+        unsigned worked = times_worked(findings, &facilities[i]);
+        if (worked != 0 && worked != ROUNDS)
+            return false;
+    }
+    return true;
+}
+
+static int report(const struct findings *findings)
+{
+    print_table(findings);
+    print_meaning(findings);
+    if (!all_steady(findings))
+        printf("- Some facilities work only now and then (see \"of %u\"). encore uses them in a run whose own probe "
+               "passed;\n  a replay on such a host may have to be started again.\n",
+               ROUNDS);
+    printf("- The engine soft is not built into this encore.\n");
+    return 0;
+}
+
 int command_doctor(int argc, char **argv)
 {
-    (void)argc, (void)argv;
-    return 2;
+    static const struct argp argp = {
+        .doc = "Finds out what this host's KVM can do, and what that means for recordings.\v"
+               "Tiny known guests are run on a vCPU, and a facility counts as working only if what it did was exactly "
+               "right. Exit code: 0 when the engine kvm can be used here, 1 when not.",
+    };
+    struct findings findings = {0};
+    struct error error = {0};
+    char name[] = "encore doctor";
+
+    argv[0] = name;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, NULL);
+    print_host();
+    if (probe_all(&findings, &error) == 0)
+        return report(&findings);
+    printf("\nThe engine kvm cannot be used here: %s.\n"
+           "Without it no guest can run: the engine soft is not built into this encore. Logs can still be looked into\n"
+           "(encore log, encore checkpoint).\n",
+           error.text);
+    return 1;
 }

@@ -9,9 +9,9 @@
 #include "vmm/host/file.h"
 #include "vmm/kvm/kvm_engine.h"
 
-struct engine *guest_engine(const char *name, struct error *error)
+struct engine *guest_engine(const char *name, bool careful, struct error *error)
 {
-    const struct kvm_engine_options options = {0};
+    const struct kvm_engine_options options = {.careful = careful};
 
     if (strcmp(name, "soft") == 0) {
         error_set(error, ERROR_INPUT, "the engine 'soft' is not built into this encore; use --engine kvm");

@@ -17,8 +17,9 @@ struct guest {
     size_t image_length;
 };
 
-/* Makes an engine by the name of an option ("auto", "kvm", "soft"). NULL with the error. */
-struct engine *guest_engine(const char *name, struct error *error);
+/* Makes an engine by the name of an option ("auto", "kvm", "soft"); a careful one never overshoots a position (see
+ * vmm/engine.h). NULL with the error. */
+struct engine *guest_engine(const char *name, bool careful, struct error *error);
 
 /* Reads the image and fills in what the description says about it. */
 int guest_read_image(struct guest *guest, const char *path, struct error *error);

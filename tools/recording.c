@@ -111,7 +111,7 @@ static struct recorder_options recorder_options(struct recording *recording)
 static int run(struct recording *recording, const char *log_path, bool force, struct recorder_result *result,
                struct error *error)
 {
-    recording->guest.engine = guest_engine(recording->options->engine, error);
+    recording->guest.engine = guest_engine(recording->options->engine, false, error);
     if (!recording->guest.engine || describe(recording, error) < 0)
         return -1;
     recording->recorder = recorder_create(error);

@@ -33,8 +33,8 @@ struct bus_range {
     bus_read_fn *read;
     bus_write_fn *write;
     void *device;
-    /* Reading it observes time: the machine brings guest time up to the moment before it calls `read`. */
-    bool reads_clock;
+    /* An access depends on the time: the machine brings guest time up to the moment before it. */
+    bool watches_clock;
 };
 
 #define BUS_RANGES   32

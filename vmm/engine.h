@@ -56,7 +56,8 @@ enum engine_stop {
     ENGINE_STOP_HALT,      /* the guest executed HLT, or is still halted and has no interrupt that it can take */
     ENGINE_STOP_SHUTDOWN,  /* triple fault */
     ENGINE_STOP_FAULT,     /* the engine cannot go on with this guest: engine->fault says why */
-    ENGINE_STOP_MISSED,    /* `until` can no longer be reached: the guest is past it, or made an exit before it */
+    ENGINE_STOP_MISSED,    /* `until` can no longer be reached: the guest made an exit before it, or went another way */
+    ENGINE_STOP_OVERSHOT,  /* the engine itself let the guest run past `until`, or may have; see caps.careful */
     ENGINE_STOP_ERROR,     /* the host failed: the error says how */
 };
 
@@ -71,6 +72,7 @@ struct engine_fault {
 struct engine_caps {
     bool ticks;            /* it can name, and land on, AT_TICK */
     bool landmarks;        /* it can name, and land on, AT_LANDMARK */
+    bool careful;          /* it never overshoots, at the price of speed */
     const char *tick_unit; /* what its tick counts, as the log records it; "none" without ticks */
 };
 
@@ -100,6 +102,7 @@ struct engine {
     bool stop_requested;  /* by a host call */
     bool halted;          /* the processor is in HLT */
     bool halted_for_good; /* and interrupts are off, so that nothing we model will wake it */
+    bool interruptible;   /* at this boundary, an interrupt could be taken */
 };
 
 /* Gives the guest its RAM at guest-physical 0; the engine keeps the pointer. */

@@ -31,14 +31,21 @@ static void advance_devices(struct machine *machine, uint64_t now)
     uart16550_advance(&machine->com1, machine->now);
 }
 
+/* A device that counts time must know the moment at which it is read, or set to count. */
+static void bring_time_up(struct machine *machine, const struct bus *bus, uint64_t address)
+{
+    const struct bus_range *range = bus_find(bus, address, 1);
+
+    if (range && range->watches_clock)
+        advance_devices(machine, machine->door.read_clock(machine->door.context, machine->now));
+}
+
 static uint64_t serve_read(void *context, enum engine_space space, uint64_t address, unsigned size)
 {
     struct machine *machine = context;
     struct bus *bus = bus_of(machine, space);
-    const struct bus_range *range = bus_find(bus, address, 1);
 
-    if (range && range->reads_clock)
-        advance_devices(machine, machine->door.read_clock(machine->door.context, machine->now));
+    bring_time_up(machine, bus, address);
     uint64_t value = bus_read(bus, address, size, machine->now);
     after_exit(machine);
     return value;
@@ -47,8 +54,10 @@ static uint64_t serve_read(void *context, enum engine_space space, uint64_t addr
 static void serve_write(void *context, enum engine_space space, uint64_t address, unsigned size, uint64_t value)
 {
     struct machine *machine = context;
+    struct bus *bus = bus_of(machine, space);
 
-    bus_write(bus_of(machine, space), address, size, value, machine->now);
+    bring_time_up(machine, bus, address);
+    bus_write(bus, address, size, value, machine->now);
     after_exit(machine);
 }
 

@@ -23,8 +23,9 @@
 
 struct kicker;
 
-/* Starts the thread. `kick` is called from it, after the bits are set, for each event. SIGINT and SIGTERM are blocked
- * in the calling thread (and so in threads it starts later) until kicker_stop. NULL with the error on failure. */
+/* Starts the thread. `kick` is called from it, after the bits are set, for each event; but not when the vCPU's thread
+ * is in kicker_wait, which returns instead. SIGINT and SIGTERM are blocked in the calling thread (and so in threads it
+ * starts later) until kicker_stop. All functions below are for the calling thread. NULL with the error on failure. */
 struct kicker *kicker_start(void (*kick)(void *context), void *context, struct error *error);
 
 /* Stops the thread, restores the signals, and frees everything. NULL is allowed. */
@@ -34,11 +35,14 @@ void kicker_stop(struct kicker *kicker);
  * KICKER_ALWAYS instead of 0. -1 with the error on failure. */
 #define KICKER_ALWAYS 1
 int kicker_watch(struct kicker *kicker, unsigned n, int fd, struct error *error);
+/* A report that was under way may still come after this. */
 void kicker_unwatch(struct kicker *kicker, unsigned n);
 /* Reports descriptor n again when it is, or becomes, readable. */
 void kicker_rearm(struct kicker *kicker, unsigned n);
 
-/* Sets the alarm for a time on CLOCK_MONOTONIC, in ns; UINT64_MAX takes it back. Cheap when nothing changes. */
+/* Sets the one alarm for a time on CLOCK_MONOTONIC, in ns; UINT64_MAX takes it back. Cheap when nothing changes; once
+ * KICKER_ALARM was taken, the same time again makes it fire again. An alarm that has just gone off may still be
+ * reported after it was set to another time, or be reported twice. */
 void kicker_alarm(struct kicker *kicker, uint64_t when);
 
 /* The events that have happened and were not taken: a relaxed atomic load. */

@@ -8,7 +8,9 @@
  *   file "PATH"    sends a file's bytes (relative to the script)
  *   repeat N       the lines up to the matching "end" N times; %d in them is the round, from 1
  *   end
- * At the end of the script no more input comes. Limits: see SCRIPT_*.
+ * Steps may be indented. Of nested repeats, %d is the round of the innermost; outside repeats it is just two bytes, and
+ * \x25d is so everywhere. Files are read when the script is opened. At the end of the script no more input comes.
+ * Limits: see SCRIPT_*.
  */
 #ifndef ENCORE_VMM_HOST_SCRIPT_H
 #define ENCORE_VMM_HOST_SCRIPT_H
@@ -22,6 +24,8 @@
 #define SCRIPT_TEXT_MAX  (1u << 20) /* bytes of a script file */
 #define SCRIPT_STEPS_MAX (1u << 20) /* steps after repeats are counted out */
 #define SCRIPT_WAIT_MAX  4096       /* bytes of one wait's text */
+#define SCRIPT_DEPTH_MAX 8          /* repeats inside one another */
+#define SCRIPT_FILES_MAX (1u << 26) /* bytes of all files together */
 
 struct script;
 

@@ -23,10 +23,6 @@
 
 /* A retired-branch overflow interrupt arrives late by some branches; rr uses margins of this order. */
 #define BRANCH_SKID 500
-/* The least speed that is assumed, in instructions per millisecond: twice what the emulator does on the machines where
- * it was measured (`encore doctor` prints the figure). What this guest was seen to do, doubled, may raise it. */
-#define RATE_LEAST 2500
-
 static int find_statistic(int fd, const char *name, off_t *offset, struct error *error)
 {
     struct kvm_stats_header header;
@@ -134,8 +130,9 @@ int kvm_counter_set(struct kvm_counter *counter, uint64_t ticks, struct error *e
 
 static int arm_timer(struct kvm_engine *kvm, uint64_t remaining, struct error *error)
 {
-    uint64_t rate = kvm->rate * 2 > RATE_LEAST ? kvm->rate * 2 : RATE_LEAST;
-    uint64_t nanoseconds = remaining * 3 / 4 * 1000000 / rate;
+    /* The guest may be half as fast again as it ever was before the timer is late. */
+    uint64_t rate = kvm->rate + kvm->rate / 2 + 1;
+    uint64_t nanoseconds = remaining * 3 / 4 * 1000000 / rate + kvm->allowance;
     struct itimerspec when = {
         .it_value = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)}};
 

@@ -219,6 +219,7 @@ static void choose_capabilities(struct kvm_engine *kvm, const struct kvm_engine_
     caps->ticks = (probe->counter_emulation || probe->counter_branches) && probe->single_step && probe->breakpoint &&
                   !options->no_ticks;
     caps->landmarks = probe->breakpoint && probe->single_step && probe->dirty_log && !options->no_landmarks;
+    caps->careful = options->careful;
     caps->tick_unit = !caps->ticks ? "none" : kvm->counter.branches ? KVM_TICK_BRANCHES : KVM_TICK_EMULATION;
     if (!caps->ticks)
         kvm_counter_close(&kvm->counter);

@@ -18,6 +18,7 @@
 struct kvm_engine_options {
     bool no_ticks;     /* do not use a counter even where one is exact */
     bool no_landmarks; /* do not use breakpoints for landmarks */
+    bool careful;      /* land on ticks by breakpoint all the way: slow, and never past them */
 };
 
 /* What the probe found; for `encore doctor`. Costs are medians in nanoseconds, 0 where not measured. */

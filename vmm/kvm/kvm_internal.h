@@ -36,6 +36,13 @@ struct kvm_counter {
     uint64_t origin; /* raw value that stands for tick 0 */
 };
 
+/* Where the handlers of the faults that a single step may raise begin; see kvm_step.c. */
+struct kvm_handlers {
+    bool known;
+    bool there[KVM_BREAKPOINTS];
+    uint64_t targets[KVM_BREAKPOINTS];
+};
+
 struct kvm_engine {
     struct engine engine;
     int kvm_fd, vm_fd, vcpu_fd;
@@ -53,9 +60,13 @@ struct kvm_engine {
     bool entered;    /* KVM_RUN has been called since the processor's state was set */
 
     struct kvm_counter counter;
-    timer_t timer; /* for landing: gets the vCPU out after a time */
+    struct kvm_guest_debug debug; /* as last set */
+    timer_t timer;                /* for landing: gets the vCPU out after a time */
     bool has_timer;
-    uint64_t rate; /* the fastest that this guest was seen to run, in instructions per ms; 0 before any landing */
+    uint64_t rate;      /* the fastest that the emulator was seen to run, in instructions per ms; from the probe on */
+    uint64_t allowance; /* for an entry, in ns; see kvm_land.c */
+    bool stuck;         /* the last approach got nowhere */
+    struct kvm_handlers handlers; /* as of the landing that is going on */
     struct kvm_probe_result probe;
 };
 
@@ -102,15 +113,20 @@ int kvm_counter_arm(struct kvm_engine *kvm, uint64_t remaining, struct error *er
 void kvm_counter_disarm(struct kvm_engine *kvm);
 
 /* kvm_land.c */
-int kvm_set_debug(struct kvm_engine *kvm, bool step, const uint64_t *breakpoint, struct error *error);
+/* Sets what KVM_SET_GUEST_DEBUG shall be, if it is not that already. */
+int kvm_debug(struct kvm_engine *kvm, const struct kvm_guest_debug *debug, struct error *error);
+/* No stepping, and a breakpoint if one is given. */
+int kvm_set_breakpoint(struct kvm_engine *kvm, const uint64_t *breakpoint, struct error *error);
 bool kvm_name_position(struct engine *engine, struct position *position, struct error *error);
 /* From exit `until->exits` on to `until`, an AT_TICK or AT_LANDMARK. */
 enum engine_stop kvm_land(struct kvm_engine *kvm, const struct position *until, struct error *error);
 
 /* kvm_step.c */
-/* Executes one instruction (two, after one that puts off traps), or stops at the entry of the handler it faults into.
- * No event may be waiting for delivery. */
+/* Executes one instruction, or stops at the entry of the handler it faults into. No event may be waiting for delivery,
+ * and after an IRET a second instruction is executed. */
 enum kvm_event kvm_step(struct kvm_engine *kvm, struct error *error);
+/* Whether the instruction at `rip` is, or may be, an IRET. */
+bool kvm_at_iret(struct kvm_engine *kvm, uint64_t rip);
 
 /* kvm_probe.c */
 int kvm_probe(struct kvm_engine *kvm, struct error *error);

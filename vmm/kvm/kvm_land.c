@@ -6,7 +6,7 @@
  * emulation counter, "shortly before" is a timer's doing, set again and again for a part of the way that remains; the
  * vCPU's thread is held on its processor meanwhile, so that the timer interrupts the very processor that executes the
  * guest, and time that it does not get is time that the guest does not get either. Should the guest be past the tick
- * all the same, that is seen (ENGINE_STOP_MISSED), never glossed over.
+ * all the same, that is seen and said (ENGINE_STOP_OVERSHOT); a careful engine uses the breakpoint all the way.
  *
  * By landmark: the same breakpoint from the start, and at each hit a comparison, registers first.
  */
@@ -17,25 +17,37 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* So near to the tick, the breakpoint costs less than another entry under the timer. */
-#define EMULATION_NEAR 48
+/* So near to the tick, single steps cost less than another entry under the timer, which costs as much as some five of
+ * them before the guest has executed anything. */
+#define EMULATION_NEAR 24
+/* The timer runs while KVM enters the guest, too. An entry that was interrupted before the guest had executed anything
+ * shows that it takes longer than was allowed for; in ns. Between two such entries there is one step, so that a host
+ * slower than any allowance gets on as well. */
+#define ALLOWANCE_STEP 2000
+#define ALLOWANCE_MAX  10000
 /* Branches: from here on, since the overflow comes late. */
 #define BRANCHES_NEAR 1000
 
-int kvm_set_debug(struct kvm_engine *kvm, bool step, const uint64_t *breakpoint, struct error *error)
+int kvm_debug(struct kvm_engine *kvm, const struct kvm_guest_debug *debug, struct error *error)
+{
+    if (memcmp(&kvm->debug, debug, sizeof *debug) == 0)
+        return 0;
+    if (ioctl(kvm->vcpu_fd, KVM_SET_GUEST_DEBUG, debug) < 0)
+        return error_errno(error, "KVM_SET_GUEST_DEBUG");
+    kvm->debug = *debug;
+    return 0;
+}
+
+int kvm_set_breakpoint(struct kvm_engine *kvm, const uint64_t *breakpoint, struct error *error)
 {
     struct kvm_guest_debug debug = {0};
 
-    if (step)
-        debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
     if (breakpoint) {
-        debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+        debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
         debug.arch.debugreg[0] = *breakpoint;
         debug.arch.debugreg[7] = KVM_DR7_FIXED | 1u;
     }
-    if (ioctl(kvm->vcpu_fd, KVM_SET_GUEST_DEBUG, &debug) < 0)
-        return error_errno(error, "KVM_SET_GUEST_DEBUG");
-    return 0;
+    return kvm_debug(kvm, &debug, error);
 }
 
 static int read_rip(struct kvm_engine *kvm, uint64_t *rip, struct error *error)
@@ -115,7 +127,7 @@ static enum kvm_event approach(struct kvm_engine *kvm, uint64_t remaining, struc
     struct timespec start;
     uint64_t before, after;
 
-    if (kvm_set_debug(kvm, false, NULL, error) < 0 || kvm_counter_read(&kvm->counter, &before, error) < 0 ||
+    if (kvm_set_breakpoint(kvm, NULL, error) < 0 || kvm_counter_read(&kvm->counter, &before, error) < 0 ||
         kvm_counter_arm(kvm, remaining, error) < 0)
         return KVM_EVENT_ERROR;
     clock_gettime(CLOCK_MONOTONIC, &start);
@@ -125,6 +137,9 @@ static enum kvm_event approach(struct kvm_engine *kvm, uint64_t remaining, struc
         if (kvm_counter_read(&kvm->counter, &after, error) < 0)
             return KVM_EVENT_ERROR;
         learn_rate(kvm, after - before, &start);
+        if (after == before && kvm->allowance < ALLOWANCE_MAX)
+            kvm->allowance += ALLOWANCE_STEP;
+        kvm->stuck = after == before;
     }
     return event;
 }
@@ -167,17 +182,17 @@ static int landmark_reached(struct kvm_engine *kvm, const struct position *until
     return digest_equal(digest, until->ram);
 }
 
-/* To the next time that RIP is the place's. */
-static enum kvm_event to_next_hit(struct kvm_engine *kvm, const struct position *until, struct error *error)
+/* To the next time that RIP is the place's; or, with `step`, one instruction further if that is safe here. */
+static enum kvm_event to_next_hit(struct kvm_engine *kvm, const struct position *until, bool step, struct error *error)
 {
     uint64_t rip;
     int pending = kvm_event_pending(kvm, error);
 
     if (pending < 0 || read_rip(kvm, &rip, error) < 0)
         return KVM_EVENT_ERROR;
-    if (!pending && rip == until->rip)
+    if (!pending && (rip == until->rip || (step && !kvm_at_iret(kvm, rip))))
         return kvm_step(kvm, error);
-    if (kvm_set_debug(kvm, false, &until->rip, error) < 0)
+    if (kvm_set_breakpoint(kvm, &until->rip, error) < 0)
         return KVM_EVENT_ERROR;
     return kvm_advance(kvm, error);
 }
@@ -185,9 +200,18 @@ static enum kvm_event to_next_hit(struct kvm_engine *kvm, const struct position 
 static enum kvm_event draw_nearer(struct kvm_engine *kvm, const struct position *until, uint64_t remaining,
                                   struct error *error)
 {
-    if (until->kind == AT_TICK && remaining > (kvm->counter.branches ? BRANCHES_NEAR : EMULATION_NEAR))
+    if (until->kind == AT_TICK && !kvm->engine.caps.careful && !kvm->stuck &&
+        remaining > (kvm->counter.branches ? BRANCHES_NEAR : EMULATION_NEAR))
         return approach(kvm, remaining, error);
-    return to_next_hit(kvm, until, error);
+    /* Each emulated instruction is a tick, so a step cannot go past the place; a branch is a tick only now and then. */
+    bool step = until->kind == AT_TICK && !kvm->counter.branches && !kvm->engine.caps.careful;
+    kvm->stuck = false;
+    return to_next_hit(kvm, until, step, error);
+}
+
+static enum engine_stop missed(const struct kvm_engine *kvm)
+{
+    return kvm->engine.caps.careful ? ENGINE_STOP_MISSED : ENGINE_STOP_OVERSHOT;
 }
 
 static enum engine_stop land_loop(struct kvm_engine *kvm, const struct position *until, struct error *error)
@@ -199,13 +223,12 @@ static enum engine_stop land_loop(struct kvm_engine *kvm, const struct position 
         if (reached == 1)
             return ENGINE_STOP_POSITION;
         if (reached < 0)
-            return reached == -1 ? ENGINE_STOP_MISSED : ENGINE_STOP_ERROR;
+            return reached == -2 ? ENGINE_STOP_ERROR : missed(kvm);
         if (atomic_exchange(&kvm->kicked, false))
             return ENGINE_STOP_KICK;
-        enum kvm_event event =
-            until->kind == AT_TICK ? draw_nearer(kvm, until, remaining, error) : to_next_hit(kvm, until, error);
+        enum kvm_event event = draw_nearer(kvm, until, remaining, error);
         if (kvm->engine.exits != until->exits || event == KVM_EVENT_HALT)
-            return event == KVM_EVENT_ERROR ? ENGINE_STOP_ERROR : ENGINE_STOP_MISSED;
+            return event == KVM_EVENT_ERROR ? ENGINE_STOP_ERROR : missed(kvm);
         if (event == KVM_EVENT_SHUTDOWN)
             return ENGINE_STOP_SHUTDOWN;
         if (event == KVM_EVENT_FAULT)
@@ -233,11 +256,12 @@ enum engine_stop kvm_land(struct kvm_engine *kvm, const struct position *until, 
         CPU_SET((size_t)processor, &here);
         held = sched_setaffinity(0, sizeof here, &here) == 0;
     }
+    kvm->handlers.known = false;
     enum engine_stop stop = land_loop(kvm, until, error);
     if (held)
         sched_setaffinity(0, sizeof before, &before);
     struct error ignored;
-    if (kvm_set_debug(kvm, false, NULL, stop == ENGINE_STOP_ERROR ? &ignored : error) < 0)
+    if (kvm_set_breakpoint(kvm, NULL, stop == ENGINE_STOP_ERROR ? &ignored : error) < 0)
         return ENGINE_STOP_ERROR;
     return stop;
 }

@@ -23,11 +23,11 @@
 #define CODE_AT     0x6000u
 #define DATA_AT     0x7000u
 #define STACK_AT    0x8000u
-#define LOOPS       64u
+#define LOOPS       500u
 
 /*  mov ecx, LOOPS; again: dec ecx; jnz again; mov [DATA_AT], cl; out 0x80, al */
-static const uint8_t count_code[] = {0xb9, LOOPS, 0,    0,    0,    0xff, 0xc9, 0x75, 0xfc,
-                                     0x88, 0x0c,  0x25, 0x00, 0x70, 0x00, 0x00, 0xe6, 0x80};
+static const uint8_t count_code[] = {0xb9, LOOPS & 0xff, LOOPS >> 8, 0,    0,    0xff, 0xc9, 0x75, 0xfc,
+                                     0x88, 0x0c,         0x25,       0x00, 0x70, 0x00, 0x00, 0xe6, 0x80};
 #define COUNT_INSTRUCTIONS (1 + 2 * LOOPS + 2)
 #define COUNT_BRANCHES     LOOPS
 #define COUNT_LOOP_AT      (CODE_AT + 5) /* "again" */
@@ -78,7 +78,7 @@ static int start_at(struct kvm_engine *kvm, uint64_t rip, bool user, struct erro
     cpu.ss = (struct segment){.selector = user ? 0x13 : 16, .limit = 0xffffffff};
     cpu.ss.attributes = SEGMENT_TYPE_DATA | SEGMENT_S | SEGMENT_P | SEGMENT_DB | SEGMENT_G | level;
     cpu.ds = cpu.es = cpu.fs = cpu.gs = cpu.ss;
-    if (kvm_set_debug(kvm, false, NULL, error) < 0 || kvm_set_cpu(&kvm->engine, &cpu, 0, error) < 0)
+    if (kvm_set_breakpoint(kvm, NULL, error) < 0 || kvm_set_cpu(&kvm->engine, &cpu, 0, error) < 0)
         return -1;
     enum kvm_event event = kvm_enter(kvm, true, error);
     return event == KVM_EVENT_ERROR ? -1 : 0;
@@ -90,6 +90,13 @@ static uint64_t nanoseconds(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int single_step(struct kvm_engine *kvm, struct error *error)
+{
+    const struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
+
+    return kvm_debug(kvm, &debug, error);
 }
 
 /* Runs to the next exit. Returns whether it was one. */
@@ -114,7 +121,12 @@ static bool counts(struct kvm_engine *kvm, bool user, uint64_t expected, struct 
         uint64_t start = nanoseconds();
         if (!run_to_exit(kvm, error) || kvm_counter_read(&kvm->counter, &ticks, error) < 0 || ticks != expected)
             return false;
-        kvm->probe.insn_ps = (nanoseconds() - start) * 1000 / COUNT_INSTRUCTIONS;
+        uint64_t elapsed = nanoseconds() - start;
+        uint64_t rate = COUNT_INSTRUCTIONS * UINT64_C(1000000) / elapsed;
+        if (!user && rate > kvm->rate)
+            kvm->rate = rate;
+        if (!user)
+            kvm->probe.insn_ps = elapsed * 1000 / COUNT_INSTRUCTIONS;
     }
     return true;
 }
@@ -151,7 +163,7 @@ static bool steps(struct kvm_engine *kvm, struct error *error)
     static const uint64_t path[] = {COUNT_LOOP_AT, COUNT_LOOP_AT + 2, COUNT_LOOP_AT, COUNT_LOOP_AT + 2, COUNT_LOOP_AT};
     const unsigned length = sizeof path / sizeof path[0];
 
-    if (start_at(kvm, CODE_AT, false, error) < 0 || kvm_set_debug(kvm, true, NULL, error) < 0)
+    if (start_at(kvm, CODE_AT, false, error) < 0 || single_step(kvm, error) < 0)
         return false;
     uint64_t start = nanoseconds();
     for (unsigned i = 0; i < length; i++) {
@@ -172,15 +184,14 @@ static bool breaks(struct kvm_engine *kvm, bool user, struct error *error)
         return false;
     uint64_t start = nanoseconds();
     for (unsigned i = 0; i < rounds; i++) {
-        if (kvm_set_debug(kvm, false, &at, error) < 0 || kvm_enter(kvm, false, error) != KVM_EVENT_DEBUG ||
+        if (kvm_set_breakpoint(kvm, &at, error) < 0 || kvm_enter(kvm, false, error) != KVM_EVENT_DEBUG ||
             !rip_is(kvm, at))
             return false;
-        if (kvm_set_debug(kvm, true, NULL, error) < 0 || kvm_enter(kvm, false, error) != KVM_EVENT_DEBUG ||
-            !rip_is(kvm, at + 2))
+        if (single_step(kvm, error) < 0 || kvm_enter(kvm, false, error) != KVM_EVENT_DEBUG || !rip_is(kvm, at + 2))
             return false;
     }
     kvm->probe.breakpoint_ns = (nanoseconds() - start) / rounds;
-    return kvm_set_debug(kvm, false, NULL, error) == 0 && run_to_exit(kvm, error);
+    return kvm_set_breakpoint(kvm, NULL, error) == 0 && run_to_exit(kvm, error);
 }
 
 static bool logs_dirty(struct kvm_engine *kvm, struct error *error)
@@ -224,8 +235,6 @@ static void run_probes(struct kvm_engine *kvm, struct error *error)
     probe->interrupt_window = window_exact(kvm, error);
     /* Last, because where it fails the guest takes the #DB itself and shuts down. */
     probe->user_breakpoint = breaks(kvm, true, error);
-    if (probe->counter_emulation && probe->insn_ps)
-        kvm->rate = UINT64_C(1000000000) / probe->insn_ps;
 }
 
 int kvm_probe(struct kvm_engine *kvm, struct error *error)
@@ -244,7 +253,7 @@ int kvm_probe(struct kvm_engine *kvm, struct error *error)
         run_probes(kvm, &finding);
         snprintf(kvm->probe.notes, sizeof kvm->probe.notes, "%.200s", finding.text);
         struct error ignored;
-        kvm_set_debug(kvm, false, NULL, &ignored);
+        kvm_set_breakpoint(kvm, NULL, &ignored);
         result = kvm_slot_set(kvm, PROBE_SLOT, 0, memory, 0, false, error);
     }
     munmap(memory, PROBE_BYTES);

@@ -171,6 +171,7 @@ enum kvm_event kvm_enter(struct kvm_engine *kvm, bool settle, struct error *erro
     kvm->run->immediate_exit = 0;
     kvm->entered = true;
     kvm->incomplete = false;
+    kvm->engine.interruptible = kvm->run->ready_for_interrupt_injection;
     if (result < 0 && reason == EINTR) {
         if (settle)
             kvm->at_exit = completes && !kvm->injected;

@@ -48,23 +48,31 @@ static bool gate_target(struct kvm_engine *kvm, const struct kvm_sregs *sregs, u
     return true;
 }
 
-static int watch_handlers(struct kvm_engine *kvm, const struct kvm_sregs *sregs, uint64_t *targets, bool *there,
-                          struct error *error)
+/* Four walks through the page tables: done once for a landing, whose few steps do not outlive the guest's table. */
+static void find_handlers(struct kvm_engine *kvm, const struct kvm_sregs *sregs)
+{
+    struct kvm_handlers *handlers = &kvm->handlers;
+
+    if (handlers->known)
+        return;
+    for (unsigned i = 0; i < KVM_BREAKPOINTS; i++)
+        handlers->there[i] = gate_target(kvm, sregs, watched[i].vector, &handlers->targets[i]);
+    handlers->known = true;
+}
+
+static int watch_handlers(struct kvm_engine *kvm, struct error *error)
 {
     struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
                                     .arch.debugreg[7] = KVM_DR7_FIXED};
 
     for (unsigned i = 0; i < KVM_BREAKPOINTS; i++) {
-        there[i] = gate_target(kvm, sregs, watched[i].vector, &targets[i]);
-        if (!there[i])
+        if (!kvm->handlers.there[i])
             continue;
         debug.control |= KVM_GUESTDBG_USE_HW_BP;
-        debug.arch.debugreg[i] = targets[i];
+        debug.arch.debugreg[i] = kvm->handlers.targets[i];
         debug.arch.debugreg[7] |= 1u << 2 * i;
     }
-    if (ioctl(kvm->vcpu_fd, KVM_SET_GUEST_DEBUG, &debug) < 0)
-        return error_errno(error, "KVM_SET_GUEST_DEBUG");
-    return 0;
+    return kvm_debug(kvm, &debug, error);
 }
 
 /* The stack has just got RIP, CS and RFLAGS, under an error code for some vectors. */
@@ -78,10 +86,17 @@ static void clean_frame(struct kvm_engine *kvm, const struct kvm_sregs *sregs, u
         bytes_store(flags, width, bytes_load(flags, width) & ~(uint64_t)RFLAGS_TF);
 }
 
+bool kvm_at_iret(struct kvm_engine *kvm, uint64_t rip)
+{
+    const uint8_t *code = linear_pointer(kvm, rip, 2);
+
+    /* At a page's end the bytes are not looked at, and the answer is the careful one. */
+    return !code || code[0] == 0xcf || ((code[0] & 0xf0) == 0x40 && code[1] == 0xcf);
+}
+
 enum kvm_event kvm_step(struct kvm_engine *kvm, struct error *error)
 {
-    uint64_t targets[KVM_BREAKPOINTS];
-    bool there[KVM_BREAKPOINTS];
+    const struct kvm_handlers *handlers = &kvm->handlers;
     struct kvm_sregs sregs;
     struct kvm_regs before, after;
 
@@ -89,7 +104,8 @@ enum kvm_event kvm_step(struct kvm_engine *kvm, struct error *error)
         error_errno(error, "reading the registers");
         return KVM_EVENT_ERROR;
     }
-    if (watch_handlers(kvm, &sregs, targets, there, error) < 0)
+    find_handlers(kvm, &sregs);
+    if (watch_handlers(kvm, error) < 0)
         return KVM_EVENT_ERROR;
     enum kvm_event event = kvm_advance(kvm, error);
     if (event != KVM_EVENT_DEBUG || before.rflags & RFLAGS_TF)
@@ -99,7 +115,7 @@ enum kvm_event kvm_step(struct kvm_engine *kvm, struct error *error)
         return KVM_EVENT_ERROR;
     }
     for (unsigned i = 0; i < KVM_BREAKPOINTS; i++) {
-        if (there[i] && after.rip == targets[i] && after.rsp < before.rsp)
+        if (handlers->there[i] && after.rip == handlers->targets[i] && after.rsp < before.rsp)
             clean_frame(kvm, &sregs, after.rsp, watched[i].error_code);
     }
     return event;

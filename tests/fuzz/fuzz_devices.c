@@ -1,0 +1,324 @@
+/*
+ * All the PC's chips wired together, under a stream of bytes read as a script: port accesses, the passing of time,
+ * input from the host, interrupt acknowledges, and checkpoints.
+ *
+ * Two boards run the same script and must answer alike and end in the same state, although
+ *   - a checkpoint replaces the second board by one restored from the first one's saved state, and
+ *   - the second board's time passes in small steps where the first one's passes at once.
+ * A third kind of checkpoint damages the saved state first, as the script says; if it is still accepted, both boards go
+ * on from there. So every state that restoring accepts is run, under the sanitizers.
+ *
+ * Build: clang -fsanitize=fuzzer,address,undefined, with vmm/devices, vmm/bus.c, vmm/state.c and base.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "vmm/bus.h"
+#include "vmm/devices/debug_exit.h"
+#include "vmm/devices/entropy_port.h"
+#include "vmm/devices/i8259.h"
+#include "vmm/devices/mc146818.h"
+#include "vmm/devices/pit8254.h"
+#include "vmm/devices/port61.h"
+#include "vmm/devices/post_port.h"
+#include "vmm/devices/uart16550.h"
+
+#define MAX_STEPS 4096
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct board {
+    struct bus ports;
+    struct i8259_pair pic;
+    struct pit8254 pit;
+    struct port61 port61;
+    struct mc146818 rtc;
+    struct uart16550 uart;
+    struct debug_exit debug_exit;
+    struct entropy_port entropy;
+    struct post_port post;
+    uint32_t sent; /* a checksum of what the serial port has sent */
+    uint32_t exits;
+};
+
+static void on_sent(void *context, uint8_t byte)
+{
+    struct board *board = context;
+    board->sent = board->sent * 16777619u ^ byte;
+}
+
+static void on_exit_write(void *context, uint32_t value)
+{
+    struct board *board = context;
+    board->exits = board->exits * 16777619u ^ value;
+}
+
+/* Random bytes that depend on nothing but the device's own state, so that both boards get the same. */
+static void entropy_fill(void *context, uint8_t *bytes, size_t length)
+{
+    const struct board *board = context;
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = (uint8_t)((board->entropy.drawn + i) * 167 + 13);
+}
+
+static void claim(struct board *board, uint64_t base, uint64_t length, void *device, bus_read_fn *read,
+                  bus_write_fn *write)
+{
+    bus_claim(&board->ports,
+              (struct bus_range){.base = base, .length = length, .device = device, .read = read, .write = write});
+}
+
+static struct irq_wire irq(struct board *board, unsigned line)
+{
+    return (struct irq_wire){.set = i8259_set_line, .context = &board->pic, .line = line};
+}
+
+static struct board *board_new(void)
+{
+    struct board *board = calloc(1, sizeof *board);
+
+    CHECK(board);
+    i8259_init(&board->pic);
+    pit8254_init(&board->pit, irq(board, 0));
+    port61_init(&board->port61, &board->pit);
+    mc146818_init(&board->rtc, 1700000000, 128 << 20, irq(board, 8));
+    uart16550_init(&board->uart, (struct byte_sink){.put = on_sent, .context = board}, irq(board, 4));
+    debug_exit_init(&board->debug_exit, (struct debug_exit_wire){.exited = on_exit_write, .context = board});
+    entropy_port_init(&board->entropy, (struct entropy_source){.fill = entropy_fill, .context = board});
+    post_port_init(&board->post);
+    claim(board, I8259_MASTER_PORT, I8259_PORTS, &board->pic, i8259_master_read, i8259_master_write);
+    claim(board, I8259_SLAVE_PORT, I8259_PORTS, &board->pic, i8259_slave_read, i8259_slave_write);
+    claim(board, I8259_ELCR_PORT, I8259_ELCR_PORTS, &board->pic, i8259_elcr_read, i8259_elcr_write);
+    claim(board, PIT8254_PORT, PIT8254_PORTS, &board->pit, pit8254_read, pit8254_write);
+    claim(board, PORT61_PORT, PORT61_PORTS, &board->port61, port61_read, port61_write);
+    claim(board, MC146818_PORT, MC146818_PORTS, &board->rtc, mc146818_read, mc146818_write);
+    claim(board, UART16550_COM1_PORT, UART16550_PORTS, &board->uart, uart16550_read, uart16550_write);
+    claim(board, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, &board->debug_exit, debug_exit_read, debug_exit_write);
+    claim(board, ENTROPY_PORT, ENTROPY_PORT_PORTS, &board->entropy, entropy_port_read, entropy_port_write);
+    claim(board, POST_PORT, POST_PORT_PORTS, &board->post, post_port_read, post_port_write);
+    return board;
+}
+
+static void board_state(struct board *board, struct state *state)
+{
+    i8259_state(&board->pic, state);
+    pit8254_state(&board->pit, state);
+    port61_state(&board->port61, state);
+    mc146818_state(&board->rtc, state);
+    uart16550_state(&board->uart, state);
+    debug_exit_state(&board->debug_exit, state);
+    entropy_port_state(&board->entropy, state);
+    post_port_state(&board->post, state);
+    state_section(state, "fuzz", 1);
+    state_u32(state, "sent", &board->sent);
+    state_u32(state, "exits", &board->exits);
+}
+
+static struct bytes_writer board_save(struct board *board)
+{
+    struct bytes_writer out = bytes_writer(1 << 20);
+    struct state state = state_save(&out);
+    struct error error;
+
+    board_state(board, &state);
+    CHECK(state_end(&state, &error) == 0);
+    return out;
+}
+
+/* A new board from saved bytes, or NULL when they are refused. */
+static struct board *board_restored(const struct bytes_writer *saved)
+{
+    struct board *board = board_new();
+    struct state state = state_restore(saved->data, saved->length);
+    struct error error;
+
+    board_state(board, &state);
+    if (state_end(&state, &error) == 0)
+        return board;
+    free(board);
+    return NULL;
+}
+
+static void check_equal(struct board *a, struct board *b)
+{
+    struct bytes_writer left = board_save(a);
+    struct bytes_writer right = board_save(b);
+
+    CHECK(left.length == right.length && memcmp(left.data, right.data, left.length) == 0);
+    bytes_writer_free(&left);
+    bytes_writer_free(&right);
+}
+
+struct script {
+    struct bytes_reader in;
+    struct board *one;
+    struct board *two;
+    uint64_t now;
+};
+
+static uint8_t next(struct script *script)
+{
+    return (uint8_t)bytes_get_uint(&script->in, 1);
+}
+
+static uint64_t later(uint64_t now, uint64_t by)
+{
+    return by < UINT64_MAX - now ? now + by : UINT64_MAX;
+}
+
+static void advance_all(struct board *board, uint64_t now)
+{
+    pit8254_advance(&board->pit, now);
+    mc146818_advance(&board->rtc, now);
+    uart16550_advance(&board->uart, now);
+}
+
+static uint64_t deadline(const struct board *board)
+{
+    uint64_t pit = pit8254_deadline(&board->pit);
+    uint64_t rtc = mc146818_deadline(&board->rtc);
+    uint64_t uart = uart16550_deadline(&board->uart);
+    uint64_t first = pit < rtc ? pit : rtc;
+
+    return first < uart ? first : uart;
+}
+
+/* Moves to `until`: at once on the first board, in `steps` on the second. */
+static void pass_time(struct script *script, uint64_t until, unsigned steps)
+{
+    uint64_t from = script->now;
+
+    for (unsigned i = 1; i < steps; i++)
+        advance_all(script->two, from + (until - from) / steps * i);
+    advance_all(script->two, until);
+    advance_all(script->one, until);
+    script->now = until;
+}
+
+static void step_ports(struct script *script, uint8_t op)
+{
+    static const uint16_t bases[] = {0x20, 0xa0, 0x4d0, 0x40, 0x40, 0x61, 0x70, 0x3f8, 0x3f8, 0xf4, 0xe08, 0x80};
+    uint8_t where = next(script);
+    uint64_t port = bases[where % 12] + (where / 12) % 8u;
+    unsigned size = op & 0x40 ? 1u << (op >> 4 & 3) % 3 : 1;
+
+    if (op & 0x80) {
+        CHECK(bus_read(&script->one->ports, port, size, script->now) ==
+              bus_read(&script->two->ports, port, size, script->now));
+    } else {
+        uint64_t value = bytes_get_uint(&script->in, size);
+        bus_write(&script->one->ports, port, size, value, script->now);
+        bus_write(&script->two->ports, port, size, value, script->now);
+    }
+}
+
+static void step_time(struct script *script, uint8_t op)
+{
+    uint64_t until = later(script->now, bytes_get_uint(&script->in, 1u << (op >> 6)));
+
+    if (op & 0x20) {
+        uint64_t due = deadline(script->one);
+        CHECK(due == deadline(script->two));
+        if (due != NO_DEADLINE && due > script->now)
+            until = due;
+    }
+    pass_time(script, until, 1 + (op >> 3 & 3));
+}
+
+static void step_input(struct script *script, uint8_t op)
+{
+    uint8_t bytes[32];
+    size_t length = op >> 3;
+    size_t room = uart16550_room(&script->one->uart);
+
+    CHECK(room == uart16550_room(&script->two->uart));
+    length = length < room ? length : room;
+    bytes_get(&script->in, bytes, length);
+    uart16550_receive(&script->one->uart, bytes, length, script->now);
+    uart16550_receive(&script->two->uart, bytes, length, script->now);
+}
+
+static void step_acknowledge(struct script *script, uint8_t op)
+{
+    bool output = i8259_output(&script->one->pic);
+
+    CHECK(output == i8259_output(&script->two->pic));
+    if (output || (op & 0x80))
+        CHECK(i8259_acknowledge(&script->one->pic) == i8259_acknowledge(&script->two->pic));
+}
+
+/* The lines on which no device of ours sits. */
+static void step_line(struct script *script, uint8_t op)
+{
+    unsigned line = op >> 4;
+
+    if (line == 0 || line == 2 || line == 4 || line == 8)
+        line = 5;
+    i8259_set_line(&script->one->pic, line, op & 8);
+    i8259_set_line(&script->two->pic, line, op & 8);
+}
+
+static void step_checkpoint(struct script *script, uint8_t op)
+{
+    struct bytes_writer saved = board_save(script->one);
+    bool hostile = op & 0x80;
+
+    check_equal(script->one, script->two);
+    for (unsigned i = op >> 3 & 15; hostile && i > 0; i--) {
+        size_t at = bytes_get_uint(&script->in, 2) % saved.length;
+        saved.data[at] = next(script);
+    }
+    struct board *restored = board_restored(&saved);
+    CHECK(restored || hostile);
+    if (restored) {
+        struct bytes_writer again = board_save(restored);
+        CHECK(again.length == saved.length && memcmp(again.data, saved.data, saved.length) == 0);
+        bytes_writer_free(&again);
+        free(script->two);
+        script->two = restored;
+        if (hostile) {
+            free(script->one);
+            script->one = board_restored(&saved);
+        }
+    }
+    bytes_writer_free(&saved);
+}
+
+static void step(struct script *script)
+{
+    uint8_t op = next(script);
+
+    switch (op & 7) {
+    case 3:
+        step_time(script, op);
+        break;
+    case 4:
+        step_input(script, op);
+        break;
+    case 5:
+        step_acknowledge(script, op);
+        break;
+    case 6:
+        step_checkpoint(script, op);
+        break;
+    case 7:
+        step_line(script, op);
+        break;
+    default:
+        step_ports(script, op);
+        break;
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct script script = {.in = bytes_reader(data, size), .one = board_new(), .two = board_new()};
+
+    for (unsigned i = 0; i < MAX_STEPS && bytes_left(&script.in) > 0; i++)
+        step(&script);
+    check_equal(script.one, script.two);
+    free(script.one);
+    free(script.two);
+    return 0;
+}

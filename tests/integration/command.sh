@@ -1,0 +1,66 @@
+#!/bin/sh
+# The command as a user meets it: help, bad options, the doctor, and what make install puts where.
+. tests/lib.sh
+
+help_is_there() {
+    "$ENCORE" "$@" --help >"$WORK/help" && grep -q '^Usage: encore' "$WORK/help"
+}
+for command in '' run record replay log 'log info' 'log dump' 'log stat' 'log verify' 'log export' checkpoint \
+    'checkpoint list' 'checkpoint extract' doctor; do
+    # shellcheck disable=SC2086
+    check "help: encore $command" help_is_there $command
+done
+
+# Exit code 2, nothing on standard output, and on standard error one sentence (argp adds where to find help).
+refuses() {
+    "$ENCORE" "$@" >"$WORK/out" 2>"$WORK/err"
+    code=$?
+    cat "$WORK/err"
+    [ $code -eq 2 ] && [ ! -s "$WORK/out" ] && head -n 1 "$WORK/err" | grep -q '^encore.*: ' &&
+        [ "$(grep -c . "$WORK/err")" -le 3 ]
+}
+check "bad option: no such command" refuses frobnicate
+check "bad option: unknown option" refuses log dump --frobnicate x.enc
+check "bad option: no log" refuses log verify
+check "bad option: two logs" refuses log verify a.enc b.enc
+check "bad option: no such log subcommand" refuses log frobnicate
+check "bad option: --limit" refuses log dump --limit many a.enc
+check "bad option: --type" refuses log dump --type FROBNICATE a.enc
+check "bad option: --from-record" refuses log dump --from-record -1 a.enc
+check "bad option: export without format" refuses log export a.enc
+check "bad option: checkpoint number" refuses checkpoint extract a.enc x -o "$WORK/d"
+check "bad option: extract without -o" refuses checkpoint extract a.enc 1
+check "bad option: --mem" refuses run --mem 17 image
+check "bad option: --engine" refuses run --engine abacus image
+check "bad option: record without -o" refuses record image
+
+printf 'not a log at all, but long enough to look at: %0200d' 0 >"$WORK/foreign.enc"
+: >"$WORK/empty.enc"
+for file in foreign empty missing; do
+    for command in 'log info' 'log dump' 'log stat' 'log verify' 'log export --json' 'checkpoint list' replay; do
+        # shellcheck disable=SC2086
+        check "bad input: $command, $file log" refuses $command "$WORK/$file.enc"
+    done
+    check "bad input: checkpoint extract, $file log" refuses checkpoint extract "$WORK/$file.enc" 0 -o "$WORK/extracted"
+done
+check "bad input: nothing is left behind" test ! -e "$WORK/extracted"
+
+if need_kvm "doctor: KVM is usable"; then
+    check_exit 0 "doctor: KVM is usable" "$ENCORE" doctor
+else
+    check_exit 1 "doctor: says what to do without KVM" "$ENCORE" doctor
+fi
+"$ENCORE" doctor >"$WORK/doctor"
+check "doctor: says that soft is not built in" grep -q 'soft is not built into' "$WORK/doctor"
+
+install_tree() {
+    ${MAKE:-make} --no-print-directory BUILD="$BUILD" PREFIX=/usr DESTDIR="$WORK/root" "$1"
+}
+check "install: make install" install_tree install
+check "install: the command runs" "$WORK/root/usr/bin/encore" --version
+check "install: the man page" test -s "$WORK/root/usr/share/man/man1/encore.1"
+check "install: the format of logs" test -s "$WORK/root/usr/share/doc/encore/log-format.md"
+check "install: a guest" cmp "$GUESTS/kv" "$WORK/root/usr/share/encore/guests/kv"
+check "install: make uninstall" install_tree uninstall
+check "install: uninstall leaves no file" test -z "$(find "$WORK/root" -type f)"
+finish

@@ -1,0 +1,279 @@
+/* The multiboot1 boot protocol, by ELF32 headers and by address fields. */
+#include "tests/unit/test_boot_support.h"
+
+#define LOAD        0x100000u
+#define HEADER      52
+#define PHDR        32
+#define ELF_CODE    (HEADER + PHDR) /* file offset of the one segment */
+#define ELF_IMAGE   (ELF_CODE + 64)
+#define FLAT_HEADER 16 /* file offset of the Multiboot header in a flat image */
+#define FLAT_IMAGE  256
+
+static void put_header(uint8_t *at, uint32_t flags)
+{
+    bytes_store(at, 4, 0x1badb002);
+    bytes_store(at + 4, 4, flags);
+    bytes_store(at + 8, 4, (uint32_t) - (0x1badb002 + flags));
+}
+
+/* An ELF32 executable of one segment, the Multiboot header at its start, the entry 12 bytes on. */
+static void make_elf(uint8_t image[ELF_IMAGE])
+{
+    memset(image, 0, ELF_IMAGE);
+    memcpy(image, "\177ELF\1\1\1", 7);
+    bytes_store(image + 16, 2, 2);
+    bytes_store(image + 18, 2, 3);
+    bytes_store(image + 24, 4, LOAD + 12);
+    bytes_store(image + 28, 4, HEADER);
+    bytes_store(image + 42, 2, PHDR);
+    bytes_store(image + 44, 2, 1);
+    const uint32_t fields[] = {1, ELF_CODE, 0xc0000000, LOAD, 64, 128, 7, 4};
+    for (unsigned i = 0; i < 8; i++)
+        bytes_store(image + HEADER + 4 * i, 4, fields[i]);
+    memset(image + ELF_CODE, 0x90, 64);
+    put_header(image + ELF_CODE, 3);
+}
+
+/* A flat image with address fields: the file's bytes from 8 to 200 at LOAD, then zeros up to LOAD + 0x1000. */
+static void make_flat(uint8_t image[FLAT_IMAGE])
+{
+    for (unsigned i = 0; i < FLAT_IMAGE; i++)
+        image[i] = (uint8_t)i;
+    put_header(image + FLAT_HEADER, 0x00010003);
+    bytes_store(image + FLAT_HEADER + 12, 4, LOAD + 8);
+    bytes_store(image + FLAT_HEADER + 16, 4, LOAD);
+    bytes_store(image + FLAT_HEADER + 20, 4, LOAD + 192);
+    bytes_store(image + FLAT_HEADER + 24, 4, LOAD + 0x1000);
+    bytes_store(image + FLAT_HEADER + 28, 4, LOAD + 100);
+}
+
+static void test_elf(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    const struct cpu_state *cpu = &fixture->cpu;
+    uint8_t image[ELF_IMAGE];
+    make_elf(image);
+    assert_int_equal(boot_try(fixture, image, ELF_IMAGE, "a b", BOOT_AUTO), 0);
+    assert_int_equal(fixture->chosen, BOOT_MULTIBOOT1);
+    assert_memory_equal(fixture->ram.bytes + LOAD, image + ELF_CODE, 64);
+    assert_int_equal(cpu->rip, LOAD + 12);
+    assert_int_equal(cpu->gprs[GPR_RAX], 0x2badb002);
+    assert_int_equal(cpu->rflags, 2);
+    assert_int_equal(cpu->cr0, 0x11);
+    assert_int_equal(cpu->efer, 0);
+    assert_int_equal(cpu->cs.attributes, 0xc09b);
+    assert_int_equal(cpu->cs.limit, UINT32_MAX);
+    assert_int_equal(cpu->ds.attributes, 0xc093);
+    assert_int_equal(bytes_load(fixture->ram.bytes + cpu->gdtr.base + cpu->cs.selector, 8), 0x00cf9b000000ffff);
+}
+
+static void test_information(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t image[ELF_IMAGE];
+    make_elf(image);
+    assert_int_equal(boot_try(fixture, image, ELF_IMAGE, "a b", BOOT_AUTO), 0);
+    const uint8_t *ram = fixture->ram.bytes;
+    const uint8_t *info = ram + fixture->cpu.gprs[GPR_RBX];
+    assert_int_equal(bytes_load(info, 4), 0x245);
+    assert_int_equal(bytes_load(info + 4, 4), 640);
+    assert_int_equal(bytes_load(info + 8, 4), TEST_RAM_SIZE / 1024 - 1024);
+    assert_string_equal((const char *)ram + bytes_load(info + 16, 4), "a b");
+    assert_string_equal((const char *)ram + bytes_load(info + 64, 4), "Encore");
+    const uint8_t *map = ram + bytes_load(info + 48, 4);
+    assert_int_equal(bytes_load(info + 44, 4), 72);
+    /* The entries follow each other without a gap, and end where memory does. */
+    const uint64_t ends[] = {0xa0000, 0x100000, TEST_RAM_SIZE};
+    const uint32_t types[] = {1, 2, 1};
+    uint64_t at = 0;
+    for (unsigned i = 0; i < 3; i++, map += 24) {
+        assert_int_equal(bytes_load(map, 4), 20);
+        assert_int_equal(bytes_load(map + 4, 8), at);
+        at += bytes_load(map + 12, 8);
+        assert_int_equal(at, ends[i]);
+        assert_int_equal(bytes_load(map + 20, 4), types[i]);
+    }
+}
+
+static void test_small_memory_map(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t image[FLAT_IMAGE];
+    struct ram small;
+    struct boot_options options = {.protocol = BOOT_AUTO};
+    make_flat(image);
+    for (unsigned field = 12; field <= 28; field += 4) /* move it down to 64 KiB */
+        bytes_store(image + FLAT_HEADER + field, 4, bytes_load(image + FLAT_HEADER + field, 4) - LOAD + 0x10000);
+    assert_int_equal(ram_create(&small, 0x20000, &fixture->error), 0);
+    int result = boot_load(&small, &fixture->cpu, image, FLAT_IMAGE, "image", &options, NULL, &fixture->error);
+    assert_int_equal(result, 0);
+    const uint8_t *info = small.bytes + fixture->cpu.gprs[GPR_RBX];
+    assert_int_equal(bytes_load(info + 4, 4), 128);
+    assert_int_equal(bytes_load(info + 8, 4), 0);
+    assert_int_equal(bytes_load(info + 44, 4), 24);
+    ram_destroy(&small);
+}
+
+static void test_flat(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t image[FLAT_IMAGE];
+    make_flat(image);
+    assert_true(ram_fill(&fixture->ram, LOAD, 0xee, 0x1001));
+    assert_int_equal(boot_try(fixture, image, FLAT_IMAGE, "", BOOT_AUTO), 0);
+    assert_int_equal(fixture->chosen, BOOT_MULTIBOOT1);
+    assert_memory_equal(fixture->ram.bytes + LOAD, image + 8, 192);
+    for (unsigned i = 192; i < 0x1000; i++)
+        assert_int_equal(fixture->ram.bytes[LOAD + i], 0);
+    assert_int_equal(fixture->ram.bytes[LOAD + 0x1000], 0xee);
+    assert_int_equal(fixture->cpu.rip, LOAD + 100);
+    /* Zero for the ends: the rest of the file, and no bss. */
+    bytes_store(image + FLAT_HEADER + 20, 4, 0);
+    bytes_store(image + FLAT_HEADER + 24, 4, 0);
+    assert_true(ram_fill(&fixture->ram, LOAD, 0xee, 0x1001));
+    assert_int_equal(boot_try(fixture, image, FLAT_IMAGE, "", BOOT_AUTO), 0);
+    assert_memory_equal(fixture->ram.bytes + LOAD, image + 8, FLAT_IMAGE - 8);
+    assert_int_equal(fixture->ram.bytes[LOAD + FLAT_IMAGE - 8], 0xee);
+}
+
+/* The header may start anywhere on a longword boundary, as long as it ends within 8192 bytes. */
+static void test_header_search(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    static uint8_t image[8192 + 64];
+    const struct {
+        size_t offset;
+        bool found;
+    } cases[] = {{0, true}, {4, true}, {8160, true}, {2, false}, {8192, false}, {8184, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t *header = image + cases[i].offset;
+        memset(image, 0, sizeof image);
+        put_header(header, 0x00010000);
+        bytes_store(header + 12, 4, LOAD + (uint32_t)cases[i].offset);
+        bytes_store(header + 16, 4, LOAD);
+        bytes_store(header + 28, 4, LOAD);
+        if (cases[i].found)
+            assert_int_equal(boot_try(fixture, image, sizeof image, "", BOOT_AUTO), 0);
+        else
+            boot_refused(fixture, image, sizeof image, BOOT_MULTIBOOT1, "no Multiboot 1 header");
+    }
+    /* The twelve bytes fit, the address fields do not. */
+    memset(image, 0, sizeof image);
+    put_header(image + 8164, 0x00010000);
+    boot_refused(fixture, image, sizeof image, BOOT_AUTO, "cut short");
+    /* A false one before the true one. */
+    memset(image, 0, sizeof image);
+    bytes_store(image, 4, 0x1badb002);
+    put_header(image + 64, 0x00008000);
+    boot_refused(fixture, image, sizeof image, BOOT_AUTO, "flags 0x8000");
+}
+
+struct change {
+    unsigned offset;
+    uint32_t value;
+    const char *words;
+};
+
+static void test_flat_refusals(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    const struct change changes[] = {
+        {12, LOAD - 1, "does not fit"},
+        {12, LOAD + 17, "does not fit"},
+        {16, LOAD + 9, "does not fit"},
+        {20, LOAD - 1, "load end"},
+        {20, LOAD + FLAT_IMAGE - 7, "beyond the file"},
+        {20, LOAD + 0x1001, "bss end"},
+        {24, LOAD - 1, "bss end"},
+        {24, LOAD + 191, "bss end"},
+        {24, TEST_RAM_SIZE + 1, "beyond the memory"},
+        {24, UINT32_MAX, "beyond the memory"},
+        {28, LOAD - 1, "entry point"},
+        {28, LOAD + 0x1000, "entry point"},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        uint8_t image[FLAT_IMAGE];
+        make_flat(image);
+        bytes_store(image + FLAT_HEADER + changes[i].offset, 4, changes[i].value);
+        boot_refused(fixture, image, FLAT_IMAGE, BOOT_AUTO, changes[i].words);
+    }
+    uint8_t image[FLAT_IMAGE];
+    make_flat(image);
+    put_header(image + FLAT_HEADER, 0x00010004);
+    boot_refused(fixture, image, FLAT_IMAGE, BOOT_AUTO, "video");
+    put_header(image + FLAT_HEADER, 3);
+    boot_refused(fixture, image, FLAT_IMAGE, BOOT_AUTO, "no ELF32 executable");
+}
+
+static void test_elf_refusals(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    const struct change changes[] = {
+        {24, LOAD + 128, "entry point"},
+        {28, ELF_IMAGE - 31, "beyond the file"},
+        {28, UINT32_MAX, "beyond the file"},
+        {HEADER + 4, ELF_CODE + 1, "beyond the file"},
+        {HEADER + 4, UINT32_MAX, "beyond the file"},
+        {HEADER + 12, TEST_RAM_SIZE - 127, "beyond the memory"},
+        {HEADER + 12, UINT32_MAX, "beyond the memory"},
+        {HEADER + 12, BOOT_INFO_ADDRESS, "overlaps the multiboot information"},
+        {HEADER + 12, BOOT_CMDLINE_PAGE, "overlaps the command line"},
+        {HEADER + 12, BOOT_GDT_ADDRESS + 4095, "overlaps the boot GDT"},
+        {HEADER + 16, 129, "only 0x80 in memory"},
+        {HEADER + 20, UINT32_MAX, "beyond the memory"},
+        {HEADER + 24, 6, "entry point"},
+    };
+    uint8_t image[ELF_IMAGE];
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        make_elf(image);
+        bytes_store(image + changes[i].offset, 4, changes[i].value);
+        boot_refused(fixture, image, ELF_IMAGE, BOOT_AUTO, changes[i].words);
+    }
+    make_elf(image);
+    bytes_store(image + 44, 2, 0xffff);
+    boot_refused(fixture, image, ELF_IMAGE, BOOT_AUTO, "65535 program headers");
+    make_elf(image);
+    bytes_store(image + 42, 2, 56);
+    boot_refused(fixture, image, ELF_IMAGE, BOOT_AUTO, "program headers of 56 bytes");
+}
+
+/* An ELF64 file is the elf64 protocol's, unless the user says otherwise. */
+static void test_preference(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t image[ELF_IMAGE];
+    make_elf(image);
+    image[4] = 2;
+    boot_refused(fixture, image, ELF_IMAGE, BOOT_AUTO, "x86-64 (machine 3)");
+    boot_refused(fixture, image, ELF_IMAGE, BOOT_MULTIBOOT1, "no ELF32 executable");
+    make_elf(image);
+    boot_refused(fixture, image, ELF_IMAGE, BOOT_ELF64, "not an ELF64 file");
+    bytes_store(image + ELF_CODE, 4, 0);
+    boot_refused(fixture, image, ELF_IMAGE, BOOT_AUTO, "nor has a Multiboot 1 header");
+}
+
+static void test_hostile(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t elf[ELF_IMAGE], flat[FLAT_IMAGE];
+    make_elf(elf);
+    assert_true(boot_try_hostile(fixture, elf, ELF_IMAGE, ELF_CODE + 12, BOOT_MULTIBOOT1) > ELF_IMAGE / 2);
+    make_flat(flat);
+    assert_true(boot_try_hostile(fixture, flat, FLAT_IMAGE, FLAT_HEADER + 32, BOOT_AUTO) > FLAT_IMAGE / 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_elf, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_information, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_small_memory_map, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_flat, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_header_search, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_flat_refusals, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_elf_refusals, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_preference, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_hostile, boot_setup, boot_teardown),
+    };
+    return cmocka_run_group_tests_name("boot_multiboot1", tests, NULL, NULL);
+}

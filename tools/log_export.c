@@ -1,0 +1,122 @@
+/* encore log export: the whole log in a form that other programs read. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/log_commands.h"
+#include "tools/log_support.h"
+
+struct export_options {
+    const char *log;
+    bool json;
+};
+
+enum option_key { KEY_JSON = 0x100 };
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct export_options *to = state->input;
+
+    switch (key) {
+    case KEY_JSON:
+        to->json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        log_argument(&to->log, text, state);
+        return 0;
+    case ARGP_KEY_END:
+        if (!to->log)
+            argp_error(state, "a log is needed");
+        if (!to->json)
+            argp_error(state, "--json is needed: it is the only format so far");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Prints an object as one line and releases it. NULL stands for memory that was not there. */
+static int print_object(json_t *object, struct error *error)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+    json_decref(object);
+    if (!text)
+        return error_set(error, ERROR_HOST, "out of memory");
+    puts(text);
+    free(text);
+    return 0;
+}
+
+static int export_header(const struct log_header *header, const char *path, struct error *error)
+{
+    char id[2 * sizeof header->id.bytes + 1];
+    json_error_t problem;
+    json_t *machine = json_loads(header->machine, 0, &problem);
+
+    if (!machine)
+        return error_set(error, ERROR_INPUT, "%s: machine description: %.200s", path, problem.text);
+    for (size_t i = 0; i < sizeof header->id.bytes; i++)
+        snprintf(id + 2 * i, 3, "%02x", header->id.bytes[i]);
+    return print_object(
+        json_pack("{s:s, s:i, s:s, s:o}", "type", "HEADER", "format", LOG_FORMAT_VERSION, "id", id, "machine", machine),
+        error);
+}
+
+static int export_record(const struct log_reader *reader, const struct log_record *record, struct error *error)
+{
+    struct log_place place = log_reader_place(reader);
+    json_t *object = record_json(record);
+
+    if (object && (json_object_set_new(object, "record", json_integer((json_int_t)place.record)) < 0 ||
+                   json_object_set_new(object, "frame", json_integer((json_int_t)place.frame)) < 0 ||
+                   json_object_set_new(object, "offset", json_integer((json_int_t)place.offset)) < 0)) {
+        json_decref(object);
+        object = NULL;
+    }
+    return print_object(object, error);
+}
+
+static int export_records(struct log_reader *reader, struct error *error)
+{
+    struct log_record record;
+    enum log_read result;
+
+    while ((result = log_reader_next(reader, &record, error)) == LOG_READ_RECORD) {
+        if (export_record(reader, &record, error) < 0)
+            return -1;
+        if (ferror(stdout))
+            return 0; /* log_finish tells */
+    }
+    if (result == LOG_READ_STOPPED)
+        return -1;
+    error->kind = ERROR_NONE;
+    return 0;
+}
+
+int command_log_export(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"json", KEY_JSON, NULL, 0, "JSON lines: the header, then one object a record", 0},
+        {0},
+    };
+    static const struct argp argp = {
+        .options = options,
+        .parser = parse_option,
+        .args_doc = "--json RUN.enc",
+        .doc = "Prints a whole log as JSON lines.\v"
+               "The first line is the header (type HEADER); each line after it is one record, with its number, its "
+               "frame and that frame's offset in the file. A log was read to its end if the last line is of type END; "
+               "otherwise the exit code is 2.",
+    };
+    struct export_options to = {0};
+    struct error error = {0};
+
+    log_parse(&argp, "log export", argc, argv, &to);
+    struct log_reader *reader = log_reader_open(to.log, false, &error);
+    if (reader && export_header(log_reader_header(reader), to.log, &error) == 0)
+        export_records(reader, &error);
+    log_reader_close(reader);
+    return log_finish("log export", &error);
+}

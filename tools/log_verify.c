@@ -1,0 +1,36 @@
+/* encore log verify: is this log whole, and if not, how far is it good? */
+#include <inttypes.h>
+
+#include "tools/log_commands.h"
+#include "tools/log_support.h"
+
+static void print_whole(const char *path, const struct log_summary *summary)
+{
+    const char *reason = record_reason_name(summary->end.reason);
+
+    log_print_text(path, stdout);
+    printf(": whole: %" PRIu64 " records, %" PRIu64 " checkpoints, %" PRIu64 " frames; ends with ", summary->records[0],
+           summary->records[LOG_CHECKPOINT], summary->frames[0]);
+    if (reason)
+        printf("%s\n", reason);
+    else
+        printf("reason %u\n", summary->end.reason);
+}
+
+int command_log_verify(int argc, char **argv)
+{
+    const char *path = log_parse_alone(
+        "log verify",
+        "Checks all of a log: each frame's checksum and place, each record, the checkpoints' data, the index.\v"
+        "Exit code: 0 when the log is whole; 2, with one sentence that tells where it stops and what is readable "
+        "before that, when it is not. That the recorded run can be repeated is for encore replay --verify to say.",
+        argc, argv);
+    struct log_summary summary;
+    struct error error = {0};
+
+    if (log_verify(path, &summary, &error) < 0)
+        return command_fails("log verify", &error);
+    if (log_is_whole(&summary, &error))
+        print_whole(path, &summary);
+    return log_finish("log verify", &error);
+}

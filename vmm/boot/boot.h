@@ -1,0 +1,56 @@
+/*
+ * Boot loaders: from an image file's bytes to a machine about to execute the guest's first instruction.
+ *
+ * One loader per boot protocol, each in its own file: elf64 (our own, for 64-bit guests; boot_info.h), multiboot1 (the
+ * Multiboot Specification 0.6.96) and boot_sector (what a PC BIOS does). docs/boot.md describes the three as a guest
+ * sees them. An image is hostile: whatever is wrong with it is one sentence that names it, and never more than that.
+ */
+#ifndef ENCORE_VMM_BOOT_BOOT_H
+#define ENCORE_VMM_BOOT_BOOT_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "vmm/cpu_state.h"
+#include "vmm/ram.h"
+
+/* The values are written into logs: they never change. */
+enum boot_protocol {
+    BOOT_AUTO = 0, /* look at the image */
+    BOOT_ELF64 = 1,
+    BOOT_MULTIBOOT1 = 2,
+    BOOT_SECTOR = 3,
+};
+
+/* The longest command line, in bytes without its NUL. */
+#define BOOT_CMDLINE_MAX 4000
+
+struct boot_options {
+    const char *cmdline; /* for the guest; NULL is the same as "" */
+    enum boot_protocol protocol;
+};
+
+/*
+ * Loads an image into memory and sets the processor to the protocol's entry state; the rest of the processor is as
+ * after reset.
+ *
+ * ram         fresh memory (all zero); on failure it may hold part of the image
+ * cpu         written in full; on failure its contents mean nothing
+ * image       `length` bytes, the caller's, not kept
+ * image_name  for messages, as the user knows it
+ * options     BOOT_AUTO chooses: an ELF64 image is elf64 (even with a multiboot header), else a multiboot header is
+ *             multiboot1, else the signature 55 AA at byte 510 is a boot sector
+ * chosen      the protocol used; may be NULL
+ *
+ * Returns 0, or -1 with an error of kind ERROR_INPUT.
+ */
+int boot_load(struct ram *ram, struct cpu_state *cpu, const void *image, size_t length, const char *image_name,
+              const struct boot_options *options, enum boot_protocol *chosen, struct error *error);
+
+/* "auto", "elf64", "multiboot1" or "boot-sector"; NULL for a number that is none of them. */
+const char *boot_protocol_name(enum boot_protocol protocol);
+
+/* The reverse. Returns 0, or -1 when the name is none of the four. */
+int boot_protocol_parse(const char *name, enum boot_protocol *protocol);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * What the loaders share, private to vmm/boot: the image at hand, the placing of its segments, and the flat segments
+ * that both protected-mode protocols start with.
+ */
+#ifndef ENCORE_VMM_BOOT_LOADER_H
+#define ENCORE_VMM_BOOT_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "vmm/cpu_state.h"
+#include "vmm/ram.h"
+
+/* Program headers or segments an image may have; a kernel has fewer than ten. */
+#define LOADER_SEGMENTS 64
+#define LOADER_RANGES   (LOADER_SEGMENTS + 8)
+
+/* Memory that is spoken for. `label` is a static string for what is the loader's own, and NULL for segment `number` of
+ * the image. */
+struct loader_range {
+    const char *label;
+    unsigned number;
+    uint64_t start;
+    uint64_t end; /* exclusive; start < end */
+    bool executable;
+};
+
+struct loader {
+    struct ram *ram;
+    struct cpu_state *cpu;
+    const uint8_t *image;
+    size_t length;
+    const char *name;    /* of the image, for messages */
+    const char *cmdline; /* never NULL; at most BOOT_CMDLINE_MAX bytes */
+    struct error *error;
+    struct loader_range ranges[LOADER_RANGES];
+    unsigned range_count;
+};
+
+/* One piece of an image, as a header describes it: any value is possible in any field. */
+struct loader_segment {
+    unsigned number; /* in the image, for messages */
+    uint64_t address;
+    uint64_t memory_size;
+    uint64_t file_offset;
+    uint64_t file_size;
+    bool executable;
+};
+
+/* Sets the error to "<image name>: <words>"; returns -1. */
+int loader_fail(struct loader *loader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Claims [start, start + length) for the loader itself; label is a static string with its article ("the GDT"). Fails
+ * when it is not all memory. The loader's own ranges do not overlap, by construction. */
+int loader_reserve(struct loader *loader, const char *label, uint64_t start, uint64_t length);
+
+/* Checks a segment against the file, memory and every range claimed so far; then copies it, zeroes the rest of it, and
+ * claims its range. A segment without memory is nothing. Returns 0, or -1 with the error. */
+int loader_place(struct loader *loader, const struct loader_segment *segment);
+
+/* Whether `address` lies in a segment of the image that may be executed. */
+bool loader_is_code(const struct loader *loader, uint64_t address);
+
+/* The lowest address and the highest end of the image's segments; false when it has none. */
+bool loader_extent(const struct loader *loader, uint64_t *start, uint64_t *end);
+
+/* Writes a string and its NUL; the range must have been reserved. */
+void loader_put_string(struct loader *loader, uint64_t address, const char *text);
+
+/* Writes the GDT (null, code, data; selectors as in boot_info.h) at BOOT_GDT_ADDRESS, which must be reserved, and
+ * loads GDTR and all segment registers accordingly: 64-bit code, or 32-bit code of 4 GiB. IDTR is empty. */
+void loader_flat_segments(struct loader *loader, bool long_mode);
+
+/* The protocols. The processor was reset before; each returns 0, or -1 with the error. */
+int loader_elf64(struct loader *loader);
+int loader_multiboot1(struct loader *loader);
+int loader_boot_sector(struct loader *loader);
+
+/* Whether the image is of the kind that a protocol loads, as boot_load's BOOT_AUTO asks; no check of the rest. */
+bool loader_is_elf64(const uint8_t *image, size_t length);
+bool loader_is_multiboot1(const uint8_t *image, size_t length);
+bool loader_is_boot_sector(const uint8_t *image, size_t length);
+
+#endif
