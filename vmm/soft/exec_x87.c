@@ -1,0 +1,334 @@
+/*
+ * The x87: each instruction is executed by the host's own, on the guest's registers (SDM volume 1, chapter 8).
+ *
+ * The guest's x87 state is loaded from its FXSAVE image with its own control word, the very same instruction runs, and
+ * the state is saved again. An exception that the guest has unmasked becomes pending on the host exactly as it would on
+ * the guest, and is saved before any host instruction could trip over it. Only the instructions that load and store the
+ * environment are done here, for their formats hold addresses of host code.
+ *
+ * The pointers to the last instruction and operand, and the last opcode, are always zero in this processor: makers
+ * differ in when they are saved at all. Errors are reported by #MF; CR0.NE clear, which would report them through an
+ * external interrupt controller, is not modelled.
+ */
+#include "vmm/soft/vector.h"
+
+#define FSW_ES 0x0080u
+#define FSW_B  0x8000u
+
+/* 8 * 64 register forms: opcode bytes D8 + i, C0 + j, then RET; and 8 * 8 forms that take their operand at (%rdi). */
+extern const uint8_t x87_register_stubs[], x87_memory_stubs[];
+__asm__(".pushsection .text\n"
+        "x87_register_stubs:\n"
+        ".set opcode, 0xd8\n"
+        ".rept 8\n"
+        ".set modrm, 0xc0\n"
+        ".rept 64\n"
+        ".byte opcode, modrm, 0xc3, 0xcc\n"
+        ".set modrm, modrm + 1\n"
+        ".endr\n"
+        ".set opcode, opcode + 1\n"
+        ".endr\n"
+        "x87_memory_stubs:\n"
+        ".set opcode, 0xd8\n"
+        ".rept 8\n"
+        ".set modrm, 0x07\n"
+        ".rept 8\n"
+        ".byte opcode, modrm, 0xc3, 0xcc\n"
+        ".set modrm, modrm + 8\n"
+        ".endr\n"
+        ".set opcode, opcode + 1\n"
+        ".endr\n"
+        ".popsection\n");
+
+/* Which register forms exist: bit n of [opcode - D8] for ModRM C0 + n. */
+static const uint64_t register_forms[8] = {
+    UINT64_C(0xffffffffffffffff), UINT64_C(0xffff7f330001ffff), UINT64_C(0x00000200ffffffff),
+    UINT64_C(0x00ffff1fffffffff), UINT64_C(0xffffffff0000ffff), UINT64_C(0x0000ffffffff00ff),
+    UINT64_C(0xffffffff0200ffff), UINT64_C(0x00ffff01000000ff),
+};
+
+/* Bytes of the memory forms: positive to read, negative to write, 0 undefined, ENVIRONMENT done here. */
+enum { ENVIRONMENT = 100 };
+static const int8_t memory_forms[8][8] = {
+    {4, 4, 4, 4, 4, 4, 4, 4}, {4, 0, -4, -4, ENVIRONMENT, 2, ENVIRONMENT, ENVIRONMENT},
+    {4, 4, 4, 4, 4, 4, 4, 4}, {4, 0, -4, -4, 0, 10, 0, -10},
+    {8, 8, 8, 8, 8, 8, 8, 8}, {8, 0, -8, -8, ENVIRONMENT, 0, ENVIRONMENT, ENVIRONMENT},
+    {2, 2, 2, 2, 2, 2, 2, 2}, {2, 0, -2, -2, 10, 8, -10, -8},
+};
+
+/* The opcode's low three bits, ModRM.reg and rm are in `imm`. */
+static unsigned x87_opcode(const struct uop *u)
+{
+    return ((uint32_t)u->imm >> 8) & 7;
+}
+
+static unsigned x87_modrm(const struct uop *u)
+{
+    return (uint32_t)u->imm & 0xff;
+}
+
+static void check_available(struct soft *cpu, const struct uop *u)
+{
+    if (cpu->cr0 & (CR0_EM | CR0_TS))
+        soft_raise(cpu, u, EXC_NM);
+}
+
+static void check_pending(struct soft *cpu, const struct uop *u)
+{
+    if (!(cpu->fx.fsw & FSW_ES))
+        return;
+    if (!(cpu->cr0 & CR0_NE))
+        soft_give_up(cpu, u, "an x87 error with CR0.NE clear (reported by way of IRQ 13) is not modelled");
+    soft_raise(cpu, u, EXC_MF);
+}
+
+/* Executes the stub on the guest's x87 state; the status flags go in and out as in RFLAGS. */
+static void on_host(struct soft *cpu, const uint8_t *stub, void *operand, uint64_t *flags)
+{
+    struct fx_image *image = &cpu->fx;
+    uint32_t guest_mxcsr = image->mxcsr, host_mxcsr = MXCSR_DEFAULT;
+    image->mxcsr = host_mxcsr;
+    __asm__ volatile("subq $128, %%rsp\n\t" /* past the red zone */
+                     "fxrstor64 (%[image])\n\t"
+                     "pushq %[flags]\n\tpopfq\n\t"
+                     "call *%[stub]\n\t"
+                     "pushfq\n\tpopq %[flags]\n\t"
+                     "fxsave64 (%[image])\n\t"
+                     "fninit\n\t"
+                     "addq $128, %%rsp"
+                     : [flags] "+r"(*flags), "+D"(operand)
+                     : [image] "r"(image), [stub] "r"(stub)
+                     : "memory", "cc", "rax", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+    image->mxcsr = guest_mxcsr;
+    image->fop = 0;
+    image->fip = image->fdp = 0;
+}
+
+/* The unmasked exceptions that are flagged. */
+static unsigned unmasked(const struct soft *cpu)
+{
+    return cpu->fx.fsw & ~cpu->fx.fcw & 0x3f;
+}
+
+/* Brings ES and B in line with the flags and masks. */
+static void settle_summary(struct soft *cpu)
+{
+    cpu->fx.fsw &= (uint16_t) ~(FSW_ES | FSW_B);
+    if (unmasked(cpu))
+        cpu->fx.fsw |= FSW_ES | FSW_B;
+}
+
+UOP_BODY(register_form)
+{
+    check_available(cpu, u);
+    check_pending(cpu, u);
+    unsigned opcode = x87_opcode(u), modrm = x87_modrm(u);
+    uint64_t flags = flags_get(cpu) | RFLAGS_FIXED;
+    on_host(cpu, x87_register_stubs + 4 * (64 * opcode + (modrm & 63)), NULL, &flags);
+    /* FUCOMI FCOMI FUCOMIP FCOMIP */
+    if ((opcode == 3 || opcode == 7) && modrm >= 0xe8 && modrm < 0xf8)
+        flags_set(cpu, flags);
+}
+
+UOP_BODY(memory_form)
+{
+    check_available(cpu, u);
+    check_pending(cpu, u);
+    unsigned opcode = x87_opcode(u), reg = (x87_modrm(u) >> 3) & 7;
+    int size = memory_forms[opcode][reg];
+    unsigned length = (unsigned)(size < 0 ? -size : size);
+    uint8_t operand[16] = {0};
+    uint64_t flags = RFLAGS_FIXED;
+    uint64_t linear = soft_address(cpu, u, length, size < 0 ? ACCESS_WRITE : ACCESS_READ);
+    if (size > 0)
+        soft_load_bytes(cpu, u, linear, operand, length);
+    else
+        soft_probe_write(cpu, u, linear, length);
+    on_host(cpu, x87_memory_stubs + 4 * (8 * opcode + reg), operand, &flags);
+    /* An unmasked exception keeps the result from being stored, unless it is inexactness (SDM volume 1, 8.5). */
+    if (size < 0 && !(unmasked(cpu) & ~0x20u))
+        soft_store_bytes(cpu, u, linear, operand, length);
+}
+
+/* The registers do not move when the top of the stack is set, but the image holds them from the top on. */
+static void set_top(struct soft *cpu, unsigned top)
+{
+    unsigned by = (top - ((cpu->fx.fsw >> 11) & 7)) & 7;
+    uint8_t old[8][16];
+    memcpy(old, cpu->fx.st, sizeof old);
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(cpu->fx.st[i], old[(i + by) & 7], 16);
+    cpu->fx.fsw = (uint16_t)((cpu->fx.fsw & ~0x3800u) | top << 11);
+}
+
+static void initialize(struct soft *cpu)
+{
+    set_top(cpu, 0);
+    cpu->fx.fcw = 0x37f;
+    cpu->fx.fsw = 0;
+    cpu->fx.ftw = 0;
+}
+
+/* The two-bit tag of physical register `n`, SDM volume 1, 8.1.7: valid, zero, special or empty. */
+static unsigned full_tag(const struct soft *cpu, unsigned n)
+{
+    if (!((cpu->fx.ftw >> n) & 1))
+        return 3;
+    unsigned top = (cpu->fx.fsw >> 11) & 7;
+    const uint8_t *st = cpu->fx.st[(n - top) & 7];
+    uint64_t significand;
+    uint16_t exponent;
+    memcpy(&significand, st, 8);
+    memcpy(&exponent, st + 8, 2);
+    exponent &= 0x7fff;
+    if (exponent == 0 && significand == 0)
+        return 1;
+    return exponent == 0 || exponent == 0x7fff || !(significand >> 63) ? 2 : 0;
+}
+
+/* The environment: 7 words, or as many doublewords; the pointers are zero. */
+static unsigned put_environment(const struct soft *cpu, unsigned word, uint8_t *to)
+{
+    unsigned tags = 0;
+    for (unsigned n = 0; n < 8; n++)
+        tags |= full_tag(cpu, n) << (2 * n);
+    uint16_t values[3] = {cpu->fx.fcw, cpu->fx.fsw, (uint16_t)tags};
+    memset(to, 0, 7 * word);
+    for (unsigned i = 0; i < 3; i++) {
+        memcpy(to + i * word, &values[i], 2);
+        /* The unused upper halves are ones. */
+        if (word == 4)
+            memset(to + i * word + 2, 0xff, 2);
+    }
+    if (word == 4)
+        memset(to + 6 * word + 2, 0xff, 2);
+    return 7 * word;
+}
+
+static void take_environment(struct soft *cpu, unsigned word, const uint8_t *from)
+{
+    uint16_t fcw, fsw, tags;
+    memcpy(&fcw, from, 2);
+    memcpy(&fsw, from + word, 2);
+    memcpy(&tags, from + 2 * word, 2);
+    set_top(cpu, (fsw >> 11) & 7);
+    cpu->fx.fcw = (uint16_t)((fcw & 0x1f3f) | 0x40);
+    cpu->fx.fsw = fsw;
+    cpu->fx.ftw = 0;
+    for (unsigned n = 0; n < 8; n++)
+        if (((tags >> (2 * n)) & 3) != 3)
+            cpu->fx.ftw |= (uint8_t)(1u << n);
+    settle_summary(cpu);
+}
+
+#define FSAVE_MAX (28 + 80)
+
+/* FNSTENV masks all exceptions after it; FNSAVE initializes. */
+UOP_BODY(store_environment)
+{
+    uint8_t bytes[FSAVE_MAX];
+    bool save = x87_opcode(u) == 5;
+    unsigned word = u->size == 2 ? 2 : 4;
+    check_available(cpu, u);
+    unsigned length = put_environment(cpu, word, bytes);
+    for (unsigned i = 0; save && i < 8; i++, length += 10)
+        memcpy(bytes + length, cpu->fx.st[i], 10);
+    soft_store_bytes(cpu, u, soft_address(cpu, u, length, ACCESS_WRITE), bytes, length);
+    if (save) {
+        initialize(cpu);
+    } else {
+        cpu->fx.fcw |= 0x3f;
+        settle_summary(cpu);
+    }
+}
+
+UOP_BODY(load_environment)
+{
+    uint8_t bytes[FSAVE_MAX];
+    bool restore = x87_opcode(u) == 5;
+    unsigned word = u->size == 2 ? 2 : 4, length = 7 * word + (restore ? 80 : 0);
+    check_available(cpu, u);
+    check_pending(cpu, u);
+    soft_load_bytes(cpu, u, soft_address(cpu, u, length, ACCESS_READ), bytes, length);
+    take_environment(cpu, word, bytes);
+    for (unsigned i = 0; restore && i < 8; i++)
+        memcpy(cpu->fx.st[i], bytes + 7 * word + 10 * i, 10);
+}
+
+UOP_BODY(fnstcw)
+{
+    check_available(cpu, u);
+    soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, cpu->fx.fcw);
+}
+
+UOP_BODY(fnstsw)
+{
+    check_available(cpu, u);
+    soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, cpu->fx.fsw);
+}
+
+static UOP(fnstsw_ax)
+{
+    check_available(cpu, u);
+    REG_AT(16, AT(GPR_RAX)) = cpu->fx.fsw;
+    NEXT();
+}
+
+static UOP(fnclex)
+{
+    check_available(cpu, u);
+    cpu->fx.fsw &= 0x7f00;
+    NEXT();
+}
+
+static UOP(fninit)
+{
+    check_available(cpu, u);
+    initialize(cpu);
+    NEXT();
+}
+
+/* FENI, FDISI and FSETPM of old coprocessors do nothing. */
+static UOP(old_nop)
+{
+    check_available(cpu, u);
+    NEXT();
+}
+
+UOP_BODY(fwait)
+{
+    if ((cpu->cr0 & CR0_MP) && (cpu->cr0 & CR0_TS))
+        soft_raise(cpu, u, EXC_NM);
+    check_pending(cpu, u);
+}
+
+static uop_fn *select_environment(unsigned opcode, unsigned reg)
+{
+    if (reg == 4)
+        return load_environment;
+    if (reg == 6)
+        return store_environment;
+    return opcode == 1 ? fnstcw : fnstsw;
+}
+
+uop_fn *x87_uop(const struct insn *insn, struct uop *u)
+{
+    if (insn->op == OP_FWAIT)
+        return fwait;
+    unsigned opcode = insn->opcode & 7, reg = (insn->modrm >> 3) & 7;
+    u->imm = (int32_t)(opcode << 8 | insn->modrm);
+    if (insn->memory) {
+        int size = memory_forms[opcode][reg];
+        if (size == ENVIRONMENT)
+            return select_environment(opcode, reg);
+        return size ? memory_form : NULL;
+    }
+    if (!((register_forms[opcode] >> (insn->modrm & 63)) & 1))
+        return NULL;
+    if (opcode == 3 && (insn->modrm & 0xf8) == 0xe0)
+        return insn->modrm == 0xe2 ? fnclex : insn->modrm == 0xe3 ? fninit : old_nop;
+    if (opcode == 7 && insn->modrm == 0xe0)
+        return fnstsw_ax;
+    return register_form;
+}

@@ -1,0 +1,363 @@
+/*
+ * The run loop: from block to block until something outside asks for it, and the one place that the handlers escape to.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "vmm/soft/block.h"
+#include "vmm/soft/engine_ops.h"
+#include "vmm/soft/memory.h"
+#include "vmm/soft/segment.h"
+
+/* More instructions than any run executes. */
+#define FOREVER (INT64_C(1) << 62)
+
+void soft_sync(struct soft *cpu, const struct uop *u)
+{
+    if (!u)
+        return;
+    const struct block *block = uop_block(u);
+    cpu->left += block->count - u->ord;
+    cpu->rip = block->rip + u->off;
+}
+
+static _Noreturn void escape(struct soft *cpu, enum escape why)
+{
+    cpu->patch = NULL;
+    cpu->in_exit = false;
+    longjmp(cpu->escape, (int)why);
+}
+
+void soft_alone(struct soft *cpu, const struct uop *u)
+{
+    if (!u || uop_is_last(u))
+        return;
+    soft_sync(cpu, u);
+    cpu->alone = true;
+    escape(cpu, ESCAPE_ALONE);
+}
+
+_Noreturn void soft_shutdown(struct soft *cpu)
+{
+    escape(cpu, ESCAPE_SHUTDOWN);
+}
+
+/* The bytes at RIP, as many as can be had without a fault. */
+static void note_code(struct soft *cpu)
+{
+    struct engine_fault *fault = &cpu->engine.fault;
+    uint64_t linear = (cpu->rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask, phys;
+    uint32_t code;
+    fault->code_length = 0;
+    while (fault->code_length < sizeof fault->code) {
+        uint64_t at = linear + fault->code_length;
+        if (!soft_canonical(at) || !soft_walk(cpu, at, ACCESS_FETCH, cpu->cpl == 3, false, &phys, &code))
+            return;
+        const uint8_t *byte = soft_ram(cpu, phys, 1);
+        if (!byte)
+            return;
+        fault->code[fault->code_length++] = *byte;
+    }
+}
+
+_Noreturn void soft_give_up(struct soft *cpu, const struct uop *u, const char *what)
+{
+    soft_sync(cpu, u);
+    snprintf(cpu->engine.fault.text, sizeof cpu->engine.fault.text, "%s (at 0x%llx)", what,
+             (unsigned long long)cpu->rip);
+    note_code(cpu);
+    escape(cpu, ESCAPE_FAULT);
+}
+
+/* SDM volume 3, 6.15, table 6-4: which exceptions are contributory. */
+static bool contributory(uint8_t vector)
+{
+    return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+/* Table 6-5: a second exception while the first was being delivered. */
+static void combine(struct soft *cpu, uint8_t vector, bool has_code, uint32_t code)
+{
+    uint8_t first = cpu->raised;
+    if (first == EXC_DF)
+        soft_shutdown(cpu);
+    bool doubled = (contributory(first) && contributory(vector)) ||
+                   (first == EXC_PF && (vector == EXC_PF || contributory(vector)));
+    cpu->event_vector = doubled ? EXC_DF : vector;
+    cpu->event_has_code = doubled || has_code;
+    cpu->event_code = doubled ? 0 : code;
+}
+
+static _Noreturn void raise_event(struct soft *cpu, const struct uop *u, uint8_t vector, bool has_code, uint32_t code)
+{
+    soft_sync(cpu, u);
+    combine(cpu, vector, has_code, code);
+    escape(cpu, ESCAPE_EXCEPTION);
+}
+
+_Noreturn void soft_raise(struct soft *cpu, const struct uop *u, uint8_t vector)
+{
+    raise_event(cpu, u, vector, false, 0);
+}
+
+_Noreturn void soft_raise_code(struct soft *cpu, const struct uop *u, uint8_t vector, uint32_t code)
+{
+    raise_event(cpu, u, vector, true, code);
+}
+
+/* Delivers the exception that was raised; a fault while doing so comes back here by way of soft_run. */
+static void take_exception(struct soft *cpu)
+{
+    cpu->raised = cpu->event_vector;
+    enum event_source source = cpu->event_vector == EXC_DF ? EVENT_EXTERNAL : EVENT_FAULT;
+    soft_deliver(cpu, NULL, cpu->event_vector, source, cpu->event_has_code, cpu->event_code, cpu->rip);
+    cpu->raised = RAISED_NOTHING;
+    cpu->shadow = false;
+    cpu->left--;
+}
+
+static void take_interrupt(struct soft *cpu)
+{
+    cpu->engine.halted = cpu->engine.halted_for_good = false;
+    cpu->raised = RAISED_INTERRUPT;
+    uint8_t vector = engine_exit_acknowledge(&cpu->engine);
+    soft_deliver(cpu, NULL, vector, EVENT_EXTERNAL, false, 0, cpu->rip);
+    cpu->raised = RAISED_NOTHING;
+}
+
+/* A trap belongs to the instruction that caused it: it is no tick of its own. */
+static void take_debug_trap(struct soft *cpu)
+{
+    cpu->dr6 |= cpu->pending_db;
+    cpu->pending_db = 0;
+    cpu->engine.halted = cpu->engine.halted_for_good = false;
+    cpu->raised = EXC_DB;
+    soft_deliver(cpu, NULL, EXC_DB, EVENT_EXTERNAL, false, 0, cpu->rip);
+    cpu->raised = RAISED_NOTHING;
+}
+
+static bool interruptible(const struct soft *cpu)
+{
+    return (cpu->rflags & RFLAGS_IF) && !cpu->shadow;
+}
+
+/* The line is looked at where the contract says, and nowhere else. */
+static bool interrupt_due(const struct soft *cpu)
+{
+    return cpu->engine.look && cpu->engine.intr && interruptible(cpu);
+}
+
+static bool debugging(const struct soft *cpu)
+{
+    return (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) || (cpu->dr7 & 0xff);
+}
+
+static void check_instruction_breakpoints(struct soft *cpu)
+{
+    uint64_t linear = (cpu->rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask;
+    unsigned hits = 0;
+    if (cpu->rflags & RFLAGS_RF)
+        return;
+    for (unsigned i = 0; i < 4; i++)
+        if (((cpu->dr7 >> (2 * i)) & 3) && ((cpu->dr7 >> (16 + 4 * i)) & 3) == 0 && cpu->dr[i] == linear)
+            hits |= 1u << i;
+    if (hits) {
+        cpu->dr6 |= hits;
+        soft_raise(cpu, NULL, EXC_DB);
+    }
+}
+
+static void execute(struct soft *cpu, struct block *block)
+{
+    cpu->left -= block->count;
+    block->uops[0].fn(cpu, block->uops);
+}
+
+/* One instruction, or one iteration of a REP, by itself. */
+static void execute_single(struct soft *cpu)
+{
+    bool trap = cpu->rflags & RFLAGS_TF;
+    if (cpu->dr7 & 0xff)
+        check_instruction_breakpoints(cpu);
+    struct block *block = soft_single_block(cpu);
+    cpu->alone = false;
+    cpu->shadow = false;
+    cpu->rflags &= ~(uint64_t)RFLAGS_RF;
+    cpu->bp_hits = 0;
+    cpu->delivered = false;
+    execute(cpu, block);
+    cpu->patch = NULL;
+    if (trap && !cpu->delivered)
+        cpu->pending_db |= 0x4000; /* BS */
+    cpu->pending_db |= cpu->bp_hits;
+    cpu->bp_hits = 0;
+    if (cpu->pending_db)
+        soft_attend(cpu);
+}
+
+/* Runs from block to block until one of them comes back here. */
+static void execute_blocks(struct soft *cpu)
+{
+    struct block **patch = cpu->patch;
+    struct block *block = soft_find_block(cpu);
+    if (block == soft_scratch(cpu) || block->count > cpu->left) {
+        execute_single(cpu);
+        return;
+    }
+    /* soft_find_block cleared cpu->patch if it forgot blocks. */
+    if (patch && cpu->patch == patch)
+        *patch = block;
+    cpu->patch = NULL;
+    execute(cpu, block);
+}
+
+static bool arrived(struct soft *cpu, const struct position *until, bool *failed, struct error *error)
+{
+    if (!until || cpu->engine.exits != until->exits)
+        return false;
+    if (until->kind == AT_EXIT)
+        return true;
+    if (cpu->rip != until->rip)
+        return false;
+    if (until->kind == AT_TICK)
+        return soft_ticks(cpu) == until->ticks;
+    struct cpu_state state;
+    struct digest ram;
+    soft_get_cpu(&cpu->engine, &state, error);
+    if (!digest_equal(cpu_state_digest(&state), until->registers))
+        return false;
+    if (cpu->engine.host.ram_digest(cpu->engine.host.context, &ram, error) != 0) {
+        *failed = true;
+        return false;
+    }
+    return digest_equal(ram, until->ram);
+}
+
+/* Whether `until` can no longer be reached, unless by taking the interrupt that is due. */
+static bool missed(const struct soft *cpu, const struct position *until)
+{
+    if (!until)
+        return false;
+    if (cpu->engine.exits > until->exits)
+        return true;
+    if (until->kind != AT_TICK || soft_ticks(cpu) < until->ticks)
+        return false;
+    return !(soft_ticks(cpu) == until->ticks && cpu->engine.exits < until->exits && interrupt_due(cpu));
+}
+
+/* What a boundary asks for; false when execution goes on. */
+static bool at_boundary(struct soft *cpu, const struct position *until, enum engine_stop *stop, struct error *error)
+{
+    uint32_t attention = atomic_fetch_and(&cpu->attention, ~(uint32_t)ATTENTION_CHECK);
+    cpu->patch = NULL;
+    if (cpu->pending_db && !cpu->shadow)
+        take_debug_trap(cpu);
+    bool failed = false;
+    if (arrived(cpu, until, &failed, error)) {
+        *stop = ENGINE_STOP_POSITION;
+    } else if (failed) {
+        *stop = ENGINE_STOP_ERROR;
+    } else if (cpu->engine.stop_requested) {
+        cpu->engine.stop_requested = false;
+        *stop = ENGINE_STOP_REQUESTED;
+    } else if (attention & ATTENTION_KICK) {
+        atomic_fetch_and(&cpu->attention, ~(uint32_t)ATTENTION_KICK);
+        *stop = ENGINE_STOP_KICK;
+    } else if (missed(cpu, until)) {
+        *stop = ENGINE_STOP_MISSED;
+    } else if (cpu->halting) {
+        *stop = ENGINE_STOP_HALT;
+    } else if (interrupt_due(cpu)) {
+        take_interrupt(cpu);
+        return false;
+    } else if (cpu->engine.halted) {
+        cpu->engine.look = false;
+        *stop = ENGINE_STOP_HALT;
+    } else {
+        cpu->engine.look = false;
+        return false;
+    }
+    /* Whatever is reported first at the boundary after HLT, the caller sees there that the processor is halted. */
+    cpu->halting = false;
+    return true;
+}
+
+/* While a landmark is looked for, blocks that hold its RIP are gone through instruction by instruction. */
+static void execute_towards(struct soft *cpu, uint64_t rip)
+{
+    struct block *block = soft_find_block(cpu);
+    bool inside = block == soft_scratch(cpu) || (rip - block->rip < block->bytes && rip != block->rip);
+    if (inside || block->count > cpu->left || cpu->rip == rip)
+        execute_single(cpu);
+    else
+        execute(cpu, block);
+    /* No going on from block to block past it. */
+    soft_attend(cpu);
+}
+
+static enum engine_stop run_loop(struct soft *cpu, const struct position *until, struct error *error)
+{
+    enum engine_stop stop;
+    soft_attend(cpu);
+    for (;;) {
+        bool seeking = until && until->kind == AT_LANDMARK;
+        if (atomic_load_explicit(&cpu->attention, memory_order_relaxed) || cpu->left <= 0 || seeking) {
+            uint64_t exits = cpu->engine.exits;
+            if (at_boundary(cpu, until, &stop, error))
+                return stop;
+            if (cpu->engine.exits != exits)
+                continue;
+        }
+        if (cpu->alone || cpu->shadow || debugging(cpu))
+            execute_single(cpu);
+        else if (seeking && cpu->engine.exits == until->exits)
+            execute_towards(cpu, until->rip);
+        else
+            execute_blocks(cpu);
+    }
+}
+
+static void set_limit(struct soft *cpu, const struct position *until)
+{
+    uint64_t ticks = soft_ticks(cpu);
+    cpu->left = FOREVER;
+    if (until && until->kind == AT_TICK)
+        cpu->left = until->ticks > ticks ? (int64_t)(until->ticks - ticks) : 0;
+    cpu->limit = ticks + (uint64_t)cpu->left;
+}
+
+enum engine_stop soft_run(struct engine *engine, const struct position *until, struct error *error)
+{
+    struct soft *cpu = (struct soft *)engine;
+    set_limit(cpu, until);
+    cpu->raised = RAISED_NOTHING;
+    switch (setjmp(cpu->escape)) {
+    case ESCAPE_SHUTDOWN:
+        cpu->raised = RAISED_NOTHING;
+        return ENGINE_STOP_SHUTDOWN;
+    case ESCAPE_FAULT:
+        return ENGINE_STOP_FAULT;
+    case ESCAPE_EXCEPTION:
+        take_exception(cpu);
+        break;
+    default:
+        break;
+    }
+    enum engine_stop stop = run_loop(cpu, until, error);
+    engine->interruptible = interruptible(cpu);
+    return stop;
+}
+
+bool soft_name_position(struct engine *engine, struct position *position, struct error *error)
+{
+    const struct soft *cpu = (const struct soft *)engine;
+    uint64_t ticks = soft_ticks(cpu);
+    error->kind = ERROR_NONE;
+    if (engine->exits == cpu->exit_number && ticks == cpu->exit_ticks) {
+        *position = position_at_exit(engine->exits);
+        return true;
+    }
+    *position = (struct position){.kind = AT_TICK, .exits = engine->exits, .ticks = ticks, .rip = cpu->rip};
+    return true;
+}
