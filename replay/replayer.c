@@ -305,6 +305,12 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
 {
     struct machine *machine = replayer->machine;
 
+    if (until->kind == AT_TICK && replayer->options.foreign_ticks) {
+        char text[POSITION_TEXT];
+        error_set(error, ERROR_INPUT, "the log has an input at %s, counted in ticks that this engine does not have",
+                  position_text(until, text));
+        return REPLAYER_ERROR;
+    }
     if (machine->end != MACHINE_RUNS) {
         diverge_on_the_way(replayer, until, ENGINE_STOP_REQUESTED);
         return REPLAYER_DIVERGED;

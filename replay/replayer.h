@@ -19,6 +19,8 @@
 
 struct replayer_options {
     struct log_reader *reader;
+    /* The engine's ticks are not those that the log was recorded in: it can go to exits and landmarks only. */
+    bool foreign_ticks;
     /* Gets what the guest prints, once its record has been compared; may be NULL. */
     int (*output)(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error);
     void *output_context;

@@ -3,21 +3,48 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vmm/host/file.h"
 #include "vmm/kvm/kvm_engine.h"
+#include "vmm/soft/soft_engine.h"
+
+/* Kernel code that KVM emulates slower than this, in picoseconds an instruction (10 M a second), runs better on soft.
+ */
+#define KVM_SLOW_PS 100000
+
+/* KVM, if it can name places between exits and does not emulate the guest's kernel; soft otherwise. */
+static struct engine *choose_engine(const struct kvm_engine_options *options, struct error *error)
+{
+    struct error reason = {0};
+    struct engine *engine = kvm_engine_create(options, &reason);
+
+    if (engine && !engine->caps.ticks && !engine->caps.landmarks)
+        error_set(&reason, ERROR_HOST, "KVM here has no exact counter and no usable breakpoints");
+    else if (engine && kvm_engine_probe_result(engine)->insn_ps > KVM_SLOW_PS)
+        error_set(&reason, ERROR_HOST, "KVM here emulates kernel code, at %.1f million instructions a second",
+                  1e6 / (double)kvm_engine_probe_result(engine)->insn_ps);
+    else if (engine)
+        return engine;
+    engine_destroy(engine);
+    fprintf(stderr, "encore: engine soft, because %s\n", reason.text);
+    return soft_engine_create(&(struct engine_host){0}, error);
+}
 
 struct engine *guest_engine(const char *name, bool careful, struct error *error)
 {
     const struct kvm_engine_options options = {.careful = careful};
 
-    if (strcmp(name, "soft") == 0) {
-        error_set(error, ERROR_INPUT, "the engine 'soft' is not built into this encore; use --engine kvm");
-        return NULL;
-    }
-    return kvm_engine_create(&options, error);
+    if (strcmp(name, "kvm") == 0)
+        return kvm_engine_create(&options, error);
+    if (strcmp(name, "soft") == 0)
+        return soft_engine_create(&(struct engine_host){0}, error);
+    if (strcmp(name, "auto") == 0)
+        return choose_engine(&options, error);
+    error_set(error, ERROR_INPUT, "there is no engine '%s': it is kvm or soft", name);
+    return NULL;
 }
 
 int guest_read_image(struct guest *guest, const char *path, struct error *error)

@@ -106,17 +106,12 @@ static int check_image(struct replay *replay, struct error *error)
     return 0;
 }
 
-static int check_engine(const struct replay *replay, struct error *error)
+/* Two engines may count different things; a log without places between exits replays on both all the same. */
+static bool has_foreign_ticks(const struct replay *replay)
 {
-    const struct description *d = &replay->guest.description;
-    const struct engine *engine = replay->guest.engine;
+    const char *recorded = replay->guest.description.tick_unit;
 
-    if (strcmp(d->tick_unit, "none") != 0 && strcmp(d->tick_unit, engine->caps.tick_unit) != 0)
-        return error_set(error, ERROR_INPUT,
-                         "%s: recorded with positions in %s ticks, which the engine %s cannot land on here (its ticks: "
-                         "%s; see encore doctor)",
-                         replay->options->log, d->tick_unit, engine->ops->name, engine->caps.tick_unit);
-    return 0;
+    return strcmp(recorded, "none") != 0 && strcmp(recorded, replay->guest.engine->caps.tick_unit) != 0;
 }
 
 static int open_machine(struct replay *replay, struct error *error)
@@ -127,8 +122,9 @@ static int open_machine(struct replay *replay, struct error *error)
 
     replay->guest.engine =
         guest_engine(options->engine ? options->engine : replay->guest.description.engine, replay->careful, error);
-    if (!replay->guest.engine || check_engine(replay, error) < 0)
+    if (!replay->guest.engine)
         return -1;
+    replayer_options.foreign_ticks = has_foreign_ticks(replay);
     replay->replayer = replayer_create(&replayer_options, error);
     if (!replay->replayer)
         return -1;
@@ -167,6 +163,18 @@ static void show_progress(struct replay *replay)
     progress_show(&replay->progress, replay->guest.machine.now, replay->guest.machine.engine->exits, 0, 0);
 }
 
+/* Says what could be done about a log that this engine cannot follow. */
+static void advise(const struct replay *replay, enum replayer_step step, struct error *error)
+{
+    const struct description *d = &replay->guest.description;
+
+    if (step == REPLAYER_ERROR && has_foreign_ticks(replay) && error->kind == ERROR_INPUT) {
+        size_t used = strlen(error->text);
+        snprintf(error->text + used, sizeof error->text - used,
+                 " (recorded by engine %s in %s; replay it with --engine %s)", d->engine, d->tick_unit, d->engine);
+    }
+}
+
 static enum replayer_step run(struct replay *replay, struct error *error)
 {
     bool wanted = progress_wanted();
@@ -178,6 +186,7 @@ static enum replayer_step run(struct replay *replay, struct error *error)
             show_progress(replay);
     } while (step == REPLAYER_MORE);
     progress_wipe(&replay->progress);
+    advise(replay, step, error);
     return step;
 }
 

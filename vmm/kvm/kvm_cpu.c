@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "base/bytes.h"
+
 /* KVM's registers by the number that instructions use. */
 static const size_t gpr_offsets[CPU_GPRS] = {
     offsetof(struct kvm_regs, rax), offsetof(struct kvm_regs, rcx), offsetof(struct kvm_regs, rdx),
@@ -195,31 +197,52 @@ static int set_msrs(struct kvm_engine *kvm, const struct cpu_state *cpu, struct 
     return 0;
 }
 
+/* The XSAVE area begins with an FXSAVE image (SDM vol. 1, 10.5.1 and 13.4.1). KVM_GET_FPU would do, but for MXCSR: its
+ * struct has the field, and KVM passes it over in both directions. */
+enum fxsave_offset {
+    FXSAVE_FCW = 0,
+    FXSAVE_FSW = 2,
+    FXSAVE_FTW = 4,
+    FXSAVE_MXCSR = 24,
+    FXSAVE_ST = 32,
+    FXSAVE_XMM = 160,
+    XSAVE_XSTATE_BV = 512,
+};
+#define FXSAVE_ST_STRIDE 16
+#define XSTATE_X87_SSE   3u
+
 static int get_fpu(struct kvm_engine *kvm, struct cpu_state *cpu, struct error *error)
 {
-    struct kvm_fpu fpu;
+    struct kvm_xsave xsave;
+    const uint8_t *image = (const uint8_t *)xsave.region;
 
-    if (ioctl(kvm->vcpu_fd, KVM_GET_FPU, &fpu) < 0)
-        return error_errno(error, "KVM_GET_FPU");
-    cpu->fcw = fpu.fcw;
-    cpu->fsw = fpu.fsw;
-    cpu->ftw = fpu.ftwx;
-    cpu->mxcsr = fpu.mxcsr;
+    if (ioctl(kvm->vcpu_fd, KVM_GET_XSAVE, &xsave) < 0)
+        return error_errno(error, "KVM_GET_XSAVE");
+    cpu->fcw = (uint16_t)bytes_load(image + FXSAVE_FCW, 2);
+    cpu->fsw = (uint16_t)bytes_load(image + FXSAVE_FSW, 2);
+    cpu->ftw = image[FXSAVE_FTW];
+    cpu->mxcsr = (uint32_t)bytes_load(image + FXSAVE_MXCSR, 4);
     for (unsigned i = 0; i < 8; i++)
-        memcpy(cpu->st[i], fpu.fpr[i], sizeof cpu->st[i]);
-    memcpy(cpu->xmm, fpu.xmm, sizeof cpu->xmm);
+        memcpy(cpu->st[i], image + FXSAVE_ST + i * FXSAVE_ST_STRIDE, sizeof cpu->st[i]);
+    memcpy(cpu->xmm, image + FXSAVE_XMM, sizeof cpu->xmm);
     return 0;
 }
 
 static int set_fpu(struct kvm_engine *kvm, const struct cpu_state *cpu, struct error *error)
 {
-    struct kvm_fpu fpu = {.fcw = cpu->fcw, .fsw = cpu->fsw, .ftwx = cpu->ftw, .mxcsr = cpu->mxcsr};
+    struct kvm_xsave xsave = {0};
+    uint8_t *image = (uint8_t *)xsave.region;
 
+    bytes_store(image + FXSAVE_FCW, 2, cpu->fcw);
+    bytes_store(image + FXSAVE_FSW, 2, cpu->fsw);
+    image[FXSAVE_FTW] = cpu->ftw;
+    bytes_store(image + FXSAVE_MXCSR, 4, cpu->mxcsr);
     for (unsigned i = 0; i < 8; i++)
-        memcpy(fpu.fpr[i], cpu->st[i], sizeof cpu->st[i]);
-    memcpy(fpu.xmm, cpu->xmm, sizeof cpu->xmm);
-    if (ioctl(kvm->vcpu_fd, KVM_SET_FPU, &fpu) < 0)
-        return error_errno(error, "KVM_SET_FPU");
+        memcpy(image + FXSAVE_ST + i * FXSAVE_ST_STRIDE, cpu->st[i], sizeof cpu->st[i]);
+    memcpy(image + FXSAVE_XMM, cpu->xmm, sizeof cpu->xmm);
+    bytes_store(image + XSAVE_XSTATE_BV, 8, XSTATE_X87_SSE);
+    if (ioctl(kvm->vcpu_fd, KVM_SET_XSAVE, &xsave) < 0)
+        return error_errno(error, "KVM_SET_XSAVE");
     return 0;
 }
 

@@ -113,8 +113,8 @@ static int open_kvm(struct kvm_engine *kvm, struct error *error)
         return error_errno(error, "/dev/kvm");
     if (ioctl(kvm->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
         return error_set(error, ERROR_HOST, "/dev/kvm speaks another version of the KVM API than 12");
-    static const int needed[] = {KVM_CAP_USER_MEMORY, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_VCPU_EVENTS, KVM_CAP_DEBUGREGS,
-                                 KVM_CAP_SET_GUEST_DEBUG};
+    static const int needed[] = {KVM_CAP_USER_MEMORY, KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_VCPU_EVENTS,
+                                 KVM_CAP_DEBUGREGS,   KVM_CAP_XSAVE,          KVM_CAP_SET_GUEST_DEBUG};
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         if (ioctl(kvm->kvm_fd, KVM_CHECK_EXTENSION, needed[i]) <= 0)
             return error_set(error, ERROR_HOST, "this KVM lacks capability %d, which encore needs", needed[i]);
