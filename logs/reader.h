@@ -37,8 +37,9 @@ struct log_reader;
 
 /*
  * Opens a log. With `follow`, the end of the bytes is not the end of the log, and reading answers LOG_READ_WAIT there.
- * Returns NULL with the error: ERROR_HOST when the file cannot be read, ERROR_INPUT when it is not a log, is of a newer
- * format, or has a damaged header.
+ * Returns NULL with the error: ERROR_INPUT when `path` names no file that may be read (it is missing, a directory, or
+ * forbidden), or when the file is not a log, is of a newer format, or has a damaged header; ERROR_HOST when the host
+ * fails in reading it.
  */
 struct log_reader *log_reader_open(const char *path, bool follow, struct error *error);
 

@@ -144,22 +144,28 @@ void recorder_free(struct recorder *recorder)
     free(recorder);
 }
 
+/* From the kicker's thread. A user who wants the end shall not wait for a reader of the console who does not read. */
 static void kick_engine(void *context)
 {
-    engine_kick(context);
+    struct recorder *recorder = context;
+    struct kicker *kicker = atomic_load(&recorder->kicker);
+
+    if (kicker && kicker_events(kicker) & KICKER_SIGNAL)
+        console_hurry(recorder->options.console);
+    engine_kick(recorder->machine->engine);
 }
 
 static int start(struct recorder *recorder, struct error *error)
 {
-    recorder->kicker = kicker_start(kick_engine, recorder->machine->engine, error);
+    recorder->kicker = kicker_start(kick_engine, recorder, error);
     if (!recorder->kicker)
         return -1;
-    int fd = recorder->options.script ? -1 : console_poll_fd(recorder->options.console);
+    int fd = console_poll_fd(recorder->options.console);
     if (fd >= 0) {
         int watched = kicker_watch(recorder->kicker, WATCH_CONSOLE, fd, error);
         if (watched < 0)
             return -1;
-        recorder->always_input = watched == KICKER_ALWAYS;
+        recorder->always_input = watched == KICKER_ALWAYS && !recorder->options.script;
     }
     uint64_t now = host_clock_now();
     recorder->origin = now - recorder->machine->now;
@@ -205,7 +211,7 @@ static void note_events(struct recorder *recorder)
 
     recorder->events |= kicker_take(recorder->kicker);
     if (recorder->events & KICKER_WATCH(WATCH_CONSOLE))
-        recorder->input_waits = true;
+        recorder_console_event(recorder);
     if (recorder->events & KICKER_SIGNAL)
         want_stop(recorder, LOG_END_SIGNAL);
     if (options->timeout && host_clock_now() - recorder->started >= options->timeout)

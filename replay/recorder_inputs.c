@@ -68,6 +68,21 @@ static size_t read_input(struct recorder *recorder, uint8_t *bytes, size_t lengt
     return got;
 }
 
+void recorder_console_event(struct recorder *recorder)
+{
+    uint8_t ignored[256];
+
+    if (!recorder->options.script) {
+        recorder->input_waits = true;
+        return;
+    }
+    /* The script is the guest's input. What a person types is only looked at for the wish to end the run. */
+    while (console_read(recorder->options.console, ignored, sizeof ignored) == sizeof ignored)
+        ;
+    if (!console_ended(recorder->options.console))
+        kicker_rearm(recorder->kicker, WATCH_CONSOLE);
+}
+
 static int apply_input(struct recorder *recorder, const struct position *at, struct error *error)
 {
     uint8_t bytes[LOG_BYTES_MAX];

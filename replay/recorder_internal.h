@@ -7,6 +7,8 @@
 #ifndef ENCORE_REPLAY_RECORDER_INTERNAL_H
 #define ENCORE_REPLAY_RECORDER_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "replay/recorder.h"
 
 /* Output is announced at the latest when so many bytes have gathered. */
@@ -21,7 +23,7 @@
 struct recorder {
     struct recorder_options options;
     struct machine *machine;
-    struct kicker *kicker;
+    struct kicker *_Atomic kicker;
     struct error error; /* from a callback that could not return it */
     bool failed;
 
@@ -61,6 +63,8 @@ uint64_t recorder_guest_now(const struct recorder *recorder);
 int recorder_append(struct recorder *recorder, const struct log_record *record, struct error *error);
 
 /* recorder_inputs.c */
+/* The console's descriptor has something. */
+void recorder_console_event(struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */

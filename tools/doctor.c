@@ -1,5 +1,5 @@
 /*
- * encore doctor: what this host's KVM can really do, and what that means for recordings made here.
+ * encore doctor: what each engine can do on this host, and what that means for recordings made here.
  *
  * The KVM engine probes the host at every start and uses only what passed. Here the same probe runs a few times, so
  * that a facility that works only now and then shows as such, and the figures are medians.
@@ -13,11 +13,15 @@
 
 #include "tools/commands.h"
 #include "tools/doctor_timing.h"
+#include "tools/guest.h"
 #include "vmm/kvm/kvm_engine.h"
+#include "vmm/soft/soft_engine.h"
 
 #define ROUNDS 7u
 
 struct findings {
+    struct doctor_timing soft[ROUNDS];
+    bool kvm; /* it can be used, and the rest is filled in */
     struct kvm_probe_result rounds[ROUNDS];
     struct doctor_timing timings[ROUNDS];
     struct engine_caps caps; /* of the last round */
@@ -77,7 +81,18 @@ static uint64_t median(const void *rounds, size_t size, size_t figure)
     return values[ROUNDS / 2];
 }
 
-static int probe_all(struct findings *findings, struct error *error)
+/* Measures on a new engine, which it destroys. */
+static int time_engine(struct engine *engine, struct doctor_timing *timing, struct error *error)
+{
+    struct ram ram = {0};
+    int result = doctor_time(engine, &ram, timing, error);
+
+    engine_destroy(engine);
+    ram_destroy(&ram);
+    return result;
+}
+
+static int probe_kvm(struct findings *findings, struct error *error)
 {
     const struct kvm_engine_options options = {0};
 
@@ -85,13 +100,20 @@ static int probe_all(struct findings *findings, struct error *error)
         struct engine *engine = kvm_engine_create(&options, error);
         if (!engine)
             return -1;
-        struct ram ram = {0};
         findings->rounds[i] = *kvm_engine_probe_result(engine);
         findings->caps = engine->caps;
-        int result = doctor_time(engine, &ram, &findings->timings[i], error);
-        engine_destroy(engine);
-        ram_destroy(&ram);
-        if (result < 0)
+        if (time_engine(engine, &findings->timings[i], error) < 0)
+            return -1;
+    }
+    findings->kvm = true;
+    return 0;
+}
+
+static int time_soft(struct findings *findings, struct error *error)
+{
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct engine *engine = soft_engine_create(&(struct engine_host){0}, error);
+        if (!engine || time_engine(engine, &findings->soft[i], error) < 0)
             return -1;
     }
     return 0;
@@ -139,27 +161,42 @@ static void print_facility(const struct findings *findings, const struct facilit
     putchar('\n');
 }
 
-static void print_timing(const char *name, const struct findings *findings, size_t figure, bool is_rate)
+static void print_rate(const char *name, const struct doctor_timing *rounds, size_t figure)
 {
-    uint64_t value = median(findings->timings, sizeof findings->timings[0], figure);
+    uint64_t ps = median(rounds, sizeof *rounds, figure);
 
-    printf("%-50s %-13s ", name, "");
-    if (is_rate)
-        printf("%.1f million a second\n", 1e6 / (double)(value ? value : 1));
-    else
-        printf("%.1f us\n", (double)value / 1e3);
+    printf("%-64s %.1f million a second\n", name, 1e6 / (double)(ps ? ps : 1));
 }
 
-static void print_table(const struct findings *findings)
+static void print_timings(const struct doctor_timing *rounds)
 {
-    printf("\n%-50s %-13s %s\n", "facility", "works here", "figure (median)");
+    uint64_t exit_ns = median(rounds, sizeof *rounds, offsetof(struct doctor_timing, exit_ns));
+
+    printf("%-64s %.2f us\n", "port access, out to encore and back", (double)exit_ns / 1e3);
+    print_rate("kernel instructions (CPL0)", rounds, offsetof(struct doctor_timing, kernel_ps));
+    print_rate("user instructions (CPL3)", rounds, offsetof(struct doctor_timing, user_ps));
+}
+
+static void print_heading(const char *engine)
+{
+    printf("\n%-50s %-13s %s\n", engine, "works here", "figure (median)");
+}
+
+static void print_kvm_table(const struct findings *findings)
+{
+    print_heading("engine kvm");
     for (size_t i = 0; i < sizeof facilities / sizeof facilities[0]; i++)
         print_facility(findings, &facilities[i]);
-    print_timing("port access, out to encore and back", findings, offsetof(struct doctor_timing, exit_ns), false);
-    print_timing("kernel instructions (CPL0)", findings, offsetof(struct doctor_timing, kernel_ps), true);
-    print_timing("user instructions (CPL3)", findings, offsetof(struct doctor_timing, user_ps), true);
+    print_timings(findings->timings);
     if (*findings->rounds[ROUNDS - 1].notes)
         printf("note: %s\n", findings->rounds[ROUNDS - 1].notes);
+}
+
+static void print_soft_table(const struct findings *findings)
+{
+    print_heading("engine soft");
+    printf("%-50s %s\n", "counting every instruction", "yes");
+    print_timings(findings->soft);
 }
 
 static void print_kernel_meaning(const struct engine_caps *caps)
@@ -192,22 +229,6 @@ static void print_user_meaning(const struct kvm_probe_result *probe, const struc
         printf("- Places in user code (CPL3) cannot be named: inputs wait for the guest's next exit.\n");
 }
 
-static void print_meaning(const struct findings *findings)
-{
-    const struct kvm_probe_result *probe = &findings->rounds[ROUNDS - 1];
-
-    printf("\nWhat this means:\n- The engine kvm works here: guests can be run, recorded and replayed.\n");
-    print_kernel_meaning(&findings->caps);
-    print_user_meaning(probe, &findings->caps);
-    if (!probe->dirty_log)
-        printf("- The dirty page log is not exact: landmarks are not used.\n");
-    if (!probe->interrupt_window)
-        printf("- KVM's word on when interrupts open is not exact, and is not relied upon.\n");
-    if (findings->caps.ticks)
-        printf("- A log recorded here with ticks can be replayed on hosts with the same unit of ticks: %s.\n",
-               findings->caps.tick_unit);
-}
-
 static bool all_steady(const struct findings *findings)
 {
     for (size_t i = 0; i < sizeof facilities / sizeof facilities[0]; i++) {
@@ -218,38 +239,76 @@ static bool all_steady(const struct findings *findings)
     return true;
 }
 
-static int report(const struct findings *findings)
+static void print_kvm_meaning(const struct findings *findings)
 {
-    print_table(findings);
-    print_meaning(findings);
+    const struct kvm_probe_result *probe = &findings->rounds[ROUNDS - 1];
+
+    printf("\nWhat this means for the engine kvm:\n"
+           "- It works here: guests can be run, recorded and replayed.\n");
+    print_kernel_meaning(&findings->caps);
+    print_user_meaning(probe, &findings->caps);
+    if (!probe->dirty_log)
+        printf("- The dirty page log is not exact: landmarks are not used.\n");
+    if (!probe->interrupt_window)
+        printf("- KVM's word on when interrupts open is not exact, and is not relied upon.\n");
+    if (findings->caps.ticks)
+        printf("- A log recorded here with ticks can be replayed on hosts with the same unit of ticks: %s.\n",
+               findings->caps.tick_unit);
     if (!all_steady(findings))
         printf("- Some facilities work only now and then (see \"of %u\"). encore uses them in a run whose own probe "
                "passed;\n  a replay on such a host may have to be started again.\n",
                ROUNDS);
-    printf("- The engine soft is not built into this encore.\n");
-    return 0;
+}
+
+static void print_soft_meaning(void)
+{
+    printf(
+        "\nWhat this means for the engine soft:\n"
+        "- It is built in and needs no KVM. It counts every instruction exactly, in the kernel and in user code: an\n"
+        "  input can land after any of them, and a replay finds the place again.\n");
+}
+
+/* In the words of tools/guest.c, which makes the choice. */
+static void print_choice(const struct findings *findings)
+{
+    struct error reason = {0};
+
+    printf("\nWithout --engine (auto) ");
+    if (!findings->kvm)
+        printf("guests run on soft here: KVM cannot be used.\n");
+    else if (guest_kvm_suits(&findings->caps, &findings->rounds[ROUNDS - 1], &reason))
+        printf("guests run on kvm here: it can name places between exits and is fast in the\nkernel.\n");
+    else
+        printf("guests run on soft here, because\n%s.\n", reason.text);
 }
 
 int command_doctor(int argc, char **argv)
 {
     static const struct argp argp = {
-        .doc = "Finds out what this host's KVM can do, and what that means for recordings.\v"
-               "Tiny known guests are run on a vCPU, and a facility counts as working only if what it did was exactly "
-               "right. Exit code: 0 when the engine kvm can be used here, 1 when not.",
+        .doc = "Finds out what the engines kvm and soft can do on this host, and what that means for recordings.\v"
+               "Tiny known guests are run, and a facility of KVM counts as working only if what it did was exactly "
+               "right. Exit code: 0 when guests can run here, be it on soft alone; 1 when not.",
     };
     struct findings findings = {0};
-    struct error error = {0};
+    struct error kvm_error = {0}, error = {0};
     char name[] = "encore doctor";
 
     argv[0] = name;
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, NULL);
     print_host();
-    if (probe_all(&findings, &error) == 0)
-        return report(&findings);
-    printf("\nThe engine kvm cannot be used here: %s.\n"
-           "Without it no guest can run: the engine soft is not built into this encore. Logs can still be looked into\n"
-           "(encore log, encore checkpoint).\n",
-           error.text);
-    return 1;
+    if (time_soft(&findings, &error) < 0) {
+        fprintf(stderr, "encore doctor: engine soft: %s\n", error.text);
+        return error_exit_code(error.kind);
+    }
+    if (probe_kvm(&findings, &kvm_error) == 0)
+        print_kvm_table(&findings);
+    else
+        printf("\nThe engine kvm cannot be used here: %s.\nGuests run on the engine soft.\n", kvm_error.text);
+    print_soft_table(&findings);
+    if (findings.kvm)
+        print_kvm_meaning(&findings);
+    print_soft_meaning();
+    print_choice(&findings);
+    return 0;
 }

@@ -1,4 +1,4 @@
-/* How fast this host's KVM runs guests: what the probe's few instructions are too short to tell. */
+/* How fast an engine runs guests on this host: what the few instructions of KVM's probe are too short to tell. */
 #ifndef ENCORE_TOOLS_DOCTOR_TIMING_H
 #define ENCORE_TOOLS_DOCTOR_TIMING_H
 

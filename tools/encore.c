@@ -1,6 +1,8 @@
 /* The command `encore`: finds the subcommand and hands over. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/commands.h"
 #include "tools/version.h"
@@ -37,8 +39,21 @@ int command_fails(const char *name, const struct error *error)
     return error_exit_code(error->kind);
 }
 
+/* A closed standard stream would give its number to the first file that is opened, which would then get our messages.
+ */
+static int open_closed_streams(void)
+{
+    for (;;) {
+        int fd = open("/dev/null", O_RDWR);
+        if (fd < 0 || fd > STDERR_FILENO)
+            return fd < 0 ? -1 : close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    if (open_closed_streams() < 0)
+        return 1;
     if (argc < 2) {
         print_usage(stderr);
         return 2;

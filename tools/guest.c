@@ -8,25 +8,30 @@
 #include <string.h>
 
 #include "vmm/host/file.h"
-#include "vmm/kvm/kvm_engine.h"
 #include "vmm/soft/soft_engine.h"
 
 /* Kernel code that KVM emulates slower than this, in picoseconds an instruction (10 M a second), runs better on soft.
  */
 #define KVM_SLOW_PS 100000
 
-/* KVM, if it can name places between exits and does not emulate the guest's kernel; soft otherwise. */
+bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_result *probe, struct error *reason)
+{
+    if (!caps->ticks && !caps->landmarks)
+        error_set(reason, ERROR_HOST, "KVM here has no exact counter and no usable breakpoints");
+    else if (probe->insn_ps > KVM_SLOW_PS)
+        error_set(reason, ERROR_HOST, "KVM here emulates kernel code, at %.1f million instructions a second",
+                  1e6 / (double)probe->insn_ps);
+    else
+        return true;
+    return false;
+}
+
 static struct engine *choose_engine(const struct kvm_engine_options *options, struct error *error)
 {
     struct error reason = {0};
     struct engine *engine = kvm_engine_create(options, &reason);
 
-    if (engine && !engine->caps.ticks && !engine->caps.landmarks)
-        error_set(&reason, ERROR_HOST, "KVM here has no exact counter and no usable breakpoints");
-    else if (engine && kvm_engine_probe_result(engine)->insn_ps > KVM_SLOW_PS)
-        error_set(&reason, ERROR_HOST, "KVM here emulates kernel code, at %.1f million instructions a second",
-                  1e6 / (double)kvm_engine_probe_result(engine)->insn_ps);
-    else if (engine)
+    if (engine && guest_kvm_suits(&engine->caps, kvm_engine_probe_result(engine), &reason))
         return engine;
     engine_destroy(engine);
     fprintf(stderr, "encore: engine soft, because %s\n", reason.text);

@@ -3,6 +3,7 @@
 #define ENCORE_TOOLS_GUEST_H
 
 #include "replay/description.h"
+#include "vmm/kvm/kvm_engine.h"
 #include "vmm/machine.h"
 
 /* The image is at most so large. */
@@ -16,6 +17,10 @@ struct guest {
     uint8_t *image;
     size_t image_length;
 };
+
+/* Whether "auto" takes the engine kvm, of which these things are known: it can name places between exits, and it does
+ * not emulate the guest's kernel. If not, `reason` says why. */
+bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_result *probe, struct error *reason);
 
 /* Makes an engine by the name of an option ("auto", "kvm", "soft"); a careful one never overshoots a position (see
  * vmm/engine.h). NULL with the error. */

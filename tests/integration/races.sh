@@ -3,13 +3,16 @@
 # differ from one another, and each must replay to its own result. RACES sets how many.
 . tests/lib.sh
 . tests/tools/recording.sh
-need_kvm "races: recordings differ" "races: digests differ" "races: every recording replays to its own result" || finish
+each_engine
+need_engine "races: recordings differ" "races: digests differ" "races: every recording replays to its own result" || finish
 
 count=${RACES:-200}
 [ "$SANITIZED" = 1 ] && count=${RACES:-20}
+iterations=100
+[ "$ENGINE" = soft ] && iterations=2000
 wrong=0
 for run in $(seq "$count"); do
-    record_guest race --cmdline 'iterations=100 hz=1000' "$GUESTS/tasks" </dev/null
+    record_guest race --cmdline "iterations=$iterations hz=1000" "$GUESTS/tasks" </dev/null
     if [ $code -ne 1 ] || [ -z "$digest" ]; then
         wrong=$((wrong + 1))
         echo "    recording $run: exit code $code: $(cat "$WORK/race.err")"
@@ -39,14 +42,14 @@ if [ "$different" -ge 2 ]; then
     ok "races: recordings differ"
 else
     not_ok "races: recordings differ" "all of $count recordings gave: $(head -n 1 "$WORK/results")
-again: RACES=$count tests/integration/races.sh"
+again: ENGINE=$ENGINE RACES=$count tests/integration/races.sh"
 fi
 [ "$(sort -u "$WORK/digests" | wc -l)" -ge 2 ] && ok "races: digests differ" || not_ok "races: digests differ"
 if [ $wrong -eq 0 ]; then
     ok "races: every recording replays to its own result"
 else
     not_ok "races: every recording replays to its own result" "$wrong of $count did not; see above
-again: RACES=$count tests/integration/races.sh"
+again: ENGINE=$ENGINE RACES=$count tests/integration/races.sh"
 fi
 echo "# $different different results in $count recordings"
 finish

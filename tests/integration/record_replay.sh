@@ -3,7 +3,10 @@
 # what the guest printed, byte for byte. Ten thousand commands sent to kv in one go; a log that is followed as it grows.
 . tests/lib.sh
 . tests/tools/recording.sh
+each_engine
 
+# What takes long enough for several checkpoints, and then some; soft is the faster one by far.
+slow() { [ "$ENGINE" = kvm ] && echo "$1" || echo "$2"; }
 times=3
 [ "$SANITIZED" = 1 ] && times=1
 
@@ -14,7 +17,7 @@ guest() {
     least=$3
     pattern=$4
     shift 4
-    need_kvm "$label: recorded" "$label: replayed" "$label: replayed from every checkpoint" || return
+    need_engine "$label: recorded" "$label: replayed" "$label: replayed from every checkpoint" || return
     record_guest "$label" "$@"
     what="$label: recorded"
     if [ $code -ne "$expected" ] || [ -z "$digest" ] || ! grep -q "$pattern" "$WORK/$label.out"; then
@@ -43,18 +46,18 @@ line DUMP
 wait "END "
 line QUIT
 END_OF_SCRIPT
-guest kv-script 1 3 '^KEY key20 value 20' --checkpoint-every 20ms --input "$WORK/script" "$GUESTS/kv" </dev/null
+guest kv-script 1 3 '^KEY key20 value 20' --checkpoint-every "$(slow 20ms 500us)" --input "$WORK/script" "$GUESTS/kv" </dev/null
 printf 'SET a b c\nGET a\nTIME\nRANDOM\nINCR n\nINCR n\nDEL a\nGET a\nfrob\nDUMP\nQUIT\n' >"$WORK/typed"
 # shellcheck disable=SC2002 # a pipe is what is to be tested
-cat "$WORK/typed" | guest kv-piped 1 2 '^VALUE b c' --checkpoint-every 5ms "$GUESTS/kv"
+cat "$WORK/typed" | guest kv-piped 1 1 '^VALUE b c' --checkpoint-every "$(slow 5ms 200us)" "$GUESTS/kv"
 { sleep 0.3 && echo 'SET slow typist' && sleep 0.4 && echo RANDOM && sleep 0.3 && echo QUIT; } |
     guest kv-idle 1 3 '^RANDOM' --checkpoint-every 100ms "$GUESTS/kv"
 guest kv-crash 201 1 '^panic: ' --checkpoint-every 20ms "$GUESTS/kv" <<'END_OF_INPUT'
 SET before the crash
 CRASH
 END_OF_INPUT
-guest tasks 1 3 '^counter = [0-9]* of 1200$' --checkpoint-every 30ms --cmdline 'iterations=600 hz=1000' "$GUESTS/tasks" \
-    </dev/null
+guest tasks 1 3 '^counter = [0-9]* of ' --checkpoint-every "$(slow 30ms 10ms)" \
+    --cmdline "iterations=$(slow 600 10000) hz=1000" "$GUESTS/tasks" </dev/null
 guest user 1 3 '3 of 3 tasks ended well' --checkpoint-every 40ms --cmdline 'tasks=3 rounds=20 hz=500' "$GUESTS/user" \
     </dev/null
 guest user-fault 3 1 'tasks ended well' --checkpoint-every 100ms --cmdline 'rounds=5 fault' "$GUESTS/user" </dev/null
@@ -78,18 +81,18 @@ guest small-memory 1 1 '^sieve: ' --mem 4M --checkpoint-every 100ms --cmdline n=
 
 # --- a guest that is recorded and one that is only run do the same with the same input
 compare_run() {
-    encore run --cmdline n=5000 "$GUESTS/sieve" </dev/null >"$WORK/run.out" 2>&1
+    encore run --engine "$ENGINE" --cmdline n=5000 "$GUESTS/sieve" </dev/null >"$WORK/run.out" 2>&1
     [ $? -eq 1 ] && cmp "$WORK/run.out" "$WORK/small-memory.out"
 }
-need_kvm "run: prints what a recorded guest prints" && check "run: prints what a recorded guest prints" compare_run
+need_engine "run: prints what a recorded guest prints" && check "run: prints what a recorded guest prints" compare_run
 
 # --- the output can go elsewhere; the digest alone is then on standard output
 file_console() {
-    encore record --force -o "$WORK/file.enc" --console "file:$WORK/console" --input "$WORK/script" "$GUESTS/kv" >"$WORK/file.all"
+    encore record --engine "$ENGINE" --force -o "$WORK/file.enc" --console "file:$WORK/console" --input "$WORK/script" "$GUESTS/kv" >"$WORK/file.all"
     [ $? -eq 1 ] && [ "$(wc -l <"$WORK/file.all")" -eq 1 ] && grep -q '^KEY key20' "$WORK/console" &&
         encore replay "$WORK/file.enc" | cmp - "$WORK/console"
 }
-need_kvm "console in a file" && check "console in a file: a replay prints the same" file_console
+need_engine "console in a file" && check "console in a file: a replay prints the same" file_console
 
 # --- the digest stands on a line of its own, whatever the guest printed last
 last_line() { # boot sector: prints x, no newline, and exits
@@ -102,7 +105,7 @@ last_line() { # boot sector: prints x, no newline, and exits
     cat "$WORK/no-newline.all"
     tail -n 1 "$WORK/no-newline.all" | grep -q '^digest [0-9a-f]*$'
 }
-need_kvm "digest: on the last line, alone" && check "digest: on the last line, alone" last_line
+need_engine "digest: on the last line, alone" && check "digest: on the last line, alone" last_line
 
 # --- many commands at once, against a model
 commands=10000
@@ -136,12 +139,12 @@ awk -v n=$commands -v expected="$WORK/model" '
         print "QUIT"
         print "BYE" >expected
     }' >"$WORK/commands"
-if need_kvm "kv: $commands commands at once, against a model" "kv: $commands commands replayed"; then
+if need_engine "kv: $commands commands at once, against a model" "kv: $commands commands replayed"; then
     # shellcheck disable=SC2002
     cat "$WORK/commands" | record_guest kv-many "$GUESTS/kv"
     log=$WORK/kv-many.enc
     digest=$(digest_in "$WORK/kv-many.all")
-    recorded_as="$ENCORE record -o kv-many.enc $GUESTS/kv <COMMANDS"
+    recorded_as="$ENCORE record --engine $ENGINE -o kv-many.enc $GUESTS/kv <COMMANDS"
     check "kv: $commands commands at once, against a model" cmp "$WORK/kv-many.out" "$WORK/model"
     check_replays "kv: $commands commands replayed" 1
 fi
@@ -156,7 +159,7 @@ wait_for() { # FILE PATTERN: up to 20 s
 }
 follow() {
     mkfifo "$WORK/keyboard"
-    timeout "$LIMIT" "$ENCORE" record -o "$WORK/growing.enc" "$GUESTS/kv" <"$WORK/keyboard" >"$WORK/growing.out" &
+    timeout "$LIMIT" "$ENCORE" record --engine "$ENGINE" -o "$WORK/growing.enc" "$GUESTS/kv" <"$WORK/keyboard" >"$WORK/growing.out" &
     recorder=$!
     exec 4>"$WORK/keyboard"
     wait_for "$WORK/growing.out" 'kv ready' || return
@@ -174,7 +177,7 @@ follow() {
     tail -n 1 "$WORK/followed" | grep -q END || echo "the follower did not see the end"
     encore log dump "$WORK/growing.enc" | cmp - "$WORK/followed" || echo "the follower saw something else"
 }
-if need_kvm "follow: a recording as it goes on"; then
+if need_engine "follow: a recording as it goes on"; then
     complaints=$(follow 2>&1)
     if [ -z "$complaints" ]; then
         ok "follow: a recording as it goes on"

@@ -228,7 +228,9 @@ static inline uint64_t pc_ticks(struct pc *pc)
     extern const char name##_start[], name##_end[];                                                                    \
     __asm__(".pushsection .rodata\n.globl " #name "_start, " #name "_end\n" #name "_start:\n.code" bits "\n" text      \
             "\n.code64\n" #name "_end:\n.popsection\n");
-#define PC_ASM(name, text)    PC_ASM_BITS(name, "64", text)
-#define PC_LOAD(pc, at, name) pc_code(pc, at, name##_start, (size_t)(name##_end - name##_start))
+#define PC_ASM(name, text) PC_ASM_BITS(name, "64", text)
+/* Two symbols are two objects to C, so their distance is one of addresses. */
+#define PC_LENGTH(name)       ((size_t)((uintptr_t)name##_end - (uintptr_t)name##_start))
+#define PC_LOAD(pc, at, name) pc_code(pc, at, name##_start, PC_LENGTH(name))
 
 #endif

@@ -2,9 +2,34 @@
 #
 # A test that fails shows the command that shows it again. What cannot be had a second time is the recording itself, so
 # its log is kept beside the test logs, and that command names the copy.
+#
+# A test that is about recording runs on each engine: each_engine does that. $ENGINE alone chooses one.
 SANITIZED=${SANITIZED:-0}
 # No command here takes a tenth of this; it is what keeps a test from hanging.
 LIMIT=${LIMIT:-120}
+
+# With an engine chosen, it is part of each test's name. These take the place of those in tests/lib.sh.
+ok() { echo "ok - ${ENGINE:+$ENGINE: }$1"; }
+not_ok() { # NAME [WHAT IS WRONG]
+    echo "not ok - ${ENGINE:+$ENGINE: }$1"
+    [ $# -lt 2 ] || printf '%s\n' "$2" | sed 's/^/    /'
+    failures=$((failures + 1))
+}
+skip() { echo "skip - ${ENGINE:+$ENGINE: }$1: $2"; }
+
+# Runs the calling test again, once for each engine and in a directory of its own, and ends. Goes on where one is chosen.
+each_engine() {
+    [ -z "${ENGINE:-}" ] || return 0
+    for engine in kvm soft; do
+        mkdir -p "$WORK/$engine"
+        ENGINE=$engine WORK=$WORK/$engine "$0" || failures=1
+        rm -rf "${WORK:?}/$engine"
+    done
+    finish
+}
+
+# need_engine NAME...: as need_kvm, where that is the engine.
+need_engine() { [ "$ENGINE" != kvm ] || need_kvm "$@"; }
 
 # encore ARGUMENTS...: the command, in bounded time (124 or 137 when it took longer; 124 is --timeout's code too).
 encore() { timeout --kill-after=5 "$LIMIT" "$ENCORE" "$@"; }
@@ -15,25 +40,25 @@ digest_in() { sed -n 's/.*digest \([0-9a-f]\{32\}\).*/\1/p' "$1" | tail -n 1; }
 # keep LOG: prints the name of a copy that is not removed when the test ends.
 keep() {
     mkdir -p "$BUILD/test-logs"
-    kept=$BUILD/test-logs/$(basename "$0" .sh)-$(basename "$1")
+    kept=$BUILD/test-logs/$(basename "$0" .sh)-${ENGINE:-}-$(basename "$1")
     cp -f "$1" "$kept" && echo "$kept"
 }
 
-# record_guest NAME OPTION... IMAGE: records into $WORK/NAME.enc with the guest's output in $WORK/NAME.out, from our
+# record_guest NAME OPTION... IMAGE: records, on $ENGINE, into $WORK/NAME.enc with the guest's output in $WORK/NAME.out, from our
 # standard input. Sets $log, $code (record's exit code) and $digest (what it printed). What it said is in $WORK/NAME.err.
 record_guest() {
     log=$WORK/$1.enc
-    recorded_as="$ENCORE record"
-    name=$1
+    recorded_as="$ENCORE record --engine $ENGINE"
+    recording=${log%.enc}
     shift
     for word in "$@"; do
         case $word in *' '*) recorded_as="$recorded_as '$word'" ;; *) recorded_as="$recorded_as $word" ;; esac
     done
-    encore record --force -o "$log" "$@" >"$WORK/$name.all" 2>"$WORK/$name.err"
+    encore record --engine "$ENGINE" --force -o "$log" "$@" >"$recording.all" 2>"$recording.err"
     code=$?
-    digest=$(digest_in "$WORK/$name.all")
+    digest=$(digest_in "$recording.all")
     # The digest's line is always 40 bytes long. Cutting lines would not do: guests may print without a newline.
-    head -c -40 "$WORK/$name.all" >"$WORK/$name.out"
+    head -c -40 "$recording.all" >"$recording.out"
 }
 
 # The name of the test is $what, the log $log.
@@ -91,4 +116,13 @@ $(tail -n 40 "$WORK/replayed" "$WORK/replay.err")" "$ENCORE replay --verify --fr
         return 1
     done
     ok "$what"
+}
+
+# build_doctor: makes $DOCTOR from tests/tools/log_doctor.c.
+DOCTOR=$BUILD/tests/tools/log_doctor
+build_doctor() {
+    sanitizers=
+    [ "$SANITIZED" = 1 ] && sanitizers=SAN=1
+    # shellcheck disable=SC2086
+    ${MAKE:-make} --no-print-directory $sanitizers BUILD="$BUILD" "$DOCTOR"
 }

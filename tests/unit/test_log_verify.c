@@ -123,13 +123,17 @@ static void files(void **state)
     struct log_summary summary;
     struct error error;
     char path[] = "/tmp/encore-verify-XXXXXX";
+    char too_long[300] = {0}; /* for a file name (NAME_MAX) */
     int fd = mkstemp(path);
 
     (void)state;
-    assert_int_equal(log_verify("/tmp/no/such/log", &summary, &error), -1);
-    assert_int_equal(error.kind, ERROR_HOST);
-    assert_int_equal(log_verify("/dev/null", &summary, &error), -1);
-    assert_int_equal(error.kind, ERROR_INPUT);
+    const char *const wrong[] = {"/tmp/no/such/log", "/dev/null/log", "/tmp", "/dev/null", too_long};
+    memset(too_long, 'x', sizeof too_long - 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        error.kind = ERROR_NONE;
+        assert_int_equal(log_verify(wrong[i], &summary, &error), -1);
+        assert_int_equal(error.kind, ERROR_INPUT);
+    }
     assert_int_equal(log_verify(path, &summary, &error), -1);
     assert_non_null(strstr(error.text, "not an Encore log"));
     sample_make(&sink, 35, 4, false, NULL);

@@ -154,13 +154,58 @@ static void test_call_gate(void **state)
     PC_LOAD(pc, PC_CODE, gate_user);
     PC_LOAD(pc, 0x8100, gate_kernel);
     pc_put64(pc, PC_GDT + 0x38, UINT64_C(0x0000ec0000088100));
-    pc_code(pc, PC_STUBS + 0x100, gate_kernel_start, (size_t)(gate_kernel_end - gate_kernel_start));
     pc_start(pc);
     assert_int_equal(pc_run(pc, NULL), ENGINE_STOP_HALT);
     assert_int_equal(pc->cpu.gprs[GPR_RBX], 8);
     assert_int_equal(pc->cpu.gprs[GPR_RCX], PC_KSTACK - 16);
     assert_int_equal(pc->cpu.gprs[GPR_RDX], 0x1b);
     assert_int_equal(get32(pc, PC_KSTACK - 8), PC_STACK - 4);
+    pc_free(pc);
+}
+
+/* A gate that copies two words to the inner stack, which the far return takes off both. */
+PC_ASM_BITS(copy_user, "32", "push $0x77\n push $0x88\n lcall $0x3b, $0\n mov %esp, %edx\n ud2")
+PC_ASM_BITS(copy_kernel, "32", "mov 8(%esp), %ebx\n mov 12(%esp), %ecx\n mov %esp, %esi\n lret $8")
+static void test_call_gate_with_copies(void **state)
+{
+    (void)state;
+    struct pc *pc = pc_new();
+    legacy(pc, 3);
+    PC_LOAD(pc, PC_CODE, copy_user);
+    PC_LOAD(pc, 0x8100, copy_kernel);
+    pc_put64(pc, PC_GDT + 0x38, UINT64_C(0x0000ec0200088100));
+    pc_start(pc);
+    assert_int_equal(pc_run(pc, NULL), ENGINE_STOP_HALT);
+    assert_int_equal(pc->cpu.gprs[GPR_RBX], 0x88);
+    assert_int_equal(pc->cpu.gprs[GPR_RCX], 0x77);
+    assert_int_equal(pc->cpu.gprs[GPR_RSI], PC_KSTACK - 24);
+    assert_int_equal(pc->cpu.gprs[GPR_RDX], PC_STACK);
+    pc_free(pc);
+}
+
+/* In long mode a gate takes two entries, leads to 64-bit code, and leaves SS null. */
+PC_ASM(gate_user_64, "lcall *(%rdi)\n mov %cs, %edx\n ud2")
+PC_ASM(gate_kernel_64, "mov %cs, %ebx\n mov %rsp, %rcx\n mov %ss, %esi\n lretq")
+static void test_call_gate_in_long_mode(void **state)
+{
+    (void)state;
+    struct pc *pc = pc_new();
+    pc_long_mode(pc, 3);
+    PC_LOAD(pc, PC_CODE, gate_user_64);
+    PC_LOAD(pc, 0x18100, gate_kernel_64);
+    pc_put64(pc, PC_GDT + 0x40, UINT64_C(0x0001ec0000088100));
+    pc_put64(pc, PC_GDT + 0x48, 0);
+    pc_put64(pc, PC_DATA, UINT64_C(0x43) << 32);
+    pc->cpu.gdtr.limit = 0x4f;
+    pc->cpu.gprs[GPR_RDI] = PC_DATA;
+    pc_start(pc);
+    assert_int_equal(pc_run(pc, NULL), ENGINE_STOP_HALT);
+    assert_int_equal(pc->exits[0].value, 6);
+    assert_int_equal(pc->cpu.gprs[GPR_RBX], PC_CS);
+    assert_int_equal(pc->cpu.gprs[GPR_RCX], PC_KSTACK - 32);
+    assert_int_equal(pc->cpu.gprs[GPR_RSI], 0);
+    assert_int_equal(pc_get64(pc, PC_KSTACK - 16), PC_STACK);
+    assert_int_equal(pc->cpu.gprs[GPR_RDX], PC_UCS | 3);
     pc_free(pc);
 }
 
@@ -292,9 +337,14 @@ static void test_dirty_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_real_mode),   cmocka_unit_test(test_legacy_exceptions),
-        cmocka_unit_test(test_call_gate),   cmocka_unit_test(test_compatibility_mode),
-        cmocka_unit_test(test_page_rights), cmocka_unit_test(test_translations_are_never_stale),
+        cmocka_unit_test(test_real_mode),
+        cmocka_unit_test(test_legacy_exceptions),
+        cmocka_unit_test(test_call_gate),
+        cmocka_unit_test(test_compatibility_mode),
+        cmocka_unit_test(test_page_rights),
+        cmocka_unit_test(test_translations_are_never_stale),
+        cmocka_unit_test(test_call_gate_with_copies),
+        cmocka_unit_test(test_call_gate_in_long_mode),
         cmocka_unit_test(test_dirty_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

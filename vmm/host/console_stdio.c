@@ -5,6 +5,7 @@
  * set for a shell after us. Reading polls first instead.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <termios.h>
@@ -100,10 +101,16 @@ static int make_raw(struct stdio_console *stdio, struct error *error)
 struct console *console_open_stdio(struct error *error)
 {
     static const struct console_ops ops = {.read = stdio_read, .write = stdio_write, .close = stdio_close};
+    /* Asked first: the next descriptor that is opened would take a closed one's number. */
+    bool closed = fcntl(STDIN_FILENO, F_GETFD) < 0;
     struct stdio_console *stdio = console_new(sizeof *stdio, &ops, error);
 
     if (!stdio)
         return NULL;
+    if (closed) {
+        stdio->console.ended = true;
+        return &stdio->console;
+    }
     stdio->console.poll_fd = STDIN_FILENO;
     if (isatty(STDIN_FILENO) && make_raw(stdio, error) < 0) {
         console_close(&stdio->console);

@@ -15,7 +15,8 @@
 #define RAM_SLOT 0
 
 /* CPUID features that are hidden, because the guest could learn something through them that no log holds, or because
- * the machine's state does not cover them (SDM vol. 2, CPUID). Some hosts ignore this; `encore doctor` tells. */
+ * the machine's state does not cover them (SDM vol. 2, CPUID). Some hosts ignore this: on the
+ * build machines, DESIGN's table of facts has it, the CPUID instruction gives the guest the host's own leaves. */
 #define LEAF1_ECX_HIDDEN                                                                                               \
     (1u << 3 /* MONITOR */ | 1u << 21 /* x2APIC */ | 1u << 24 /* TSC deadline */ | 1u << 26 /* XSAVE */ |              \
      1u << 27 /* OSXSAVE */ | 1u << 28 /* AVX */ | 1u << 29 /* F16C */ | 1u << 12 /* FMA */ | 1u << 30 /* RDRAND */)

@@ -68,63 +68,86 @@ static void far_real(struct soft *cpu, const struct uop *u, struct far_target ta
     go(cpu, &cs, target.offset);
 }
 
-/* Through a call gate, to the same or (for CALL) an inner level: SDM volume 3, 5.8.3 to 5.8.5. */
-static void far_gate(struct soft *cpu, const struct uop *u, const struct descriptor *gate, bool call)
+/* Where a call gate leads, SDM volume 3, 5.8.3. */
+static struct far_target gate_target(struct soft *cpu, const struct uop *u, const struct descriptor *gate)
 {
-    bool wide = soft_long_mode(cpu);
-    unsigned type = (gate->raw >> 40) & 15, dpl = (gate->raw >> 45) & 3, copies = (gate->raw >> 32) & 31;
+    unsigned type = (gate->raw >> 40) & 15, dpl = (gate->raw >> 45) & 3;
     uint32_t code = gate->selector & 0xfffcu;
     if (dpl < cpu->cpl || dpl < (gate->selector & 3u))
         soft_raise_code(cpu, u, EXC_GP, code);
     if (!((gate->raw >> 47) & 1))
         soft_raise_code(cpu, u, EXC_NP, code);
-    uint16_t selector = (uint16_t)(gate->raw >> 16);
     uint64_t offset = (gate->raw & 0xffff) | ((gate->raw >> 32) & 0xffff0000);
-    if (wide)
+    if (soft_long_mode(cpu))
         offset |= gate->high << 32;
     else if (type == 4)
         offset &= 0xffff;
-    if ((selector & 0xfffc) == 0)
+    return (struct far_target){(uint16_t)(gate->raw >> 16), offset};
+}
+
+/* The code segment behind a call gate, checked and marked as accessed: SDM volume 3, 5.8.4. */
+static struct segment gate_code(struct soft *cpu, const struct uop *u, struct far_target target, bool call)
+{
+    bool wide = soft_long_mode(cpu);
+    uint32_t code = target.selector & 0xfffcu;
+    if (code == 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
-    struct descriptor d = soft_read_descriptor(cpu, u, selector, EXC_GP, 0, false);
+    struct descriptor d = soft_read_descriptor(cpu, u, target.selector, EXC_GP, 0, false);
     struct segment cs = soft_descriptor_segment(&d);
-    bool conforming = segment_is_conforming(&cs);
-    unsigned target_dpl = segment_dpl(&cs);
-    bool allowed = segment_is_code(&cs) && target_dpl <= cpu->cpl && (call || conforming || target_dpl == cpu->cpl);
+    unsigned dpl = segment_dpl(&cs);
+    bool same_level = segment_is_conforming(&cs) || dpl == cpu->cpl;
+    bool allowed = segment_is_code(&cs) && dpl <= cpu->cpl && (call || same_level);
     bool is_64 = (cs.attributes & (SEGMENT_L | SEGMENT_DB)) == SEGMENT_L;
     if (!allowed || (wide && !is_64))
-        soft_raise_code(cpu, u, EXC_GP, selector & 0xfffcu);
+        soft_raise_code(cpu, u, EXC_GP, code);
     if (!(cs.attributes & SEGMENT_P))
-        soft_raise_code(cpu, u, EXC_NP, selector & 0xfffcu);
-    if (wide ? !soft_canonical(offset) : offset > cs.limit)
+        soft_raise_code(cpu, u, EXC_NP, code);
+    if (wide ? !soft_canonical(target.offset) : target.offset > cs.limit)
         soft_raise_code(cpu, u, EXC_GP, 0);
     soft_mark_descriptor(cpu, u, &d, 1);
     cs.attributes |= 1;
-    unsigned size = wide ? 8 : type == 12 ? 4 : 2;
-    unsigned cpl = conforming ? cpu->cpl : target_dpl;
-    struct soft_stack stack = soft_current_stack(cpu);
-    if (wide)
-        stack.mask = UINT64_MAX;
-    if (call && cpl < cpu->cpl) {
-        struct soft_stack old = stack;
-        uint64_t words[31];
-        for (unsigned i = 0; !wide && i < copies; i++)
-            words[i] = soft_stack_pop(cpu, u, &old, size);
-        stack = soft_tss_stack(cpu, u, cpl, 0, 0);
-        soft_stack_push(cpu, u, &stack, size, cpu->segs[SEG_SS].selector);
-        soft_stack_push(cpu, u, &stack, size, cpu->RSP);
-        for (unsigned i = copies; !wide && i > 0; i--)
-            soft_stack_push(cpu, u, &stack, size, words[i - 1]);
-    }
+    return cs;
+}
+
+/* The stack of inner level `cpl`, with the caller's stack pointer on it and, outside long mode, `copies` of the words
+ * that the caller pushed: SDM volume 3, 5.8.5. */
+static struct soft_stack gate_stack(struct soft *cpu, const struct uop *u, unsigned cpl, unsigned size, unsigned copies)
+{
+    struct soft_stack old = soft_current_stack(cpu);
+    uint64_t words[31];
+    for (unsigned i = 0; i < copies; i++)
+        words[i] = soft_stack_pop(cpu, u, &old, size);
+    struct soft_stack stack = soft_tss_stack(cpu, u, cpl, 0, 0);
+    soft_stack_push(cpu, u, &stack, size, cpu->segs[SEG_SS].selector);
+    soft_stack_push(cpu, u, &stack, size, cpu->RSP);
+    for (unsigned i = copies; i > 0; i--)
+        soft_stack_push(cpu, u, &stack, size, words[i - 1]);
+    return stack;
+}
+
+/* Through a call gate, to the same or (for CALL) an inner level: SDM volume 3, 5.8.3 to 5.8.5. */
+static void far_gate(struct soft *cpu, const struct uop *u, const struct descriptor *gate, bool call)
+{
+    bool wide = soft_long_mode(cpu);
+    unsigned size = wide ? 8 : ((gate->raw >> 40) & 15) == 12 ? 4 : 2;
+    unsigned copies = wide ? 0 : (gate->raw >> 32) & 31;
+    struct far_target target = gate_target(cpu, u, gate);
+    struct segment cs = gate_code(cpu, u, target, call);
+    unsigned cpl = segment_is_conforming(&cs) ? cpu->cpl : segment_dpl(&cs);
     if (call) {
+        struct soft_stack stack = soft_current_stack(cpu);
+        if (wide)
+            stack.mask = UINT64_MAX;
+        if (cpl < cpu->cpl)
+            stack = gate_stack(cpu, u, cpl, size, copies);
         soft_stack_push(cpu, u, &stack, size, cpu->segs[SEG_CS].selector);
         soft_stack_push(cpu, u, &stack, size, uop_tail(u)->next_rip);
         cpu->RSP = stack.sp;
         cpu->segs[SEG_SS] = stack.ss;
         cpu->cpl = cpl;
     }
-    cs.selector = (uint16_t)((selector & 0xfffc) | cpl);
-    go(cpu, &cs, offset);
+    cs.selector = (uint16_t)((target.selector & 0xfffc) | cpl);
+    go(cpu, &cs, target.offset);
 }
 
 static void far_protected(struct soft *cpu, const struct uop *u, struct far_target target, bool call)

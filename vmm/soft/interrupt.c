@@ -290,7 +290,7 @@ static void iret_protected(struct soft *cpu, const struct uop *u)
         soft_give_up(cpu, u, "IRET with NT set (hardware task switch) is not modelled");
     }
     struct soft_stack stack = soft_current_stack(cpu);
-    struct frame f;
+    struct frame f = {0};
     f.rip = soft_stack_pop(cpu, u, &stack, u->size);
     f.cs = (uint16_t)soft_stack_pop(cpu, u, &stack, u->size);
     f.rflags = soft_stack_pop(cpu, u, &stack, u->size);

@@ -186,7 +186,8 @@ static uop_fn *select_family(const struct insn *insn, uint32_t mode, uint64_t ne
         return sse_uop(insn, u);
     if (op >= OP_FXSAVE && op <= OP_CLFLUSH)
         return fx_uop(insn);
-    return system_uop(insn, u);
+    uop_fn *fn = descriptor_uop(insn, u);
+    return fn ? fn : system_uop(insn);
 }
 
 uop_fn *soft_select(const struct insn *insn, uint32_t mode, uint64_t next_rip, struct uop *u)
