@@ -7,9 +7,9 @@
 
 #include "vmm/host/clock.h"
 
-bool progress_wanted(void)
+bool progress_wanted(bool console_on_stdout)
 {
-    return isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+    return isatty(STDERR_FILENO) && !(console_on_stdout && isatty(STDOUT_FILENO));
 }
 
 void progress_show(struct progress *progress, uint64_t guest_time, uint64_t exits, uint64_t raw_bytes,

@@ -11,9 +11,9 @@ struct progress {
     uint64_t last_time; /* host, ns */
 };
 
-/* Whether a progress line is wanted: standard error is a terminal, and standard output is not (a guest's console and a
- * progress line on one terminal would write over each other). */
-bool progress_wanted(void);
+/* Whether a progress line is wanted: standard error is a terminal, and the guest does not print on a terminal too (the
+ * two would write over each other). `console_on_stdout`: the guest's console is standard output. */
+bool progress_wanted(bool console_on_stdout);
 
 /* Shows guest time, exits per second, and, when stored_bytes is not 0, the log's size and compression ratio. */
 void progress_show(struct progress *progress, uint64_t guest_time, uint64_t exits, uint64_t raw_bytes,

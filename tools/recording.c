@@ -100,7 +100,7 @@ static struct recorder_options recorder_options(struct recording *recording)
         .timeout = options->timeout,
     };
 
-    if (progress_wanted()) {
+    if (progress_wanted(strcmp(options->console, "stdio") == 0)) {
         to.progress = show_progress;
         to.progress_context = recording;
     }

@@ -177,7 +177,7 @@ static void advise(const struct replay *replay, enum replayer_step step, struct 
 
 static enum replayer_step run(struct replay *replay, struct error *error)
 {
-    bool wanted = progress_wanted();
+    bool wanted = progress_wanted(!replay->options->verify);
     enum replayer_step step;
 
     do {
