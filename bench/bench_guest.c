@@ -42,14 +42,15 @@ void bench_print_ms(const char *name, uint64_t ns)
     printf("%s %.3f\n", name, (double)ns / 1e6);
 }
 
-void bench_guest_create(struct guest *guest, uint64_t ram_size, const char *image, uint64_t *engine_done)
+void bench_guest_create(struct guest *guest, const char *engine, uint64_t ram_size, const char *image,
+                        uint64_t *engine_done)
 {
     const struct door door = {
         .read_clock = no_clock, .entropy = no_entropy, .console_output = no_output, .exit_served = no_stop};
     struct error error = {0};
 
     *guest = (struct guest){.description = {.ram_size = ram_size, .protocol = BOOT_AUTO}};
-    guest->engine = guest_engine("auto", false, &error);
+    guest->engine = guest_engine(engine, false, &error);
     if (!guest->engine)
         bench_fail("engine", &error);
     if (engine_done)

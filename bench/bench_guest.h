@@ -6,10 +6,12 @@
 
 #include "tools/guest.h"
 
-/* A machine of `ram_size` bytes around a fresh engine, not booted; `image` is read into it when not NULL.
+/* A machine of `ram_size` bytes around a fresh engine, not booted; the engine is the one that the command's
+ * --engine would be; `image` is read into it when not NULL.
  * `*engine_done`, unless NULL, gets the host time at which the engine was there. Ends the program with a sentence on
  * failure. */
-void bench_guest_create(struct guest *guest, uint64_t ram_size, const char *image, uint64_t *engine_done);
+void bench_guest_create(struct guest *guest, const char *engine, uint64_t ram_size, const char *image,
+                        uint64_t *engine_done);
 
 /* Ends the program, with exit code 1 and one sentence. */
 _Noreturn void bench_fail(const char *what, const struct error *error);

@@ -1,7 +1,7 @@
 /*
  * How long a checkpoint holds the guest up, and how long it takes to restore one.
  *
- *     checkpoint IMAGE LOG MEGABYTES TOUCHED_MEGABYTES text|random
+ *     checkpoint ENGINE IMAGE LOG MEGABYTES TOUCHED_MEGABYTES text|random
  *
  * Boots IMAGE and runs it until it halts; then writes TOUCHED_MEGABYTES of its memory and takes a whole checkpoint into
  * LOG, through the writer and the file that `encore record` uses, with the same steps as replay/recorder_inputs.c; then
@@ -119,13 +119,13 @@ static void save_both(struct guest *guest, const char *path, uint64_t megabytes,
         bench_fail("log", &error);
 }
 
-static void restore(const char *path, uint64_t ram_size, uint32_t id, const char *name)
+static void restore(const char *engine, const char *path, uint64_t ram_size, uint32_t id, const char *name)
 {
     struct outputs outputs = {0};
     struct guest guest;
     struct error error;
 
-    bench_guest_create(&guest, ram_size, NULL, NULL);
+    bench_guest_create(&guest, engine, ram_size, NULL, NULL);
     struct log_reader *reader = log_reader_open(path, false, &error);
     if (!reader)
         bench_fail("log", &error);
@@ -142,20 +142,20 @@ int main(int argc, char **argv)
     struct error error = {0};
     struct guest guest;
 
-    if (argc != 6) {
-        fprintf(stderr, "usage: checkpoint IMAGE LOG MEGABYTES TOUCHED_MEGABYTES text|random\n");
+    if (argc != 7) {
+        fprintf(stderr, "usage: checkpoint ENGINE IMAGE LOG MEGABYTES TOUCHED_MEGABYTES text|random\n");
         return 2;
     }
-    uint64_t ram_size = strtoull(argv[3], NULL, 10) * MEGABYTE;
-    uint64_t touched = strtoull(argv[4], NULL, 10);
-    bench_guest_create(&guest, ram_size, argv[1], NULL);
+    uint64_t ram_size = strtoull(argv[4], NULL, 10) * MEGABYTE;
+    uint64_t touched = strtoull(argv[5], NULL, 10);
+    bench_guest_create(&guest, argv[1], ram_size, argv[2], NULL);
     if (touched * MEGABYTE + TOUCHED_AT > ram_size || guest_boot(&guest, &error) < 0)
         bench_fail("boot", &error);
     if (machine_run(&guest.machine, NULL, &error) != ENGINE_STOP_HALT)
         bench_fail("the guest did not come to a halt", &error);
-    save_both(&guest, argv[2], touched, strcmp(argv[5], "text") == 0);
+    save_both(&guest, argv[3], touched, strcmp(argv[6], "text") == 0);
     guest_free(&guest);
-    restore(argv[2], ram_size, 0, "restore");
-    restore(argv[2], ram_size, 1, "restore_2");
+    restore(argv[1], argv[3], ram_size, 0, "restore");
+    restore(argv[1], argv[3], ram_size, 1, "restore_2");
     return 0;
 }

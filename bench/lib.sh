@@ -11,7 +11,7 @@ say() { printf '%s\n' "$*"; }
 # part TITLE: a new table.
 part() {
     printf '\n== %s   (load %s)\n' "$1" "$(cut -d' ' -f1-3 /proc/loadavg)"
-    printf '   %-50s %10s %10s %10s  %3s  %s\n' figure median min max n target
+    printf '   %-56s %10s %10s %10s  %3s  %s\n' figure median min max n target
 }
 command_line() { printf '   $ %s\n' "$*" | sed "s|$work/|WORK/|g;s|$build/|BUILD/|g"; }
 note() { printf '   %s\n' "$*"; }
@@ -28,9 +28,9 @@ median() { sort -g "$samples/$1" | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(N
 
 # row FIGURE TEXT UNIT [< or <=] [TARGET]: a line of the table; with a target, whether the median keeps to it.
 row() {
-    [ -s "$samples/$1" ] || { printf '   %-50s %10s\n' "$2" 'not measured'; return; }
+    [ -s "$samples/$1" ] || { printf '   %-56s %10s\n' "$2" 'not measured'; return; }
     sort -g "$samples/$1" | awk -v text="$2" -v unit="$3" -v relation="${4-}" -v target="${5-}" '
-        function shown(x) { return sprintf(x >= 1000 || x <= -1000 ? "%.0f" : x >= 100 || x <= -100 ? "%.1f" : "%.3f", x) }
+        function shown(x) { if (unit == "bytes") return sprintf("%d", x); return sprintf(x >= 1000 || x <= -1000 ? "%.0f" : x >= 100 || x <= -100 ? "%.1f" : "%.3f", x) }
         { v[NR] = $1 }
         END {
             m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
@@ -38,7 +38,7 @@ row() {
                 kept = relation == "<" ? m < target : m <= target
                 verdict = sprintf("%s %s: %s", relation, target, kept ? "kept" : "MISSED")
             }
-            printf "   %-50s %10s %10s %10s  %3d  %s\n", text (unit == "" ? "" : ", " unit), shown(m), shown(v[1]),
+            printf "   %-56s %10s %10s %10s  %3d  %s\n", text (unit == "" ? "" : ", " unit), shown(m), shown(v[1]),
                 shown(v[NR]), NR, verdict
         }'
 }
@@ -46,10 +46,12 @@ row() {
 # timed FIGURE COMMAND...: runs it with its output in $work/output and samples its wall time and its processor time, in
 # seconds. Any exit code in $expect (one number, or several) will do; else the benchmark ends.
 timed() {
-    local figure=$1 code times
+    local figure=$1 code times start
     shift
-    local TIMEFORMAT='%R %U %S'
+    local TIMEFORMAT='%U %S'
+    start=$EPOCHREALTIME
     { times=$( { time "$@" <"$input" >"$work/output" 2>"$work/errors"; echo $? >"$work/code"; } 2>&1); }
+    wall=$(awk "BEGIN { printf \"%.6f\", $EPOCHREALTIME - $start }")
     code=$(cat "$work/code")
     case " ${expect:-0} " in
     *" $code "*) ;;
@@ -59,7 +61,7 @@ timed() {
         exit 1
         ;;
     esac
-    read -r wall user system <<<"$times"
+    read -r user system <<<"$times"
     processor=$(awk "BEGIN { print $user + $system }")
     sample "$figure.wall" "$wall"
     sample "$figure.cpu" "$processor"

@@ -12,16 +12,17 @@ log_samples() { # NAME
     sample "$1.file" "$file"
     sample "$1.per_second" "$(ratio $((file - header)) "$seconds")"
     sample "$1.payload" "$payload"
-    [ "$1" = kv ] || return
-    sample kv.per_command "$(ratio "$file" "$kv_commands")"
-    sample kv.beyond "$(ratio $((file - payload)) "$kv_commands")"
-    sample kv.raw_beyond "$(ratio $((raw - payload)) "$kv_commands")"
+    [[ $1 = *.kv ]] || return
+    sample "$1.per_command" "$(ratio "$file" "$kv_commands")"
+    sample "$1.beyond" "$(ratio $((file - payload)) "$kv_commands")"
+    sample "$1.raw_beyond" "$(ratio $((raw - payload)) "$kv_commands")"
 }
 
 # The part "wall" has made these recordings already, if it ran.
 log_recordings() { # NAME EXIT_CODE OPTION...
-    local name=$1 expect=$2 round
+    local name=$engine.$1 expect=$2 round
     shift 2
+    set -- --engine "$engine" "$@"
     [ -s "$samples/$name.file" ] && return
     for ((round = 0; round < runs; round++)); do
         timed "$name.log_only" "$encore" record --force -o "$work/$name.enc" "$@" "$guests/kv"
@@ -30,17 +31,20 @@ log_recordings() { # NAME EXIT_CODE OPTION...
 }
 
 bench_log() {
+    local engine
     make_kv_script
-    log_recordings idle 124 --input "$work/idle.script" --timeout "${idle}s"
-    log_recordings kv 1 --input "$work/kv.script"
-    part "Size of logs"
-    command_line "encore record --force -o WORK/idle.enc --input WORK/idle.script --timeout ${idle}s BUILD/guests/kv"
-    row idle.file "kv idle for $idle s: file" bytes
-    row idle.per_second "kv idle at 100 Hz: (file - header) / guest time" B/s "<=" 400
-    command_line "encore record --force -o WORK/kv.enc --input WORK/kv.script BUILD/guests/kv"
-    row kv.file "kv, $kv_commands commands: file" bytes
-    row kv.payload "kv: the input's own bytes" bytes
-    row kv.per_command "kv: file / commands" B
-    row kv.beyond "kv: (file - input's bytes) / commands" B "<=" 8
-    row kv.raw_beyond "kv: the same for records before compression" B "<=" 8
+    for engine in $engines; do
+        log_recordings idle 124 --input "$work/idle.script" --timeout "${idle}s"
+        log_recordings kv 1 --input "$work/kv.script"
+        part "Size of logs with the engine $engine"
+        command_line "encore record --engine $engine --force -o WORK/idle.enc --input WORK/idle.script --timeout ${idle}s BUILD/guests/kv"
+        row "$engine.idle.file" "$engine.idle: kv, $idle s: file" bytes
+        row "$engine.idle.per_second" "$engine.idle: (file - header) / guest time" B/s "<=" 400
+        command_line "encore record --engine $engine --force -o WORK/kv.enc --input WORK/kv.script BUILD/guests/kv"
+        row "$engine.kv.file" "$engine.kv: $kv_commands commands: file" bytes
+        row "$engine.kv.payload" "$engine.kv: the input's own bytes" bytes
+        row "$engine.kv.per_command" "$engine.kv: file / commands" B
+        row "$engine.kv.beyond" "$engine.kv: (file - input) / commands" B "<=" 8
+        row "$engine.kv.raw_beyond" "$engine.kv: (uncompressed records - input) / commands" B "<=" 8
+    done
 }

@@ -1,12 +1,14 @@
 # What the monitor itself costs: checkpoints, starting, memory.
 
+# The engine matters here only in how it finds the pages that were written; one will do.
 bench_checkpoint() {
     local round kind command
-    part "Checkpoints of 64 MB of guest memory, 5 MB of it touched"
+    local engine=${engines%% *}
+    part "Checkpoints of 64 MB of guest memory, 5 MB of it touched; engine $engine"
     for kind in text random; do
-        command="$build/bench/checkpoint $guests/kv $work/checkpoint.enc 64 5 $kind"
+        command="$build/bench/checkpoint $engine $guests/kv $work/checkpoint.enc 64 5 $kind"
         command_line "$command"
-        for ((round = 0; round < runs; round++)); do
+        for ((round = 0; round < 2 * runs; round++)); do
             $command >"$work/lines" || exit 1
             sample_lines "checkpoint-$kind" <"$work/lines"
         done
@@ -19,21 +21,26 @@ bench_checkpoint() {
     done
 }
 
+start_one() { # ENGINE GUEST
+    local name=$1.$2 round
+    command_line "$build/bench/startup $encore $1 $guests/$2"
+    for ((round = 0; round < 2 * runs; round++)); do
+        "$build/bench/startup" "$encore" "$1" "$guests/$2" >"$work/lines" 2>"$work/errors" ||
+            { cat "$work/errors" >&2; exit 1; }
+        sample_lines "start-$name" <"$work/lines"
+    done
+    row "start-$name.engine" "$name: engine (kvm, auto: with its probe)" ms
+    row "start-$name.machine" "$name: machine, image and boot" ms
+    row "start-$name.ready" "$name: main to first entry into the guest" ms "<=" 10
+    row "start-$name.first_exit" "$name: main to the guest's first exit" ms "<=" 10
+    row "start-$name.first_byte" "$name: fork of encore run to first byte out" ms
+}
+
 bench_start() {
-    local round image
+    local engine image
     part "From the start to the guest's first instruction"
-    for image in bootsec mbhello sieve; do
-        command_line "$build/bench/startup $encore $guests/$image"
-        for ((round = 0; round < runs; round++)); do
-            "$build/bench/startup" "$encore" "$guests/$image" >"$work/lines" 2>"$work/errors" ||
-                { cat "$work/errors" >&2; exit 1; }
-            sample_lines "start-$image" <"$work/lines"
-        done
-        row "start-$image.engine" "$image: engine: KVM, vCPU and probe" ms
-        row "start-$image.machine" "$image: machine, image and boot" ms
-        row "start-$image.ready" "$image: main to first entry into the guest" ms "<=" 10
-        row "start-$image.first_exit" "$image: main to the guest's first exit" ms "<=" 10
-        row "start-$image.first_byte" "$image: fork of encore run to first byte printed" ms
+    for engine in $engines auto; do
+        for image in mbhello bootsec; do start_one "$engine" "$image"; done
     done
 }
 
@@ -51,8 +58,9 @@ resident() { # PID GUEST_KB
 
 # Twice the guest's 1 s is let pass, so that buffers have seen use; 96 MB is a size that no other mapping has.
 memory_one() { # NAME ARGUMENT...
-    local name=$1 round process
+    local name=$engine.$1 round process
     shift
+    set -- "$@" --engine "$engine"
     command_line "encore $* --mem 96M --input WORK/idle.script BUILD/guests/kv   (after 2 s: /proc/PID/smaps)"
     for ((round = 0; round < runs; round++)); do
         "$encore" "$@" --mem 96M --input "$work/idle.script" --timeout 20s "$guests/kv" >"$work/output" 2>&1 &
@@ -68,8 +76,11 @@ memory_one() { # NAME ARGUMENT...
 }
 
 bench_memory() {
+    local engine
     make_kv_script
     part "Resident memory beyond guest memory"
-    memory_one run run
-    memory_one record record --force -o "$work/memory.enc" --checkpoint-every 500ms
+    for engine in $engines; do
+        memory_one run run
+        memory_one record record --force -o "$work/memory.enc" --checkpoint-every 500ms
+    done
 }

@@ -100,6 +100,8 @@ int description_from_json(const char *json, size_t length, struct description *d
         get_text(root, "cmdline", d->cmdline, sizeof d->cmdline, error) == 0)
         result = 0;
     json_decref(root);
+    if (result == 0 && strcmp(d->clock, "host") != 0)
+        return error_set(error, ERROR_INPUT, "machine description: this encore has no clock '%s'", d->clock);
     return result;
 }
 

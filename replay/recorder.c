@@ -90,6 +90,8 @@ static void set_alarm(struct recorder *recorder)
         when = recorder->origin + recorder->deadline;
     else if (!recorder->machine->engine->halted)
         when = recorder->last_time + SECOND;
+    if (recorder_checkpoint_at(recorder) < when)
+        when = recorder_checkpoint_at(recorder);
     if (recorder->retry_at && recorder->retry_at < when)
         when = recorder->retry_at;
     if (recorder->options.timeout && recorder->started + recorder->options.timeout < when)
@@ -224,7 +226,7 @@ static bool defer(struct recorder *recorder, uint64_t now)
 {
     const struct engine *engine = recorder->machine->engine;
 
-    if (engine->interruptible || engine->halted || recorder->stopping) {
+    if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping) {
         recorder->deferred_since = 0;
         return false;
     }
@@ -336,6 +338,7 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         .exit_value = machine->exit_value,
         .named = named,
         .digest = record.digest,
+        .in_line = recorder->outputs.channels[MACHINE_CONSOLE_COM1].total && recorder->last_byte != '\n',
         .checkpoints = recorder->checkpoints,
         .checkpoint_pause = recorder->checkpoint_pause,
     };

@@ -41,6 +41,7 @@ struct recorder_result {
     uint32_t exit_value; /* LOG_END_DEBUG_EXIT */
     bool named;          /* the place where the machine stopped has a name, so that the digest can be compared */
     struct digest digest;
+    bool in_line; /* the guest's output did not end with a newline */
     uint64_t checkpoints;
     uint64_t checkpoint_pause; /* the longest, ns */
 };

@@ -30,6 +30,13 @@ bool recorder_has_inputs(const struct recorder *recorder)
     return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder);
 }
 
+uint64_t recorder_checkpoint_at(const struct recorder *recorder)
+{
+    if (!recorder->options.writer || !recorder->options.checkpoint_every || recorder->machine->engine->halted)
+        return UINT64_MAX;
+    return recorder->origin + recorder->next_checkpoint;
+}
+
 static int apply_time(struct recorder *recorder, const struct position *at, bool waits, struct error *error)
 {
     struct machine *machine = recorder->machine;
@@ -41,7 +48,8 @@ static int apply_time(struct recorder *recorder, const struct position *at, bool
     if (deadline <= now && now - deadline <= TIME_LAG) {
         record.time = deadline;
         record.to_deadline = true;
-    } else if (deadline > now && !waits && host - recorder->last_time < HEARTBEAT) {
+    } else if (deadline > now && !waits && host - recorder->last_time < HEARTBEAT &&
+               host < recorder_checkpoint_at(recorder)) {
         return 0;
     }
     if (record.time < machine->now)

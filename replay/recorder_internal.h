@@ -35,6 +35,7 @@ struct recorder {
     struct outputs outputs;
     uint8_t gathered[OUTPUT_GATHER];
     size_t gathered_length;
+    uint8_t last_byte;    /* of the output */
     uint64_t last_output; /* the exit in which the last byte left */
 
     uint64_t alarm;          /* host time for which the kicker's alarm is set */
@@ -65,6 +66,8 @@ int recorder_append(struct recorder *recorder, const struct log_record *record, 
 /* recorder_inputs.c */
 /* The console's descriptor has something. */
 void recorder_console_event(struct recorder *recorder);
+/* The host time at which a checkpoint is due; never for a guest that sleeps, which has nothing new to keep. */
+uint64_t recorder_checkpoint_at(const struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */

@@ -9,6 +9,7 @@ void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte)
     struct error error;
 
     outputs_put(&recorder->outputs, channel, byte);
+    recorder->last_byte = byte;
     recorder->last_output = recorder->machine->engine->exits;
     recorder->gathered[recorder->gathered_length++] = byte;
     if (recorder->gathered_length == OUTPUT_GATHER && recorder_release_output(recorder, &error) < 0)

@@ -172,6 +172,8 @@ int recording_run(const char *command, const struct machine_options *options, co
         if (log_path && !result.named)
             fprintf(stderr, "encore: the guest was stopped where this host's KVM has no name for the place; a replay "
                             "ends at its last exit\n");
+        if (log_path && result.in_line && strcmp(options->console, "stdio") == 0)
+            putchar('\n');
         if (log_path)
             printf("digest %s\n", digest_text(result.digest, text));
     }
