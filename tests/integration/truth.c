@@ -100,18 +100,26 @@ static void compare_x87(struct truth *t)
         }
 }
 
+/* When overflow is unmasked and raises #XM, the soft engine may set PE where the host does not. */
+static uint32_t undefined_mxcsr(const struct truth_state *native)
+{
+    bool overflow = native->vector == 19 && native->mxcsr & 0x08 && !(native->mxcsr & 0x400);
+    return overflow ? 0x20 : 0;
+}
+
 static void compare_registers(struct truth *t)
 {
     const struct truth_state *n = &t->native_after, *s = &t->soft_after;
     char text[64];
-    if (n->vector != s->vector)
+    bool either = t->c.two_faults && n->vector != 3 && s->vector != 3;
+    if (n->vector != s->vector && !either)
         differ(t, "vector");
     if (n->rip != s->rip)
         differ(t, "rip");
     bool fault = n->vector == 14 || n->vector == 13 || n->vector == 12 || n->vector == 10 || n->vector == 11;
-    if (fault && n->error_code != s->error_code)
+    if (fault && !either && n->error_code != s->error_code)
         differ(t, "error code");
-    if (n->vector == 14 && (t->c.fault_page ? n->cr2 >> 12 != s->cr2 >> 12 : n->cr2 != s->cr2))
+    if (n->vector == 14 && !either && (t->c.fault_page ? n->cr2 >> 12 != s->cr2 >> 12 : n->cr2 != s->cr2))
         differ(t, "cr2");
     for (unsigned i = 0; i < 16; i++)
         if (n->gprs[i] != s->gprs[i]) {
@@ -125,7 +133,7 @@ static void compare_registers(struct truth *t)
             snprintf(text, sizeof text, "xmm%u", i);
             differ(t, text);
         }
-    if (n->mxcsr != s->mxcsr)
+    if ((n->mxcsr ^ s->mxcsr) & ~undefined_mxcsr(n))
         differ(t, "mxcsr");
     if (!t->c.ignore_x87)
         compare_x87(t);

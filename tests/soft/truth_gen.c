@@ -269,7 +269,7 @@ static void fill_state(struct truth_gen *gen)
     if (truth_chance(gen, 3))
         b->rflags |= FLAG_DF;
     if (!(gen->row->form & F_NOAC) && truth_chance(gen, 64))
-        b->rflags |= FLAG_AC;
+        b->rflags |= FLAG_AC, gen->c->two_faults = true; /* #AC or #PF */
     for (unsigned i = 0; i < 16; i++)
         truth_fill(gen, gen->row->values, b->xmm[i], 16);
     /* Underflow stays masked: docs/soft-engine.md, section 4, tells of the one case where it would matter. */

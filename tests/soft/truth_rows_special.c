@@ -54,6 +54,13 @@ static void adjust_indirect(struct truth_gen *gen)
         memcpy(at, &to, 8);
 }
 
+/* Whether CALL finds the stack or its target bad first is not defined. */
+static void adjust_call(struct truth_gen *gen)
+{
+    gen->c->two_faults = true;
+    adjust_indirect(gen);
+}
+
 static void adjust_return(struct truth_gen *gen)
 {
     write_stack(gen, gen->c->before.gprs[4], truth_chance(gen, 30) ? UINT64_C(0x0000900000000000) : target(gen));
@@ -128,7 +135,7 @@ static void add_branches(struct truth_rows *rows)
     truth_row_add(rows, f, "loop", 0xe2, -1, F_IB, 0)->adjust = adjust_relative;
     truth_row_add(rows, f, "jrcxz", 0xe3, -1, F_IB, 0)->adjust = adjust_relative;
     struct truth_row *row = truth_row_add(rows, f, "call rm", 0xff, 2, 0, 0);
-    row->adjust = adjust_indirect;
+    row->adjust = adjust_call;
     row->size = 8;
     row = truth_row_add(rows, f, "jmp rm", 0xff, 4, 0, 0);
     row->adjust = adjust_indirect;
@@ -140,6 +147,7 @@ static void add_branches(struct truth_rows *rows)
 static void emit_string(struct truth_gen *gen)
 {
     struct truth_state *b = &gen->c->before;
+    gen->c->two_faults = gen->row->opcode < 0xa8; /* MOVS and CMPS: source and destination */
     bool wide = truth_chance(gen, 2), half = truth_chance(gen, 4), byte = !(gen->row->opcode & 1);
     unsigned size = byte ? 1 : wide ? 8 : half ? 2 : 4;
     gen->address32 = truth_chance(gen, 8);
@@ -214,11 +222,12 @@ static void add_illegal(struct truth_rows *rows)
         uint8_t digits; /* bit n: digit n is not an instruction */
     } groups[] = {{0xfe, 0xfc}, {0xff, 0x80}, {0xc6, 0x7e}, {0xc7, 0x7e}, {0x0fba, 0x0f}, {0x0fc7, 0x05}};
     const char *f = "illegal";
+    /* UD0 and UD1 have a ModRM byte; whether a displacement after it is fetched is not defined. */
     const uint32_t form = F_NOLOCK;
     for (unsigned i = 0; i < sizeof absent; i++)
         truth_row_add(rows, f, "absent", absent[i], -1, form, 0);
     for (unsigned i = 0; i < sizeof absent2 / sizeof *absent2; i++)
-        truth_row_add(rows, f, "absent", absent2[i], -1, form | F_MODRM | F_NOPREFIX, 0);
+        truth_row_add(rows, f, "absent", absent2[i], -1, form | F_MODRM | F_REG | F_NOPREFIX, 0);
     for (unsigned i = 0; i < sizeof privileged; i++)
         truth_row_add(rows, f, "privileged", privileged[i], -1, form | F_NOPREFIX, 0);
     for (unsigned i = 0; i < sizeof privileged2 / sizeof *privileged2; i++)

@@ -197,7 +197,8 @@ uint64_t truth_address(struct truth_gen *gen, unsigned size, bool aligned)
     case 3:
         return truth_chance(gen, 2) ? DATA_BASE - edge : UINT64_C(0x30000000) + truth_below(gen, PAGE);
     case 4: /* not canonical. Not across the edge, where makers differ in which fault comes first. */
-        return UINT64_C(0x0000800000000000) + (truth_random(gen) >> 20);
+        middle = UINT64_C(0x0000800000000000) + (truth_random(gen) >> 20);
+        return aligned ? middle & ~UINT64_C(15) : middle;
     case 5:
     case 6:
     case 7:
