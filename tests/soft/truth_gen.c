@@ -301,6 +301,7 @@ void truth_generate(struct truth_case *c, const struct truth_rows *rows, uint64_
     fill_state(&gen);
     c->before.rip = c->start;
     c->fault_page = gen.row->size > 16;
+    c->two_faults |= c->fault_page;
     if (gen.row->emit)
         gen.row->emit(&gen);
     else

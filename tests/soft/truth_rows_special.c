@@ -74,13 +74,15 @@ static void adjust_popf(struct truth_gen *gen)
         at[1] &= 0xfe;
 }
 
+/* The frame pointer is kept away from where the new frame goes: the soft engine reads all of the old one first. */
 static void adjust_enter(struct truth_gen *gen)
 {
     uint8_t *code = gen->c->code + gen->c->length;
     code[-2] &= 0x0f;
     if (truth_chance(gen, 2))
         code[-1] &= 0xe7;
-    gen->c->before.gprs[5] = STACK_BASE + (truth_chance(gen, 20) ? 0 : 1024 + truth_below(gen, 4096));
+    uint64_t above = (gen->c->before.gprs[4] & ~UINT64_C(15)) + 512 + truth_below(gen, 512);
+    gen->c->before.gprs[5] = truth_chance(gen, 20) ? STACK_BASE + truth_below(gen, 64) : above;
 }
 
 static void emit_enter(struct truth_gen *gen)
@@ -102,13 +104,19 @@ static void adjust_xlat(struct truth_gen *gen)
     gen->c->before.gprs[3] = truth_address(gen, 1, false) - (uint8_t)gen->c->before.gprs[0];
 }
 
+/* The soft engine has one exception for both operands' addresses that are not canonical, #SS. */
+static void adjust_stack_operand(struct truth_gen *gen)
+{
+    gen->c->two_faults |= gen->memory;
+}
+
 static void add_stack(struct truth_rows *rows)
 {
     const char *f = "stack";
     truth_row_add(rows, f, "push r", 0x50, -1, F_PLUSR | F_D64, 0);
     truth_row_add(rows, f, "pop r", 0x58, -1, F_PLUSR | F_D64, 0);
-    truth_row_add(rows, f, "push rm", 0xff, 6, F_D64, 0);
-    truth_row_add(rows, f, "pop rm", 0x8f, 0, F_D64, 0);
+    truth_row_add(rows, f, "push rm", 0xff, 6, F_D64, 0)->adjust = adjust_stack_operand;
+    truth_row_add(rows, f, "pop rm", 0x8f, 0, F_D64, 0)->adjust = adjust_stack_operand;
     truth_row_add(rows, f, "push imm", 0x68, -1, F_D64 | F_IZ, 0);
     truth_row_add(rows, f, "push imm8", 0x6a, -1, F_D64 | F_IB, 0);
     truth_row_add(rows, f, "pushf", 0x9c, -1, F_D64, 0);
@@ -208,6 +216,11 @@ static void adjust_control(struct truth_gen *gen)
     *modrm = (uint8_t)((*modrm & 0xc7) | exist[truth_below(gen, 4)] << 3);
 }
 
+static void adjust_absent(struct truth_gen *gen)
+{
+    gen->c->skip = gen->c->start + gen->c->length >= CODE_BASE + CODE_SIZE;
+}
+
 static void add_illegal(struct truth_rows *rows)
 {
     static const uint8_t absent[] = {0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37,
@@ -222,12 +235,13 @@ static void add_illegal(struct truth_rows *rows)
         uint8_t digits; /* bit n: digit n is not an instruction */
     } groups[] = {{0xfe, 0xfc}, {0xff, 0x80}, {0xc6, 0x7e}, {0xc7, 0x7e}, {0x0fba, 0x0f}, {0x0fc7, 0x05}};
     const char *f = "illegal";
-    /* UD0 and UD1 have a ModRM byte; whether a displacement after it is fetched is not defined. */
+    /* UD0 and UD1 have a ModRM byte; whether it is fetched is not defined. */
     const uint32_t form = F_NOLOCK;
     for (unsigned i = 0; i < sizeof absent; i++)
         truth_row_add(rows, f, "absent", absent[i], -1, form, 0);
     for (unsigned i = 0; i < sizeof absent2 / sizeof *absent2; i++)
-        truth_row_add(rows, f, "absent", absent2[i], -1, form | F_MODRM | F_REG | F_NOPREFIX, 0);
+        truth_row_add(rows, f, "absent", absent2[i], -1, form | F_MODRM | F_REG | F_NOPREFIX, 0)->adjust =
+            adjust_absent;
     for (unsigned i = 0; i < sizeof privileged; i++)
         truth_row_add(rows, f, "privileged", privileged[i], -1, form | F_NOPREFIX, 0);
     for (unsigned i = 0; i < sizeof privileged2 / sizeof *privileged2; i++)
