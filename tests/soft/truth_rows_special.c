@@ -87,7 +87,7 @@ static void adjust_enter(struct truth_gen *gen)
 
 static void emit_enter(struct truth_gen *gen)
 {
-    gen->c->fault_writes = true;
+    gen->c->fault_writes = gen->c->two_faults = true;
     truth_emit(gen);
     truth_byte(gen, truth_chance(gen, 2) ? 0 : (unsigned)truth_random(gen) & 0xff);
     adjust_enter(gen);
