@@ -26,6 +26,7 @@ struct truth_native {
     struct truth_state *after;
     gregset_t gregs; /* the harness's own */
     uint8_t fxsave[FXSAVE_SIZE];
+    void *stack;   /* of the signal handler */
     uint8_t *code; /* where the code pages can be written */
     unsigned dirty_offset, dirty_length;
 };
@@ -125,7 +126,7 @@ struct truth_native *truth_native_new(void)
     map(DATA_BASE, DATA_SIZE, PROT_READ | PROT_WRITE, -1);
     map(STACK_BASE, STACK_SIZE, PROT_READ | PROT_WRITE, -1);
     stack_t stack = {.ss_size = 256 * 1024};
-    stack.ss_sp = malloc(stack.ss_size);
+    stack.ss_sp = n->stack = malloc(stack.ss_size);
     CHECK(stack.ss_sp && sigaltstack(&stack, NULL) == 0);
     handling = n;
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};

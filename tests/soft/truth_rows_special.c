@@ -123,7 +123,7 @@ static void add_stack(struct truth_rows *rows)
     truth_row_add(rows, f, "popf", 0x9d, -1, F_D64, 0)->adjust = adjust_popf;
     truth_row_add(rows, f, "push fs", 0x0fa0, -1, F_D64, 0);
     truth_row_add(rows, f, "push gs", 0x0fa8, -1, F_D64, 0);
-    truth_row_add(rows, f, "enter", 0xc8, -1, F_IW | F_D64, 0)->emit = emit_enter;
+    truth_row_add(rows, f, "enter", 0xc8, -1, F_IW | F_D64 | F_NOAC, 0)->emit = emit_enter;
     truth_row_add(rows, f, "leave", 0xc9, -1, F_D64, 0)->adjust = adjust_leave;
     truth_row_add(rows, f, "xlat", 0xd7, -1, 0, 0)->adjust = adjust_xlat;
     truth_row_add(rows, f, "mov rm,sreg", 0x8c, -1, F_MODRM | F_V, 0)->size = 2;
