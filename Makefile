@@ -61,7 +61,10 @@ $(BUILD)/%.o: %.c
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libencore.a
 	@mkdir -p $(@D)
 	$(call say,TEST  $<)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libencore.a -lcmocka $(ALL_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter %.o,$^) $(BUILD)/libencore.a -lcmocka $(ALL_LIBS)
+
+# The truth harness is a program of several files.
+$(BUILD)/tests/integration/truth: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/soft/truth_*.c))
 
 guests: ## Build our own guests: build/guests/NAME
 

@@ -221,6 +221,8 @@ UOP_BODY(shuffle_float)
 UOP_BODY(emms)
 {
     mmx_check(cpu, u);
+    mmx_enter(cpu); /* the top of the stack becomes 0 here too (SDM volume 3, "Effects of MMX Instructions on x87 FPU
+                       State") */
     cpu->fx.ftw = 0;
 }
 
@@ -302,6 +304,7 @@ UOP_BODY(fxrstor)
         soft_raise_code(cpu, u, EXC_GP, 0);
     unsigned length = offsetof(struct fx_image, xmm) + (soft_64bit(cpu) ? 256 : 128);
     memcpy(&cpu->fx, &image, length);
+    cpu->fx.fcw = (cpu->fx.fcw & 0x1f7f) | 0x40; /* reserved bits are as FLDCW leaves them */
     cpu->fx.reserved = 0;
     cpu->fx.fop = 0;
     cpu->fx.fip = cpu->fx.fdp = 0;

@@ -94,6 +94,8 @@ static void place_generic(const struct insn *insn, struct uop *u)
 static uop_fn *select_branch(const struct insn *insn, uint32_t mode, uint64_t next_rip, struct uop *u)
 {
     place_generic(insn, u);
+    if (insn->op == OP_RET || insn->op == OP_CALL)
+        u->flags |= UF_STACK;
     if (insn->op == OP_RET || insn->op == OP_JMP_IND || insn->op == OP_CALL_IND)
         return branch_uop(insn, mode);
     uint64_t target = next_rip + insn->immediate;

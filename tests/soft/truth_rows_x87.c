@@ -1,0 +1,96 @@
+/* The truth harness's rows for the x87: every ModRM byte of D8 to DF, the undocumented aliases among them. */
+#include <stdio.h>
+
+#include "tests/soft/truth.h"
+
+/* What is in memory, by opcode and digit: SDM vol. 2, appendix A.5. */
+static unsigned memory_size(unsigned opcode, int digit, enum truth_values *values)
+{
+    static const struct {
+        uint8_t size, values;
+    } integer[] = {[0xd8 & 7] = {4, V_PS}, [0xd9 & 7] = {4, V_PS}, [0xda & 7] = {4, V_INT}, [0xdb & 7] = {4, V_INT},
+                   [0xdc & 7] = {8, V_PD}, [0xdd & 7] = {8, V_PD}, [0xde & 7] = {2, V_INT}, [0xdf & 7] = {2, V_INT}};
+    *values = (enum truth_values)integer[opcode & 7].values;
+    if (opcode == 0xdb && digit >= 5) {
+        *values = V_F80;
+        return 10;
+    }
+    if (opcode == 0xdf && digit >= 4) {
+        *values = digit == 4 ? V_BCD : V_INT;
+        return digit & 1 ? 8 : 10;
+    }
+    if (opcode == 0xd9 && digit >= 4)
+        return digit & 1 ? 2 : 28;
+    if (opcode == 0xdd && (digit == 4 || digit == 6))
+        return 108;
+    if (opcode == 0xdd && digit == 7)
+        return 2;
+    return integer[opcode & 7].size;
+}
+
+/* FNSTENV and FNSAVE: the last instruction's and operand's addresses are the host's. A 66 prefix makes them 16-bit. */
+static void adjust_environment(struct truth_gen *gen)
+{
+    bool half = false;
+    for (unsigned i = gen->first; i < gen->c->length && gen->c->code[i] != gen->row->opcode; i++)
+        half |= gen->c->code[i] == 0x66;
+    if (half)
+        truth_hole(gen, gen->ea + 6, 8);
+    else
+        truth_hole(gen, gen->ea + 12, 16);
+}
+
+/* FISTTP came with SSE3, which the soft processor does not have. */
+static bool is_sse3(unsigned opcode, int digit)
+{
+    return digit == 1 && (opcode == 0xdb || opcode == 0xdd || opcode == 0xdf);
+}
+
+/* Forms that no manual defines. The host's processor runs them as aliases of others; the soft one raises #UD. */
+static bool is_alias(unsigned opcode, int digit)
+{
+    static const uint8_t digits[] = {[0xd9 & 7] = 1 << 3,
+                                     [0xdc & 7] = 1 << 2 | 1 << 3,
+                                     [0xdd & 7] = 1 << 1,
+                                     [0xde & 7] = 1 << 2,
+                                     [0xdf & 7] = 1 << 1 | 1 << 2 | 1 << 3};
+    return digits[opcode & 7] >> digit & 1;
+}
+
+static void add_memory_forms(struct truth_rows *rows, unsigned opcode)
+{
+    for (int digit = 0; digit < 8; digit++) {
+        char name[28];
+        enum truth_values values;
+        if (is_sse3(opcode, digit))
+            continue;
+        unsigned size = memory_size(opcode, digit, &values);
+        bool saves = (opcode == 0xd9 || opcode == 0xdd) && digit == 6;
+        bool environment = size == 28 || size == 108;
+        snprintf(name, sizeof name, "%02x /%d memory", opcode, digit);
+        struct truth_row *row =
+            truth_row_add(rows, "x87 memory", name, opcode, digit, F_MEM | F_NOAC | (environment ? F_D64 : F_SEQ), 0);
+        row->values = values;
+        row->size = size;
+        row->adjust = saves ? adjust_environment : NULL;
+    }
+}
+
+void truth_rows_x87(struct truth_rows *rows)
+{
+    for (unsigned opcode = 0xd8; opcode < 0xe0; opcode++) {
+        add_memory_forms(rows, opcode);
+        for (int digit = 0; digit < 8; digit++) {
+            char name[28];
+            if (is_alias(opcode, digit))
+                continue;
+            snprintf(name, sizeof name, "%02x /%d register", opcode, digit);
+            truth_row_add(rows, "x87 registers", name, opcode, digit, F_REG | F_SEQ | F_NOAC, 0)->values = V_F80;
+            if (opcode == 0xd9 && digit >= 4) /* constants and functions: eight instructions in each */
+                for (unsigned i = 0; i < 5; i++)
+                    truth_row_add(rows, "x87 registers", name, opcode, digit, F_REG | F_SEQ | F_NOAC, 0)->values =
+                        V_F80;
+        }
+    }
+    truth_row_add(rows, "x87 registers", "fwait", 0x9b, -1, F_SEQ | F_NOAC, 0);
+}
