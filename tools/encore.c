@@ -52,8 +52,10 @@ static int open_closed_streams(void)
 
 int main(int argc, char **argv)
 {
-    if (open_closed_streams() < 0)
+    if (open_closed_streams() < 0) {
+        fprintf(stderr, "encore: /dev/null cannot be opened\n");
         return 1;
+    }
     if (argc < 2) {
         print_usage(stderr);
         return 2;

@@ -161,6 +161,10 @@ static int set_signals(struct kvm_engine *kvm, struct error *error)
     sigemptyset(&kick);
     sigaddset(&kick, KVM_KICK_SIGNAL);
     pthread_sigmask(SIG_BLOCK, &kick, &before);
+    /* One that was meant for an engine that this thread had before would be taken for a kick of this one. */
+    const struct timespec at_once = {0};
+    while (sigtimedwait(&kick, NULL, &at_once) == KVM_KICK_SIGNAL)
+        ;
     sigdelset(&before, KVM_KICK_SIGNAL);
     /* The kernel's own mask is 64 bits, signal n at bit n - 1. */
     for (int signal = 1; signal <= 64; signal++) {
