@@ -37,8 +37,6 @@ void divergence_compare(struct divergence *divergence, struct machine *machine, 
 
 static void print_side_by_side(const struct divergence *divergence, struct machine *machine, FILE *stream)
 {
-    static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                        "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     const struct cpu_state *log = &divergence->registers;
     struct cpu_state ours;
     struct error error;
@@ -57,7 +55,7 @@ static void print_side_by_side(const struct divergence *divergence, struct machi
                       {"cr0", log->cr0, ours.cr0},
                       {"cr2", log->cr2, ours.cr2},
                       {"cr3", log->cr3, ours.cr3}};
-        const char *name = i < CPU_GPRS ? names[i] : others[i - CPU_GPRS].name;
+        const char *name = i < CPU_GPRS ? cpu_gpr_names[i] : others[i - CPU_GPRS].name;
         uint64_t a = i < CPU_GPRS ? log->gprs[i] : others[i - CPU_GPRS].log;
         uint64_t b = i < CPU_GPRS ? ours.gprs[i] : others[i - CPU_GPRS].ours;
         fprintf(stream, "  %-7s 0x%016" PRIx64 " 0x%016" PRIx64 "%s\n", name, a, b, a == b ? "" : "  <-- differs");

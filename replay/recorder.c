@@ -100,7 +100,6 @@ static void set_alarm(struct recorder *recorder)
         when = recorder->last_progress + PROGRESS_INTERVAL;
     if (when < now + LEAST_RUN)
         when = now + LEAST_RUN;
-    recorder->alarm = when;
     kicker_alarm(recorder->kicker, when);
 }
 
@@ -222,6 +221,7 @@ static void note_events(struct recorder *recorder)
         want_stop(recorder, LOG_END_MAX_EXITS);
 }
 
+/* Whether what is due waits for a place where the guest has interrupts on. */
 static bool defer(struct recorder *recorder, uint64_t now)
 {
     const struct engine *engine = recorder->machine->engine;
@@ -339,7 +339,7 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         .named = named,
         .digest = record.digest,
         .in_line = recorder->outputs.channels[MACHINE_CONSOLE_COM1].total && recorder->last_byte != '\n',
-        .checkpoints = recorder->checkpoints,
+        .checkpoints = recorder->checkpoint_id,
         .checkpoint_pause = recorder->checkpoint_pause,
     };
     return recorder_append(recorder, &record, error);

@@ -136,7 +136,6 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
     recorder->checkpoint_id++;
     recorder->chain = (recorder->chain + 1) % CHECKPOINT_CHAIN_MAX;
     recorder->last_digest = machine->now;
-    recorder->checkpoints++;
     uint64_t pause = host_clock_now() - start;
     if (pause > recorder->checkpoint_pause)
         recorder->checkpoint_pause = pause;

@@ -38,7 +38,6 @@ struct recorder {
     uint8_t last_byte;    /* of the output */
     uint64_t last_output; /* the exit in which the last byte left */
 
-    uint64_t alarm;          /* host time for which the kicker's alarm is set */
     uint64_t deadline;       /* the machine's, when the alarm was last set */
     uint64_t retry_at;       /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
     uint64_t deferred_since; /* host time; 0: nothing was put off */
@@ -47,14 +46,13 @@ struct recorder {
     uint64_t last_progress;
     uint64_t last_digest;     /* guest time */
     uint64_t next_checkpoint; /* guest time */
-    uint32_t checkpoint_id;
-    unsigned chain; /* checkpoints since the last whole one */
+    uint32_t checkpoint_id;   /* the next one's: how many there are */
+    unsigned chain;           /* checkpoints since the last whole one */
     uint64_t started;
 
     bool stopping; /* a limit or the user wants the end, at the next nameable place */
     enum log_end_reason stop_reason;
     uint64_t stop_by; /* host time at which the end comes even without a name */
-    uint64_t checkpoints;
     uint64_t checkpoint_pause;
 };
 
@@ -72,7 +70,6 @@ uint64_t recorder_checkpoint_at(const struct recorder *recorder);
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */
 int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error);
-bool recorder_wants_boundary(struct recorder *recorder);
 
 /* recorder_output.c */
 void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte);

@@ -5,6 +5,9 @@
 
 #include "base/check.h"
 
+const char *const cpu_gpr_names[CPU_GPRS] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                             "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+
 void cpu_state_reset(struct cpu_state *cpu)
 {
     struct segment data = {.limit = 0xffff, .attributes = SEGMENT_P | SEGMENT_S | SEGMENT_TYPE_DATA};
@@ -57,10 +60,8 @@ static void visit_table(struct descriptor_table *table, const char *name, struct
 
 static void visit_general(struct cpu_state *cpu, struct state *state)
 {
-    static const char *const names[CPU_GPRS] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     for (unsigned i = 0; i < CPU_GPRS; i++)
-        state_u64(state, names[i], &cpu->gprs[i]);
+        state_u64(state, cpu_gpr_names[i], &cpu->gprs[i]);
     state_u64(state, "rip", &cpu->rip);
     state_u64(state, "rflags", &cpu->rflags);
     state_require(state, cpu->rflags >> 22 == 0 && (cpu->rflags & 0x802a) == RFLAGS_FIXED,

@@ -36,6 +36,9 @@ enum cpu_gpr {
     CPU_GPRS
 };
 
+/* Their names, in that order. */
+extern const char *const cpu_gpr_names[CPU_GPRS];
+
 /* Segment attributes: the access-rights format of the VMCS, SDM 24.4.1, table 24-2. */
 #define SEGMENT_TYPE     0x0000fu /* bits 0-3 */
 #define SEGMENT_S        0x00010u /* code or data, not system */

@@ -73,8 +73,6 @@ static void print_code(struct machine *machine, const struct cpu_state *cpu, FIL
 
 void machine_print_registers(struct machine *machine, FILE *stream)
 {
-    static const char *const names[CPU_GPRS] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     struct cpu_state cpu;
     struct error error;
 
@@ -85,7 +83,7 @@ void machine_print_registers(struct machine *machine, FILE *stream)
     fprintf(stream, "  rip 0x%016" PRIx64 "  rflags 0x%08" PRIx64 "  cs 0x%04x  ss 0x%04x\n", cpu.rip, cpu.rflags,
             cpu.cs.selector, cpu.ss.selector);
     for (unsigned i = 0; i < CPU_GPRS; i++)
-        fprintf(stream, "%s%-3s 0x%016" PRIx64 "%s", i % 4 == 0 ? "  " : "  ", names[i], cpu.gprs[i],
+        fprintf(stream, "%s%-3s 0x%016" PRIx64 "%s", i % 4 == 0 ? "  " : "  ", cpu_gpr_names[i], cpu.gprs[i],
                 i % 4 == 3 ? "\n" : "");
     fprintf(stream,
             "  cr0 0x%08" PRIx64 "  cr2 0x%016" PRIx64 "  cr3 0x%016" PRIx64 "  cr4 0x%08" PRIx64 "  efer 0x%" PRIx64
