@@ -78,7 +78,7 @@ ends faulty-ports 1 'port addresses without a device.*write 0x2f0 \(1\).*read 0x
 ends faulty-mmio 1 'memory addresses without a device.*0xfeff0000' --cmdline mmio "$GUESTS/faulty"
 
 short=300ms
-[ "$ENGINE" = soft ] && short=30ms
+[ "$ENGINE" = soft ] && short=2ms
 # Limits. A limit is no fault of the guest's; the log is whole.
 ends timeout-loop 124 'timeout' --timeout 300ms "$WORK/loop"
 ends timeout-loop-off 124 'timeout' --timeout 300ms "$WORK/loop-off"
