@@ -1,0 +1,167 @@
+/*
+ * The protocol between a primary and its backup: the whole of it that decides anything, and nothing that touches the
+ * world.
+ *
+ * A replica is one side. replica_step takes an event and leaves actions: no clock (each event carries the time), no
+ * socket, no thread, no randomness. What is around it (replication/node.c with real links, machines and arbiters;
+ * tests/simulation with simulated ones) brings events and carries out actions in order.
+ *
+ * The idea (Scales, Nelson, Venkitachalam, "The Design of a Practical System for Fault-Tolerant Virtual Machines",
+ * 2010). The primary's log goes to the backup as a stream, and output leaves the primary only when the backup has the
+ * stream up to the output's own record: the *committed* offset. So whatever the world has seen is in what the backup
+ * has, and the backup can go on from there.
+ *
+ * Who lives. Time is cut into *epochs*; an arbiter outside both machines gives each epoch to the first that asks for it
+ * (an atomic test-and-set), and only the owner of an epoch runs a machine in it. A primary and its *member* live in
+ * one epoch, e. A side that has not heard the other for `suspect_after` asks for epoch e + 1 and does nothing
+ * irrevocable until it is told: the winner goes on alone as the owner of e + 1, the loser stops. An epoch has at most
+ * one member at a time, because the primary that loses one must win the next epoch before it goes on alone, unless the
+ * member itself gave up its place (DIVERGED, or a HELLO with no stream from the same node).
+ *
+ * Becoming a member. A backup joins by receiving a stream that begins with a checkpoint; the primary goes on releasing
+ * output at once. When the backup has restored it and nearly caught up, the primary sends MEMBER(m) and from then on
+ * holds the output whose record is after m; the backup may ask for the next epoch once it has received the stream up to
+ * m. So at no time is output out that a backup with the right to take over lacks.
+ *
+ * An arbiter that cannot be reached is asked again every `arbiter_retry`; the machine may run on, but no output leaves.
+ * If meanwhile the other side is heard again, things go on in epoch e as if nothing had been: should an unanswered
+ * request have won all the same, then the other side's request will lose and our own, repeated, will win.
+ */
+#ifndef ENCORE_REPLICATION_REPLICA_H
+#define ENCORE_REPLICATION_REPLICA_H
+
+#include "replication/message.h"
+
+enum replica_state {
+    REPLICA_STARTING,     /* primary to be: asks for its first epoch; there is no machine yet */
+    REPLICA_ALONE,        /* runs the machine; nobody may take over; output leaves at once. A backup may be joining */
+    REPLICA_PRIMARY,      /* runs the machine; a member follows; output waits to be committed */
+    REPLICA_HANDING_OVER, /* as PRIMARY, but the machine stands still for good, or until the backup is lost */
+    REPLICA_CONTENDING,   /* as PRIMARY, but asks for the next epoch; nothing is committed */
+    REPLICA_JOINING,      /* follows, or is about to; may not take over */
+    REPLICA_BACKUP,       /* follows, and may take over */
+    REPLICA_CLAIMING,     /* as BACKUP, but asks for the next epoch */
+    REPLICA_TAKING_OVER,  /* owns the epoch; the machine is still replaying what was received */
+    REPLICA_ENDED,        /* the guest ended, all its output is out; nothing more will happen */
+    REPLICA_STOPPED,      /* this side must not run the machine any more */
+};
+
+struct replica_config {
+    uint64_t node;              /* who I am: unique, not 0 */
+    bool backup;                /* begins as a backup, else as a primary */
+    uint64_t first_epoch;       /* primary: the epoch to begin with, at least 1 */
+    uint64_t beat_every;        /* ns between heartbeats */
+    uint64_t suspect_after;     /* ns of silence */
+    uint64_t arbiter_retry;     /* ns between requests to an arbiter that cannot be reached */
+    uint64_t window;            /* bytes of the stream that may be under way */
+    uint64_t backlog_max;       /* bytes of the stream kept for a member; beyond that it counts as lost */
+    uint64_t lag_slow;          /* ns of guest time by which the backup's replay may lag before the primary is slowed */
+    uint64_t lag_max;           /* at this lag the primary stands still; and when it has lasted for */
+    uint64_t lag_patience;      /* so many ns, the backup counts as lost */
+    uint64_t handover_patience; /* ns that a backup has to take over before the primary wants its place back */
+};
+
+/* What is reasonable on one machine or a local network. `node` is left 0. */
+struct replica_config replica_config_default(void);
+
+enum replica_event_kind {
+    REPLICA_EVENT_TIME,     /* time has passed; to be sent at least every beat_every / 2 */
+    REPLICA_EVENT_LINK_UP,  /* backup: the link to the primary is fresh; what was under way on an older one is lost */
+    REPLICA_EVENT_MESSAGE,  /* `message` arrived */
+    REPLICA_EVENT_STREAM,   /* primary: the log written for the backup grew by `bytes`, `length` */
+    REPLICA_EVENT_JOINED,   /* primary: the stream now holds the whole checkpoint; records follow */
+    REPLICA_EVENT_SAFE,     /* backup: the stream is safe up to `offset` */
+    REPLICA_EVENT_REPLAYED, /* backup: ... and replayed up to `offset`; the guest's clock shows `guest_time`. The first
+                             * of a stream says that the checkpoint was restored */
+    REPLICA_EVENT_GUEST_TIME, /* primary: the guest's clock shows `guest_time` */
+    REPLICA_EVENT_ARBITER,    /* the answer to CLAIM or VERIFY: `answer` */
+    REPLICA_EVENT_LIVE,       /* after GO_LIVE: all that was received is replayed, and the machine runs on by itself */
+    REPLICA_EVENT_DIVERGED,   /* backup: the replay differs from the log at `offset`; the machine is of no use */
+    REPLICA_EVENT_HANDOVER,   /* primary: the operator wants the backup to take over */
+    REPLICA_EVENT_QUIET,      /* after QUIESCE: the machine stands still and its log is in the stream, all of it */
+    REPLICA_EVENT_ENDED,      /* the guest ended, and its log is in the stream (if there is one), all of it */
+};
+
+enum replica_answer { REPLICA_WON, REPLICA_LOST, REPLICA_UNREACHABLE };
+
+struct replica_event {
+    enum replica_event_kind kind;
+    uint64_t now;                  /* ns, on a clock of this side that never goes back */
+    const struct message *message; /* MESSAGE */
+    const uint8_t *bytes;          /* STREAM */
+    size_t length;                 /* STREAM */
+    uint64_t offset;               /* SAFE, REPLAYED, DIVERGED */
+    uint64_t guest_time;           /* REPLAYED, GUEST_TIME */
+    enum replica_answer answer;    /* ARBITER */
+};
+
+enum replica_action_kind {
+    REPLICA_SEND,     /* `message`, to the peer; if the link cannot take it, it is lost, which is survivable */
+    REPLICA_CLAIM,    /* ask the arbiter for `epoch` in our name: WON if it is ours, LOST if another's */
+    REPLICA_VERIFY,   /* ask the arbiter whether `epoch` is `node`'s: WON if so, LOST if not */
+    REPLICA_START,    /* primary: start the machine */
+    REPLICA_COMMIT,   /* output announced, and input recorded, in the stream before `offset` may go out and be
+                       * confirmed. UINT64_MAX: all there is, and all that comes until HOLD */
+    REPLICA_HOLD,     /* from now on, only what COMMIT says; what was committed before `offset` stays so */
+    REPLICA_JOIN,     /* primary: begin a new stream: a checkpoint, then JOINED, then records */
+    REPLICA_DROP,     /* primary: the stream has no reader any more: end it */
+    REPLICA_DELIVER,  /* backup: `bytes`, the next of the stream. Answered by SAFE, later by REPLAYED */
+    REPLICA_RESET,    /* backup: throw away the machine and the stream; a new one begins at offset 0 */
+    REPLICA_GO_LIVE,  /* backup: replay what was received, then run. Answered by LIVE (and ENDED if it had ended) */
+    REPLICA_QUIESCE,  /* primary: stop the machine at the next place it can; answered by QUIET */
+    REPLICA_RESUME,   /* primary: ... let it run on */
+    REPLICA_THROTTLE, /* primary: of each time slice the machine gets 1000 - `permille` thousandths */
+    REPLICA_FINISH,   /* the guest ended and all its output is out; nothing more will come */
+    REPLICA_STOP,     /* stop, release nothing, and say `text` */
+    REPLICA_SAY,      /* tell the user: `text` */
+};
+
+struct replica_action {
+    enum replica_action_kind kind;
+    struct message message; /* SEND; its bytes are the replica's, good until the next step */
+    uint64_t epoch;         /* CLAIM, VERIFY, GO_LIVE, START */
+    uint64_t node;          /* VERIFY */
+    uint64_t offset;        /* COMMIT, HOLD */
+    const uint8_t *bytes;   /* DELIVER; good until the next step */
+    size_t length;
+    unsigned permille;
+    char text[160];
+};
+
+/* One step leaves at most so many actions. */
+#define REPLICA_ACTIONS_MAX 64
+
+struct replica_actions {
+    size_t count;
+    struct replica_action list[REPLICA_ACTIONS_MAX];
+};
+
+struct replica;
+
+/* The config is copied. NULL when memory is exhausted. */
+struct replica *replica_create(const struct replica_config *config);
+void replica_free(struct replica *replica);
+
+/* Takes one event; `actions` is emptied first. Hostile messages are answered by REFUSE or ignored; they change nothing
+ * else. When memory for the stream is exhausted, the backup counts as lost. */
+void replica_step(struct replica *replica, const struct replica_event *event, struct replica_actions *actions);
+
+/* For status lines and for pacing. */
+struct replica_status {
+    enum replica_state state;
+    uint64_t epoch;
+    uint64_t peer;           /* node id of the other side; 0: none */
+    uint64_t stream;         /* id of the stream; 0: none */
+    uint64_t stream_end;     /* primary: written; backup: received */
+    uint64_t unsent;         /* primary: bytes of the stream that were never sent */
+    uint64_t safe, replayed; /* at the backup, as far as this side knows */
+    uint64_t committed;
+    uint64_t lag;      /* primary: guest time by which the backup's replay is behind, ns */
+    uint64_t heard;    /* ns since the other side was heard */
+    unsigned throttle; /* permille */
+};
+
+struct replica_status replica_status(const struct replica *replica, uint64_t now);
+const char *replica_state_name(enum replica_state state);
+
+#endif
