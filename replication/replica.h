@@ -16,7 +16,8 @@
  * one epoch, e. A side that has not heard the other for `suspect_after` asks for epoch e + 1 and does nothing
  * irrevocable until it is told: the winner goes on alone as the owner of e + 1, the loser stops. An epoch has at most
  * one member at a time, because the primary that loses one must win the next epoch before it goes on alone, unless the
- * member itself gave up its place (DIVERGED, or a HELLO with no stream from the same node).
+ * member itself gave up its place (DIVERGED, or a HELLO with no stream from the same node). A primary that hears of a
+ * later epoch than its own asks for the next one too: if what it heard is true, it loses and stops.
  *
  * Becoming a member. A backup joins by receiving a stream that begins with a checkpoint; the primary goes on releasing
  * output at once. When the backup has restored it and nearly caught up, the primary sends MEMBER(m) and from then on
@@ -55,7 +56,7 @@ struct replica_config {
     uint64_t arbiter_retry;     /* ns between requests to an arbiter that cannot be reached */
     uint64_t window;            /* bytes of the stream that may be under way */
     uint64_t backlog_max;       /* bytes of the stream kept for a member; beyond that it counts as lost */
-    uint64_t lag_slow;          /* ns of guest time by which the backup's replay may lag before the primary is slowed */
+    uint64_t lag_slow;          /* ns by which the backup's replay may be behind before the primary is slowed */
     uint64_t lag_max;           /* at this lag the primary stands still; and when it has lasted for */
     uint64_t lag_patience;      /* so many ns, the backup counts as lost */
     uint64_t handover_patience; /* ns that a backup has to take over before the primary wants its place back */
@@ -156,9 +157,11 @@ struct replica_status {
     uint64_t unsent;         /* primary: bytes of the stream that were never sent */
     uint64_t safe, replayed; /* at the backup, as far as this side knows */
     uint64_t committed;
-    uint64_t lag;      /* primary: guest time by which the backup's replay is behind, ns */
-    uint64_t heard;    /* ns since the other side was heard */
-    unsigned throttle; /* permille */
+    uint64_t lag;        /* primary: how long ago it wrote what the backup is to replay next, ns */
+    uint64_t guest_time; /* of the machine here, as last told */
+    bool handed_over;    /* STOPPED because the backup took over as it was asked to */
+    uint64_t heard;      /* ns since the other side was heard */
+    unsigned throttle;   /* permille */
 };
 
 struct replica_status replica_status(const struct replica *replica, uint64_t now);

@@ -1,0 +1,103 @@
+/*
+ * The replica's insides, shared between its files:
+ *   replica.c          events, actions, the arbiter, and who contends
+ *   replica_primary.c  the side that runs the machine
+ *   replica_backup.c   the side that follows
+ */
+#ifndef ENCORE_REPLICATION_REPLICA_INTERNAL_H
+#define ENCORE_REPLICATION_REPLICA_INTERNAL_H
+
+#include "logs/source.h"
+#include "replication/output_gate.h"
+#include "replication/replica.h"
+
+#define NO_OFFSET UINT64_MAX
+
+/* A request to the arbiter, repeated until it is answered. */
+struct replica_request {
+    enum { REQUEST_NONE, REQUEST_CLAIM, REQUEST_VERIFY } kind;
+    bool asked;        /* the answer is awaited */
+    uint64_t again_at; /* else: when to ask */
+    bool told;         /* the user knows that the arbiter cannot be reached */
+};
+
+struct replica {
+    struct replica_config config;
+    enum replica_state state;
+    uint64_t epoch;
+    uint64_t now;
+    uint64_t peer;     /* node id of the other side; 0: none */
+    uint64_t heard_at; /* when it was heard last */
+    uint64_t sent_at;  /* when something was sent to it last */
+    struct replica_request request;
+    struct replica_actions *actions; /* of the step under way */
+
+    uint64_t stream;     /* 0: none */
+    uint64_t guest_time; /* of the machine here */
+    bool handed_over;
+
+    /* Primary. Offsets satisfy acked safe <= received <= sent <= end. */
+    uint32_t streams;        /* begun in this epoch */
+    struct log_feed backlog; /* the stream from `safe` on */
+    uint64_t end;            /* of the stream */
+    uint64_t sent;           /* on the present link */
+    uint64_t peer_received, peer_safe, peer_replayed;
+    bool peer_ready;
+    uint64_t joined;       /* where the checkpoint ends; NO_OFFSET: not yet */
+    uint64_t committed;    /* what COMMIT said; NO_OFFSET: everything */
+    bool member;           /* the peer may ask for the next epoch */
+    uint64_t member_from;  /* ... once it has the stream up to here */
+    bool stream_broken;    /* the stream cannot be continued: the member must be given up */
+    bool later_epoch;      /* somebody spoke of one: only the arbiter can let us go on */
+    bool contend_for_good; /* hearing the member again does not help */
+    bool wants_handover;
+    bool quiet; /* the machine stands still */
+    uint64_t handover_at;
+    bool ended;                       /* the guest ended */
+    struct gate_marks times;          /* when the stream was how long */
+    uint64_t sampled_at, sampled_end; /* the newest of them */
+    uint64_t lag_since;               /* 0: the lag is not too long */
+    unsigned throttle;                /* permille */
+
+    /* Backup. */
+    bool welcomed;     /* on the present link */
+    uint64_t hello_at; /* when to say HELLO again */
+    uint64_t received;
+    uint64_t safe, replayed;
+    bool restored;         /* the machine exists */
+    bool verified;         /* the arbiter is the same as the primary's */
+    uint64_t member_at;    /* we may take over once we have so much; NO_OFFSET: not invited */
+    bool bye;              /* the guest ended, and the stream is complete */
+    bool diverged;         /* found while we contended */
+    uint64_t take_over_at; /* HANDOVER: take over when so much is replayed; NO_OFFSET: not asked to */
+    char refused[100];     /* what REFUSE said last */
+};
+
+/* replica.c */
+struct replica_action *replica_act(struct replica *replica, enum replica_action_kind kind);
+void replica_say(struct replica *replica, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Sends a message of this kind; the caller fills in more through the pointer. */
+struct message *replica_send(struct replica *replica, enum message_kind kind);
+void replica_refuse(struct replica *replica, const char *text);
+/* What a REFUSE says, fit to be shown: at most `size` - 1 printable characters. */
+void replica_quote(const struct message *refusal, char *text, size_t size);
+void replica_stop(struct replica *replica, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Begins a request; the answer, or silence, comes through replica_step. */
+void replica_ask(struct replica *replica, int kind);
+bool replica_hears(const struct replica *replica);
+
+/* replica_primary.c */
+void primary_step(struct replica *replica, const struct replica_event *event);
+void primary_tick(struct replica *replica);
+void primary_answer(struct replica *replica, enum replica_answer answer);
+/* A machine that runs by itself, in the present epoch. */
+void primary_alone(struct replica *replica);
+uint64_t primary_lag(const struct replica *replica);
+
+/* replica_backup.c */
+void backup_step(struct replica *replica, const struct replica_event *event);
+void backup_tick(struct replica *replica);
+void backup_answer(struct replica *replica, enum replica_answer answer);
+void backup_begin(struct replica *replica);
+
+#endif

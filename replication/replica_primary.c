@@ -1,0 +1,467 @@
+/*
+ * The side that runs the machine. See replica.h for the rules; here is where each of them is kept:
+ *   who may follow          greet, begin_join, invite
+ *   what has left           commit_acknowledged, and HOLD in invite
+ *   when to go on alone     lose_member, give_up_peer, primary_answer
+ *   how fast to run         pace
+ */
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "replication/replica_internal.h"
+
+/* A joining backup may be silent for so many suspect_after: it may be busy restoring. */
+#define JOIN_PATIENCE 25
+#define LOGS_PER_STEP 24
+#define SAMPLE_EVERY  UINT64_C(1000000)
+
+uint64_t primary_lag(const struct replica *replica)
+{
+    /* The oldest mark that waits. */
+    return replica->times.count ? replica->now - replica->times.list[replica->times.first].value : 0;
+}
+
+static void commit(struct replica *replica, uint64_t offset)
+{
+    replica->committed = offset;
+    replica_act(replica, REPLICA_COMMIT)->offset = offset;
+}
+
+static void set_throttle(struct replica *replica, unsigned permille)
+{
+    if (permille == replica->throttle)
+        return;
+    replica->throttle = permille;
+    replica_act(replica, REPLICA_THROTTLE)->permille = permille;
+}
+
+/* Ends the stream, if there is one, and forgets whoever followed it. */
+static void end_stream(struct replica *replica)
+{
+    if (replica->stream) {
+        replica_act(replica, REPLICA_DROP);
+        replica->stream = 0;
+    }
+    log_feed_free(&replica->backlog);
+    log_feed_init(&replica->backlog, replica->config.backlog_max);
+    replica->end = replica->sent = 0;
+    replica->peer = replica->peer_received = replica->peer_safe = replica->peer_replayed = 0;
+    replica->peer_ready = replica->member = replica->stream_broken = false;
+    replica->later_epoch = replica->contend_for_good = false;
+    replica->joined = NO_OFFSET;
+    replica->times = (struct gate_marks){0};
+    replica->sampled_end = 0;
+    replica->lag_since = 0;
+    set_throttle(replica, 0);
+}
+
+static void resume_machine(struct replica *replica)
+{
+    bool stopped = replica->quiet || replica->wants_handover;
+
+    replica->quiet = replica->wants_handover = false;
+    if (stopped)
+        replica_act(replica, REPLICA_RESUME);
+}
+
+static void finish_if_ended(struct replica *replica)
+{
+    if (!replica->ended || replica->committed < replica->end)
+        return;
+    if (replica->stream)
+        replica_send(replica, MESSAGE_BYE)->offset = replica->end;
+    replica_act(replica, REPLICA_FINISH);
+    replica->state = REPLICA_ENDED;
+}
+
+void primary_alone(struct replica *replica)
+{
+    replica->state = REPLICA_ALONE;
+    replica->request.kind = REQUEST_NONE;
+    end_stream(replica);
+    commit(replica, NO_OFFSET);
+    resume_machine(replica);
+    finish_if_ended(replica);
+}
+
+/* Asks for the next epoch. Until the answer nothing is committed. */
+static void contend(struct replica *replica)
+{
+    if (replica->committed == NO_OFFSET) {
+        replica->committed = replica->end;
+        replica_act(replica, REPLICA_HOLD)->offset = replica->end;
+    }
+    replica->state = REPLICA_CONTENDING;
+    replica_ask(replica, REQUEST_CLAIM);
+}
+
+static void lose_member(struct replica *replica, const char *why)
+{
+    replica_say(replica, "%s; asking the arbiter whether to go on alone", why);
+    contend(replica);
+}
+
+/* The peer has given up its place by itself: nobody but us can ask for the next epoch. */
+static void give_up_peer(struct replica *replica)
+{
+    bool asked = replica->state == REPLICA_CONTENDING && replica->request.asked;
+
+    replica->member = false;
+    /* An answer under way decides in which epoch we go on. */
+    if (!asked && !replica->later_epoch)
+        primary_alone(replica);
+}
+
+static void return_to_member(struct replica *replica)
+{
+    replica->state = REPLICA_PRIMARY;
+    replica->request.kind = REQUEST_NONE;
+    replica_say(replica, "the backup is heard again");
+    resume_machine(replica);
+    if (replica->peer_safe > replica->committed)
+        commit(replica, replica->peer_safe);
+}
+
+static void lose_epoch(struct replica *replica)
+{
+    replica->handed_over = replica->quiet;
+    replica_stop(replica, "lost epoch %" PRIu64 ": another machine goes on", replica->epoch + 1);
+}
+
+void primary_answer(struct replica *replica, enum replica_answer answer)
+{
+    bool starting = replica->state == REPLICA_STARTING;
+
+    switch (answer) {
+    case REPLICA_WON:
+        replica->epoch++;
+        if (starting)
+            replica_act(replica, REPLICA_START)->epoch = replica->epoch;
+        else
+            replica_say(replica, "won epoch %" PRIu64 ": going on alone", replica->epoch);
+        replica->streams = 0;
+        primary_alone(replica);
+        break;
+    case REPLICA_LOST:
+        if (starting)
+            replica_stop(replica, "the arbiter has given epoch %" PRIu64 " to another machine", replica->epoch + 1);
+        else
+            lose_epoch(replica);
+        break;
+    case REPLICA_UNREACHABLE:
+        if (!starting && !replica->member && !replica->later_epoch)
+            primary_alone(replica);
+        break;
+    }
+}
+
+static struct message *send_stream(struct replica *replica, enum message_kind kind, uint64_t offset)
+{
+    struct message *message = replica_send(replica, kind);
+
+    message->offset = offset;
+    message->guest_time = replica->guest_time;
+    return message;
+}
+
+/* Sends what the window and one step allow. */
+static void pump(struct replica *replica)
+{
+    if (!replica->stream || replica->stream_broken)
+        return;
+    for (unsigned n = 0; n < LOGS_PER_STEP && replica->sent < replica->end; n++) {
+        uint64_t under_way = replica->sent - replica->peer_received;
+        if (under_way >= replica->config.window)
+            return;
+        uint64_t length = replica->end - replica->sent;
+        if (length > MESSAGE_BYTES_MAX)
+            length = MESSAGE_BYTES_MAX;
+        struct message *message = send_stream(replica, MESSAGE_LOG, replica->sent);
+        message->bytes = replica->backlog.held.data + (replica->sent - replica->backlog.start);
+        message->length = length;
+        replica->sent += length;
+    }
+}
+
+static void begin_join(struct replica *replica, uint64_t node)
+{
+    end_stream(replica);
+    replica->streams++;
+    /* Unique among all streams of all primaries that this backup may meet: an epoch has one owner. */
+    replica->stream = replica->epoch << 24 | replica->streams;
+    replica->peer = node;
+    replica_say(replica, "a backup joins");
+    replica_act(replica, REPLICA_JOIN);
+    send_stream(replica, MESSAGE_WELCOME, 0);
+}
+
+/* The member's, or the joining backup's, link was renewed. */
+static void resume_stream(struct replica *replica, uint64_t offset)
+{
+    replica->sent = replica->peer_received = offset;
+    send_stream(replica, MESSAGE_WELCOME, offset);
+    if (replica->member)
+        send_stream(replica, MESSAGE_MEMBER, replica->member_from);
+    if (replica->state == REPLICA_HANDING_OVER && replica->quiet)
+        send_stream(replica, MESSAGE_HANDOVER, replica->end);
+    pump(replica);
+}
+
+static void greet(struct replica *replica, const struct message *hello)
+{
+    bool knows_stream =
+        replica->stream && hello->node == replica->peer && hello->stream == replica->stream && !replica->stream_broken;
+
+    if (replica->state == REPLICA_STARTING || replica->ended)
+        return replica_refuse(replica, "this primary has no machine to follow now");
+    if (knows_stream && hello->offset >= replica->backlog.start && hello->offset >= replica->peer_safe &&
+        hello->offset <= replica->end) {
+        replica->heard_at = replica->now;
+        return resume_stream(replica, hello->offset);
+    }
+    if (replica->member && hello->node == replica->peer && hello->stream == 0) {
+        replica_say(replica, "the backup has lost its machine and begins afresh");
+        give_up_peer(replica);
+    }
+    if (replica->state != REPLICA_ALONE)
+        return replica_refuse(replica, "this primary has a backup, or is about to find out whether it still has one");
+    replica->heard_at = replica->now;
+    begin_join(replica, hello->node);
+}
+
+/* From here on output waits, and the peer may take over when it has the stream up to here. */
+static void invite(struct replica *replica)
+{
+    replica->member = true;
+    replica->member_from = replica->end;
+    replica->committed = replica->end;
+    replica->state = REPLICA_PRIMARY;
+    replica_act(replica, REPLICA_HOLD)->offset = replica->end;
+    send_stream(replica, MESSAGE_MEMBER, replica->member_from);
+    replica_say(replica, "the backup follows: output waits for it from now on");
+}
+
+static void commit_acknowledged(struct replica *replica)
+{
+    bool holds = replica->state == REPLICA_PRIMARY || replica->state == REPLICA_HANDING_OVER;
+
+    if (holds && replica->peer_safe > replica->committed)
+        commit(replica, replica->peer_safe);
+}
+
+static void take_ack(struct replica *replica, const struct message *ack)
+{
+    /* Nobody can have more than was sent, and an acknowledgement never goes back. */
+    if (ack->offset > replica->sent || ack->safe < replica->peer_safe)
+        return;
+    replica->heard_at = replica->now;
+    if (ack->offset > replica->peer_received)
+        replica->peer_received = ack->offset;
+    replica->peer_safe = ack->safe;
+    if (ack->replayed > replica->peer_replayed)
+        replica->peer_replayed = ack->replayed;
+    replica->peer_ready = ack->ready;
+    gate_marks_commit(&replica->times, replica->peer_replayed);
+    struct log_source backlog = log_feed_source(&replica->backlog);
+    backlog.release(backlog.context, replica->peer_safe);
+    commit_acknowledged(replica);
+    if (replica->state == REPLICA_ALONE && !replica->ended && replica->peer_ready &&
+        replica->peer_replayed >= replica->joined && replica->end - replica->peer_safe <= replica->config.window)
+        invite(replica);
+    finish_if_ended(replica);
+    pump(replica);
+}
+
+static void take_message(struct replica *replica, const struct message *message)
+{
+    bool from_peer = replica->stream && message->node == replica->peer && message->stream == replica->stream;
+
+    if (message->node == replica->config.node)
+        return;
+    /* Word of a later epoch: if it is true, the arbiter knows, and we have lost. */
+    if (message->epoch > replica->epoch && message->kind != MESSAGE_REFUSE && replica->state != REPLICA_STARTING) {
+        if (message->kind == MESSAGE_TAKEN && from_peer && replica->state == REPLICA_HANDING_OVER) {
+            replica->handed_over = true;
+            replica_stop(replica, "handed over: the backup goes on in epoch %" PRIu64, message->epoch);
+        } else if (replica->state != REPLICA_CONTENDING) {
+            replica->later_epoch = true;
+            lose_member(replica, "a message tells of a later epoch");
+        }
+        return;
+    }
+    switch (message->kind) {
+    case MESSAGE_HELLO:
+        greet(replica, message);
+        break;
+    case MESSAGE_ACK:
+        if (from_peer && message->epoch == replica->epoch)
+            take_ack(replica, message);
+        break;
+    case MESSAGE_DIVERGED:
+        if (from_peer && message->epoch == replica->epoch) {
+            replica_say(replica, "the backup's machine differs from ours at offset %" PRIu64 "; it will begin afresh",
+                        message->offset);
+            give_up_peer(replica);
+        }
+        break;
+    case MESSAGE_REFUSE:
+        break; /* only a primary refuses */
+    default:   /* what only a primary says */
+        break;
+    }
+}
+
+static void extend_stream(struct replica *replica, const uint8_t *bytes, size_t length)
+{
+    struct error error;
+
+    if (!replica->stream || replica->stream_broken)
+        return;
+    if (replica->end - replica->peer_safe + length > replica->config.backlog_max ||
+        log_feed_push(&replica->backlog, bytes, length, &error) < 0) {
+        if (!replica->member) {
+            replica_say(replica, "the joining backup is too slow, or memory is short: it is given up");
+            return primary_alone(replica);
+        }
+        /* What the member lacks is gone, so it cannot follow any more. */
+        replica->stream_broken = replica->contend_for_good = true;
+        if (replica->state != REPLICA_CONTENDING)
+            lose_member(replica, "the backup lacks more of the log than is kept for it");
+        return;
+    }
+    replica->end += length;
+    pump(replica);
+}
+
+static void become_quiet(struct replica *replica)
+{
+    if (!replica->wants_handover)
+        return;
+    replica->quiet = true;
+    if (replica->state != REPLICA_PRIMARY)
+        return resume_machine(replica);
+    replica->wants_handover = false;
+    replica->state = REPLICA_HANDING_OVER;
+    replica->handover_at = replica->now;
+    send_stream(replica, MESSAGE_HANDOVER, replica->end);
+}
+
+static void want_handover(struct replica *replica)
+{
+    if (replica->state != REPLICA_PRIMARY || replica->ended) {
+        replica_say(replica, "there is no backup to hand over to");
+        return;
+    }
+    if (replica->wants_handover)
+        return;
+    replica->wants_handover = true;
+    replica_act(replica, REPLICA_QUIESCE);
+}
+
+void primary_step(struct replica *replica, const struct replica_event *event)
+{
+    switch (event->kind) {
+    case REPLICA_EVENT_MESSAGE:
+        take_message(replica, event->message);
+        break;
+    case REPLICA_EVENT_STREAM:
+        extend_stream(replica, event->bytes, event->length);
+        break;
+    case REPLICA_EVENT_JOINED:
+        if (replica->stream)
+            replica->joined = replica->end;
+        break;
+    case REPLICA_EVENT_GUEST_TIME:
+        replica->guest_time = event->guest_time;
+        break;
+    case REPLICA_EVENT_HANDOVER:
+        want_handover(replica);
+        break;
+    case REPLICA_EVENT_QUIET:
+        become_quiet(replica);
+        break;
+    case REPLICA_EVENT_ENDED:
+        replica->ended = true;
+        finish_if_ended(replica);
+        break;
+    default: /* a backup's */
+        break;
+    }
+}
+
+/* Notes when the stream had grown so long. */
+static void sample_time(struct replica *replica)
+{
+    if (replica->end == replica->sampled_end || replica->now - replica->sampled_at < SAMPLE_EVERY)
+        return;
+    replica->sampled_end = replica->end;
+    replica->sampled_at = replica->now;
+    gate_marks_add(&replica->times, replica->end, replica->now);
+    gate_marks_commit(&replica->times, replica->peer_replayed);
+}
+
+/* Slows the machine as the backup falls behind, and gives the backup up when that does not help. */
+static void pace(struct replica *replica)
+{
+    const struct replica_config *config = &replica->config;
+    unsigned permille = 0;
+
+    sample_time(replica);
+    uint64_t lag = primary_lag(replica);
+    if (!replica->member)
+        return;
+    if (lag >= config->lag_max)
+        permille = 1000;
+    else if (lag > config->lag_slow)
+        permille = (unsigned)(1000 * (lag - config->lag_slow) / (config->lag_max - config->lag_slow)) / 50 * 50;
+    set_throttle(replica, permille);
+    if (lag < config->lag_max)
+        replica->lag_since = 0;
+    else if (replica->lag_since == 0)
+        replica->lag_since = replica->now;
+    else if (replica->now - replica->lag_since > config->lag_patience && replica->state == REPLICA_PRIMARY) {
+        replica->contend_for_good = true;
+        lose_member(replica, "the backup is too slow");
+    }
+}
+
+static void watch_peer(struct replica *replica)
+{
+    uint64_t silence = replica->now - replica->heard_at;
+    bool heard = replica_hears(replica);
+
+    switch (replica->state) {
+    case REPLICA_HANDING_OVER:
+    case REPLICA_PRIMARY:
+        if (!heard) {
+            lose_member(replica, "nothing is heard from the backup");
+        } else if (replica->state == REPLICA_HANDING_OVER &&
+                   replica->now - replica->handover_at > replica->config.handover_patience) {
+            replica->contend_for_good = true;
+            lose_member(replica, "the backup does not take over");
+        }
+        break;
+    case REPLICA_CONTENDING:
+        /* Only between two requests: an answer under way might be WON. */
+        if (heard && replica->member && !replica->contend_for_good && !replica->later_epoch &&
+            !replica->request.asked && replica->request.told)
+            return_to_member(replica);
+        break;
+    case REPLICA_ALONE:
+        if (replica->stream && silence > JOIN_PATIENCE * replica->config.suspect_after) {
+            replica_say(replica, "the joining backup is gone");
+            primary_alone(replica);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+void primary_tick(struct replica *replica)
+{
+    watch_peer(replica);
+    pace(replica);
+    if (replica->stream && replica->now - replica->sent_at >= replica->config.beat_every)
+        send_stream(replica, MESSAGE_BEAT, replica->sent);
+}
