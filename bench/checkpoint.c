@@ -74,7 +74,7 @@ static int write_piece(void *context, const void *bytes, size_t length, struct e
 /* The steps of the recorder's take_checkpoint; returns their time. */
 static uint64_t take(struct machine *machine, struct log_writer *writer, uint32_t id, bool whole)
 {
-    struct outputs outputs = {0};
+    struct traffic traffic = {0};
     struct error error;
     uint64_t start = host_clock_now();
     struct log_record record = {.type = LOG_CHECKPOINT,
@@ -83,7 +83,7 @@ static uint64_t take(struct machine *machine, struct log_writer *writer, uint32_
                                 .parent = whole ? LOG_NO_PARENT : id - 1};
 
     if (machine_digest(machine, &record.digest, &error) < 0 || log_writer_checkpoint_begin(writer, &error) < 0 ||
-        checkpoint_save(machine, &outputs, whole, write_piece, writer, &error) < 0 ||
+        checkpoint_save(machine, &traffic, whole, write_piece, writer, &error) < 0 ||
         log_writer_checkpoint_end(writer, &record, &error) < 0)
         bench_fail("checkpoint", &error);
     page_digests_forget_changes(&machine->digests, &machine->ram);
@@ -121,7 +121,7 @@ static void save_both(struct guest *guest, const char *path, uint64_t megabytes,
 
 static void restore(const char *engine, const char *path, uint64_t ram_size, uint32_t id, const char *name)
 {
-    struct outputs outputs = {0};
+    struct traffic traffic = {0};
     struct guest guest;
     struct error error;
 
@@ -130,7 +130,7 @@ static void restore(const char *engine, const char *path, uint64_t ram_size, uin
     if (!reader)
         bench_fail("log", &error);
     uint64_t start = host_clock_now();
-    if (checkpoint_restore(&guest.machine, &outputs, reader, id, &error) < 0)
+    if (checkpoint_restore(&guest.machine, &traffic, reader, id, &error) < 0)
         bench_fail("restore", &error);
     bench_print_ms(name, host_clock_now() - start);
     log_reader_close(reader);

@@ -6,17 +6,21 @@
 
 #include "base/check.h"
 
-#define CHECKPOINT_VERSION 1
+#define CHECKPOINT_VERSION 2
 #define STATE_MAX          (1u << 20)
 
 /* How a page stands in a checkpoint. */
 enum page_kind { PAGE_ZERO = 0, PAGE_BYTES = 1 };
 
-static void visit_all(struct machine *machine, struct outputs *outputs, struct cpu_state *cpu, uint64_t *ticks,
+/* What comes after a list of pages. */
+enum list_end { STATE_FOLLOWS = 0, LIST_FOLLOWS = 1 };
+
+static void visit_all(struct machine *machine, struct traffic *traffic, struct cpu_state *cpu, uint64_t *ticks,
                       struct state *state)
 {
     machine_visit(machine, cpu, state);
-    outputs_state(outputs, state);
+    outputs_state(&traffic->outputs, state);
+    inputs_state(&traffic->inputs, state);
     state_section(state, "engine", 1);
     state_u64(state, "ticks", ticks);
 }
@@ -29,7 +33,7 @@ static int get_processor(struct machine *machine, struct cpu_state *cpu, uint64_
     return machine->engine->caps.ticks ? engine_get_ticks(machine->engine, ticks, error) : 0;
 }
 
-static int save_state(struct machine *machine, struct outputs *outputs, struct bytes_writer *out, struct error *error)
+static int save_state(struct machine *machine, struct traffic *traffic, struct bytes_writer *out, struct error *error)
 {
     struct bytes_writer sections = bytes_writer(STATE_MAX);
     struct state state = state_save(&sections);
@@ -38,9 +42,8 @@ static int save_state(struct machine *machine, struct outputs *outputs, struct b
     int result = -1;
 
     if (get_processor(machine, &cpu, &ticks, error) == 0) {
-        visit_all(machine, outputs, &cpu, &ticks, &state);
+        visit_all(machine, traffic, &cpu, &ticks, &state);
         if (state_end(&state, error) == 0) {
-            bytes_put_varint(out, CHECKPOINT_VERSION);
             bytes_put_varint(out, sections.length);
             bytes_put(out, sections.data, sections.length);
             result = out->failed ? error_set(error, ERROR_HOST, "out of memory") : 0;
@@ -50,33 +53,57 @@ static int save_state(struct machine *machine, struct outputs *outputs, struct b
     return result;
 }
 
-/* Pages go out in pieces of some size, so that a checkpoint needs no memory of its own size. */
-#define PIECE (64u * 1024)
+struct checkpoint_writer checkpoint_writer(checkpoint_write_fn *write, void *context)
+{
+    struct checkpoint_writer writer = {
+        .piece = bytes_writer(CHECKPOINT_PIECE + 2 * STATE_MAX), .write = write, .context = context};
 
-struct page_writer {
-    struct bytes_writer piece;
-    checkpoint_write_fn *write;
-    void *context;
-    uint64_t last; /* number of the last page written, plus one */
-};
+    bytes_put_varint(&writer.piece, CHECKPOINT_VERSION);
+    return writer;
+}
 
-static int put_page(struct page_writer *pages, const struct ram *ram, uint64_t page, struct error *error)
+void checkpoint_writer_free(struct checkpoint_writer *writer)
+{
+    bytes_writer_free(&writer->piece);
+}
+
+static int write_piece(struct checkpoint_writer *writer, struct error *error)
+{
+    if (writer->piece.failed)
+        return error_set(error, ERROR_HOST, "out of memory");
+    int result = writer->write(writer->context, writer->piece.data, writer->piece.length, error);
+    bytes_writer_clear(&writer->piece);
+    return result;
+}
+
+int checkpoint_writer_page(struct checkpoint_writer *writer, const struct ram *ram, uint64_t page, struct error *error)
 {
     const uint8_t *bytes = ram->bytes + (page << RAM_PAGE_SHIFT);
     bool zero = page_is_zero(bytes);
 
-    bytes_put_varint(&pages->piece, page + 1 - pages->last);
-    bytes_put_uint(&pages->piece, 1, zero ? PAGE_ZERO : PAGE_BYTES);
+    if (page < writer->next) {
+        /* A list rises; here begins another. */
+        bytes_put_varint(&writer->piece, 0);
+        bytes_put_uint(&writer->piece, 1, LIST_FOLLOWS);
+        writer->next = 0;
+    }
+    bytes_put_varint(&writer->piece, page + 1 - writer->next);
+    bytes_put_uint(&writer->piece, 1, zero ? PAGE_ZERO : PAGE_BYTES);
     if (!zero)
-        bytes_put(&pages->piece, bytes, RAM_PAGE_SIZE);
-    pages->last = page + 1;
-    if (pages->piece.failed)
-        return error_set(error, ERROR_HOST, "out of memory");
-    if (pages->piece.length < PIECE - 2 * RAM_PAGE_SIZE)
-        return 0;
-    int result = pages->write(pages->context, pages->piece.data, pages->piece.length, error);
-    bytes_writer_clear(&pages->piece);
-    return result;
+        bytes_put(&writer->piece, bytes, RAM_PAGE_SIZE);
+    writer->next = page + 1;
+    writer->pages++;
+    return writer->piece.length < CHECKPOINT_PIECE ? 0 : write_piece(writer, error);
+}
+
+int checkpoint_writer_end(struct checkpoint_writer *writer, struct machine *machine, struct traffic *traffic,
+                          struct error *error)
+{
+    bytes_put_varint(&writer->piece, 0);
+    bytes_put_uint(&writer->piece, 1, STATE_FOLLOWS);
+    if (save_state(machine, traffic, &writer->piece, error) < 0)
+        return -1;
+    return write_piece(writer, error);
 }
 
 static bool page_wanted(const struct machine *machine, uint64_t page, bool whole)
@@ -87,47 +114,36 @@ static bool page_wanted(const struct machine *machine, uint64_t page, bool whole
     return digest.low || digest.high;
 }
 
-static int save_pages(struct machine *machine, bool whole, struct page_writer *pages, struct error *error)
-{
-    for (uint64_t page = 0; page < machine->ram.size >> RAM_PAGE_SHIFT; page++) {
-        if (page_wanted(machine, page, whole) && put_page(pages, &machine->ram, page, error) < 0)
-            return -1;
-    }
-    bytes_put_varint(&pages->piece, 0);
-    if (pages->piece.failed)
-        return error_set(error, ERROR_HOST, "out of memory");
-    return pages->write(pages->context, pages->piece.data, pages->piece.length, error);
-}
-
-int checkpoint_save(struct machine *machine, struct outputs *outputs, bool whole, checkpoint_write_fn *write,
+int checkpoint_save(struct machine *machine, struct traffic *traffic, bool whole, checkpoint_write_fn *write,
                     void *context, struct error *error)
 {
-    struct page_writer pages = {.piece = bytes_writer(2 * STATE_MAX), .write = write, .context = context};
-    int result = save_state(machine, outputs, &pages.piece, error);
+    struct checkpoint_writer writer = checkpoint_writer(write, context);
+    int result = 0;
 
+    for (uint64_t page = 0; result == 0 && page < machine->ram.size >> RAM_PAGE_SHIFT; page++) {
+        if (page_wanted(machine, page, whole))
+            result = checkpoint_writer_page(&writer, &machine->ram, page, error);
+    }
     if (result == 0)
-        result = save_pages(machine, whole, &pages, error);
-    bytes_writer_free(&pages.piece);
+        result = checkpoint_writer_end(&writer, machine, traffic, error);
+    checkpoint_writer_free(&writer);
     return result;
 }
 
-/* The state sections at the front; the reader then stands before the pages. */
+/* The state sections, which are all that is left. */
 static const uint8_t *take_sections(struct bytes_reader *in, size_t *length, struct error *error)
 {
-    uint64_t version = bytes_get_varint(in);
     *length = bytes_get_varint(in);
     const uint8_t *sections = *length <= STATE_MAX ? bytes_take(in, *length) : NULL;
 
-    if (version != CHECKPOINT_VERSION) {
-        error_set(error, ERROR_INPUT, "checkpoint: version %" PRIu64 " is not known to this encore", version);
-        return NULL;
-    }
     if (!sections)
         error_set(error, ERROR_INPUT, "checkpoint: its state is cut short");
-    return sections;
+    else if (bytes_left(in))
+        error_set(error, ERROR_INPUT, "checkpoint: bytes are left over after its state");
+    return bytes_left(in) ? NULL : sections;
 }
 
-static int apply_state(struct machine *machine, struct outputs *outputs, struct bytes_reader *in, struct error *error)
+static int apply_state(struct machine *machine, struct traffic *traffic, struct bytes_reader *in, struct error *error)
 {
     struct cpu_state cpu = {0};
     uint64_t ticks = 0;
@@ -137,12 +153,13 @@ static int apply_state(struct machine *machine, struct outputs *outputs, struct 
     if (!sections)
         return -1;
     struct state state = state_restore(sections, length);
-    visit_all(machine, outputs, &cpu, &ticks, &state);
+    visit_all(machine, traffic, &cpu, &ticks, &state);
     if (state_end(&state, error) < 0 || engine_set_cpu(machine->engine, &cpu, ticks, error) < 0)
         return error_wrap(error, "checkpoint");
     return 0;
 }
 
+/* One list of pages, whose numbers rise. */
 static int each_page(struct machine *machine, struct bytes_reader *in, checkpoint_page_fn *visit, void *context,
                      struct error *error)
 {
@@ -154,7 +171,7 @@ static int each_page(struct machine *machine, struct bytes_reader *in, checkpoin
         if (in->bad)
             return error_set(error, ERROR_INPUT, "checkpoint: its pages are cut short");
         if (step == 0)
-            break;
+            return 0;
         if (step > count - next)
             return error_set(error, ERROR_INPUT, "checkpoint: a page lies outside of memory");
         next += step;
@@ -164,8 +181,24 @@ static int each_page(struct machine *machine, struct bytes_reader *in, checkpoin
             return error_set(error, ERROR_INPUT, "checkpoint: its pages are damaged");
         visit(context, machine, next - 1, bytes);
     }
-    if (bytes_left(in))
-        return error_set(error, ERROR_INPUT, "checkpoint: bytes are left over after its pages");
+}
+
+/* All lists of pages; the reader then stands before the state. */
+static int each_list(struct machine *machine, struct bytes_reader *in, checkpoint_page_fn *visit, void *context,
+                     struct error *error)
+{
+    uint64_t version = bytes_get_varint(in);
+    uint64_t follows;
+
+    if (version != CHECKPOINT_VERSION)
+        return error_set(error, ERROR_INPUT, "checkpoint: version %" PRIu64 " is not known to this encore", version);
+    do {
+        if (each_page(machine, in, visit, context, error) < 0)
+            return -1;
+        follows = bytes_get_uint(in, 1);
+        if (in->bad || follows > LIST_FOLLOWS)
+            return error_set(error, ERROR_INPUT, "checkpoint: the end of its pages is damaged");
+    } while (follows == LIST_FOLLOWS);
     return 0;
 }
 
@@ -178,12 +211,12 @@ static void apply_page(void *context, struct machine *machine, uint64_t page, co
                 : ram_fill(&machine->ram, address, 0, RAM_PAGE_SIZE));
 }
 
-int checkpoint_apply(struct machine *machine, struct outputs *outputs, const uint8_t *bytes, size_t length,
+int checkpoint_apply(struct machine *machine, struct traffic *traffic, const uint8_t *bytes, size_t length,
                      struct error *error)
 {
     struct bytes_reader in = bytes_reader(bytes, length);
 
-    if (apply_state(machine, outputs, &in, error) < 0 || each_page(machine, &in, apply_page, NULL, error) < 0)
+    if (each_list(machine, &in, apply_page, NULL, error) < 0 || apply_state(machine, traffic, &in, error) < 0)
         return -1;
     machine_look_at_interrupts(machine);
     return 0;
@@ -194,18 +227,18 @@ int checkpoint_inspect(struct machine *machine, const uint8_t *bytes, size_t len
 {
     struct bytes_reader in = bytes_reader(bytes, length);
     size_t state_length;
-    const uint8_t *sections = take_sections(&in, &state_length, error);
 
+    if (each_list(machine, &in, page, context, error) < 0)
+        return -1;
+    const uint8_t *sections = take_sections(&in, &state_length, error);
     if (!sections)
         return -1;
     /* The processor's section is the first: a visit that stops after it has seen all it needs. */
     struct state state = state_restore(sections, state_length);
     cpu_state_visit(cpu, &state);
-    if (state.bad) {
+    if (state.bad)
         *error = state.error;
-        return -1;
-    }
-    return each_page(machine, &in, page, context, error);
+    return state.bad ? -1 : 0;
 }
 
 static const struct log_checkpoint *find(const struct log_checkpoint *list, size_t count, uint32_t id)
@@ -241,19 +274,19 @@ static int find_chain(struct log_reader *reader, uint32_t id, uint32_t *chain, s
     return length;
 }
 
-static int restore_one(struct machine *machine, struct outputs *outputs, struct log_reader *reader, uint32_t id,
+static int restore_one(struct machine *machine, struct traffic *traffic, struct log_reader *reader, uint32_t id,
                        struct error *error)
 {
     struct bytes_writer blob = bytes_writer(CHECKPOINT_BLOB_MAX(machine->ram.size));
     int result = log_reader_checkpoint(reader, id, &blob, error);
 
     if (result == 0)
-        result = checkpoint_apply(machine, outputs, blob.data, blob.length, error);
+        result = checkpoint_apply(machine, traffic, blob.data, blob.length, error);
     bytes_writer_free(&blob);
     return result;
 }
 
-int checkpoint_restore(struct machine *machine, struct outputs *outputs, struct log_reader *reader, uint32_t id,
+int checkpoint_restore(struct machine *machine, struct traffic *traffic, struct log_reader *reader, uint32_t id,
                        struct error *error)
 {
     uint32_t chain[CHECKPOINT_CHAIN_MAX];
@@ -263,7 +296,7 @@ int checkpoint_restore(struct machine *machine, struct outputs *outputs, struct 
     if (length < 0)
         return -1;
     while (length-- > 0) {
-        if (restore_one(machine, outputs, reader, chain[length], error) < 0)
+        if (restore_one(machine, traffic, reader, chain[length], error) < 0)
             return -1;
     }
     if (machine_digest(machine, &found, error) < 0)
@@ -274,7 +307,7 @@ int checkpoint_restore(struct machine *machine, struct outputs *outputs, struct 
     return log_reader_seek_checkpoint(reader, id, error);
 }
 
-int checkpoint_print(struct machine *machine, struct outputs *outputs, FILE *stream, struct error *error)
+int checkpoint_print(struct machine *machine, struct traffic *traffic, FILE *stream, struct error *error)
 {
     struct state state = state_print(stream);
     struct cpu_state cpu;
@@ -282,6 +315,6 @@ int checkpoint_print(struct machine *machine, struct outputs *outputs, FILE *str
 
     if (get_processor(machine, &cpu, &ticks, error) < 0)
         return -1;
-    visit_all(machine, outputs, &cpu, &ticks, &state);
+    visit_all(machine, traffic, &cpu, &ticks, &state);
     return state_end(&state, error);
 }

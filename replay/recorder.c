@@ -41,7 +41,9 @@ int recorder_append(struct recorder *recorder, const struct log_record *record, 
     /* Positions in a log never go back: what was printed before this comes before it. */
     if (record->type != LOG_OUTPUT && recorder_release_output(recorder, error) < 0)
         return -1;
-    return recorder->options.writer ? log_writer_append(recorder->options.writer, record, error) : 0;
+    if (recorder->options.writer && log_writer_append(recorder->options.writer, record, error) < 0)
+        return -1;
+    return recorder_relay_record(recorder, record, error);
 }
 
 static uint64_t door_read_clock(void *context, uint64_t now)
@@ -94,6 +96,8 @@ static void set_alarm(struct recorder *recorder)
         when = recorder_checkpoint_at(recorder);
     if (recorder->retry_at && recorder->retry_at < when)
         when = recorder->retry_at;
+    if (recorder->relay_at < when)
+        when = recorder->relay_at;
     if (recorder->options.timeout && recorder->started + recorder->options.timeout < when)
         when = recorder->started + recorder->options.timeout;
     if (recorder->options.progress && recorder->last_progress + PROGRESS_INTERVAL < when)
@@ -145,15 +149,40 @@ void recorder_free(struct recorder *recorder)
     free(recorder);
 }
 
+void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints)
+{
+    recorder->traffic = *traffic;
+    recorder->checkpoint_id = checkpoints;
+}
+
+const struct traffic *recorder_traffic(const struct recorder *recorder)
+{
+    return &recorder->traffic;
+}
+
 /* From the kicker's thread. A user who wants the end shall not wait for a reader of the console who does not read. */
 static void kick_engine(void *context)
 {
     struct recorder *recorder = context;
     struct kicker *kicker = atomic_load(&recorder->kicker);
 
-    if (kicker && kicker_events(kicker) & KICKER_SIGNAL)
+    if (kicker && kicker_events(kicker) & KICKER_SIGNAL && recorder->options.console)
         console_hurry(recorder->options.console);
     engine_kick(recorder->machine->engine);
+}
+
+static int watch_outside(struct recorder *recorder, struct error *error)
+{
+    if (recorder->options.relay)
+        return kicker_watch(recorder->kicker, WATCH_RELAY, recorder->options.relay->fd, error) < 0 ? -1 : 0;
+    int fd = console_poll_fd(recorder->options.console);
+    if (fd < 0)
+        return 0;
+    int watched = kicker_watch(recorder->kicker, WATCH_CONSOLE, fd, error);
+    if (watched < 0)
+        return -1;
+    recorder->always_input = watched == KICKER_ALWAYS && !recorder->options.script;
+    return 0;
 }
 
 static int start(struct recorder *recorder, struct error *error)
@@ -161,13 +190,8 @@ static int start(struct recorder *recorder, struct error *error)
     recorder->kicker = kicker_start(kick_engine, recorder, error);
     if (!recorder->kicker)
         return -1;
-    int fd = console_poll_fd(recorder->options.console);
-    if (fd >= 0) {
-        int watched = kicker_watch(recorder->kicker, WATCH_CONSOLE, fd, error);
-        if (watched < 0)
-            return -1;
-        recorder->always_input = watched == KICKER_ALWAYS && !recorder->options.script;
-    }
+    if (watch_outside(recorder, error) < 0)
+        return -1;
     uint64_t now = host_clock_now();
     recorder->origin = now - recorder->machine->now;
     recorder->started = recorder->last_time = recorder->last_flush = recorder->last_progress = now;
@@ -213,6 +237,8 @@ static void note_events(struct recorder *recorder)
     recorder->events |= kicker_take(recorder->kicker);
     if (recorder->events & KICKER_WATCH(WATCH_CONSOLE))
         recorder_console_event(recorder);
+    if (recorder->events & KICKER_WATCH(WATCH_RELAY))
+        recorder_relay_event(recorder);
     if (recorder->events & KICKER_SIGNAL)
         want_stop(recorder, LOG_END_SIGNAL);
     if (options->timeout && host_clock_now() - recorder->started >= options->timeout)
@@ -261,8 +287,13 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
     if (recorder_apply(recorder, at, error) < 0)
         return -1;
     recorder->events = 0;
+    int relayed = recorder_relay_boundary(recorder, at, error);
+    if (relayed < 0)
+        return -1;
+    if (relayed)
+        want_stop(recorder, LOG_END_SIGNAL);
     recorder->retry_at = machine_interrupt_waits(recorder->machine) ? now + RETRY_INTERVAL : 0;
-    if (console_quit(recorder->options.console))
+    if (recorder->options.console && console_quit(recorder->options.console))
         want_stop(recorder, LOG_END_SIGNAL);
     set_alarm(recorder);
     return recorder->stopping;
@@ -338,7 +369,7 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         .exit_value = machine->exit_value,
         .named = named,
         .digest = record.digest,
-        .in_line = recorder->outputs.channels[MACHINE_CONSOLE_COM1].total && recorder->last_byte != '\n',
+        .in_line = recorder->traffic.outputs.channels[MACHINE_CONSOLE_COM1].total && recorder->last_byte != '\n',
         .checkpoints = recorder->checkpoint_id,
         .checkpoint_pause = recorder->checkpoint_pause,
     };
@@ -353,6 +384,7 @@ int recorder_run(struct recorder *recorder, struct machine *machine, const struc
 
     recorder->machine = machine;
     recorder->options = *options;
+    recorder->relay_at = UINT64_MAX;
     int status = start(recorder, error);
     if (status == 0)
         status = run_to_end(recorder, &at, &named, error);

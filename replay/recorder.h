@@ -11,7 +11,7 @@
 #define ENCORE_REPLAY_RECORDER_H
 
 #include "logs/writer.h"
-#include "replay/outputs.h"
+#include "replay/traffic.h"
 #include "vmm/host/console.h"
 #include "vmm/host/kicker.h"
 #include "vmm/host/script.h"
@@ -24,8 +24,31 @@ struct recorder_progress {
     uint64_t stored_bytes;
 };
 
+/*
+ * What stands between the machine and the world when the machine is replicated, in place of a console. Called from the
+ * machine's thread only; functions that return int return -1 with the error when the recording cannot go on.
+ */
+struct recorder_relay {
+    void *context;
+    /* A descriptor that polls readable when there is input, or when `boundary` is wanted; `drain` makes it unreadable.
+     */
+    int fd;
+    void (*drain)(void *context);
+    /* Each record, after it was given to options->writer. In place of a checkpoint, a digest. */
+    int (*record)(void *context, const struct log_record *record, struct error *error);
+    /* The bytes that the OUTPUT record just given announced. */
+    int (*output)(void *context, const uint8_t *bytes, size_t length, struct error *error);
+    /* Input: up to `length` bytes; returns how many. *owner: who has the console from these bytes on; 0: as before. */
+    size_t (*input)(void *context, uint8_t *bytes, size_t length, uint64_t *owner);
+    /* At a boundary with a name, after all that was due was applied. May take its time: the machine stands still.
+     * *again_at: the host time at which it wants to be called again at the latest, UINT64_MAX as it comes. Returns 1
+     * when the recording shall end. */
+    int (*boundary)(void *context, const struct position *at, uint64_t *again_at, struct error *error);
+};
+
 struct recorder_options {
-    struct log_writer *writer; /* NULL: nothing is logged */
+    struct log_writer *writer;          /* NULL: nothing is logged */
+    const struct recorder_relay *relay; /* NULL: none; otherwise there is neither console nor script */
     struct console *console;
     struct script *script;     /* NULL: input comes from the console */
     uint64_t checkpoint_every; /* guest time, ns; 0: none */
@@ -53,6 +76,15 @@ void recorder_free(struct recorder *recorder);
 
 /* The door to give to machine_create. */
 struct door recorder_door(struct recorder *recorder);
+
+/* For a machine that was replayed up to here and shall now run by itself: what has passed its door so far, and how many
+ * checkpoints the log to be written already has. Before recorder_run. */
+void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints);
+
+/* For a relay's functions. */
+const struct traffic *recorder_traffic(const struct recorder *recorder);
+/* Appends a DIGEST of the machine at this boundary, which must have a name. */
+int recorder_digest(struct recorder *recorder, const struct position *at, struct error *error);
 
 /* Runs a booted machine to its end. Returns 0 with the result, or -1 with the error; the log then ends, valid, before
  * the fault. */

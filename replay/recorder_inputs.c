@@ -98,7 +98,11 @@ static int apply_input(struct recorder *recorder, const struct position *at, str
 
     if (!input_ready(recorder))
         return 0;
-    size_t length = read_input(recorder, bytes, room < sizeof bytes ? room : sizeof bytes);
+    size_t length = room < sizeof bytes ? room : sizeof bytes;
+    if (!recorder->options.relay)
+        length = read_input(recorder, bytes, length);
+    else if (recorder_relay_input(recorder, at, bytes, &length, error) < 0)
+        return -1;
     if (length == 0)
         return 0;
     struct log_record record = {
@@ -106,6 +110,7 @@ static int apply_input(struct recorder *recorder, const struct position *at, str
     if (recorder_append(recorder, &record, error) < 0)
         return -1;
     machine_console_input(recorder->machine, bytes, length);
+    inputs_note(&recorder->traffic.inputs, &record);
     return 0;
 }
 
@@ -127,11 +132,15 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
 
     if (machine_digest(machine, &record.digest, error) < 0 ||
         log_writer_checkpoint_begin(recorder->options.writer, error) < 0 ||
-        checkpoint_save(machine, &recorder->outputs, whole, write_checkpoint_piece, recorder->options.writer, error) <
+        checkpoint_save(machine, &recorder->traffic, whole, write_checkpoint_piece, recorder->options.writer, error) <
             0 ||
         log_writer_checkpoint_end(recorder->options.writer, &record, error) < 0)
         return -1;
     page_digests_forget_changes(&machine->digests, &machine->ram);
+    /* A relay's log has no checkpoint here, but what goes with one. */
+    record.type = LOG_DIGEST;
+    if (recorder_relay_record(recorder, &record, error) < 0)
+        return -1;
     machine_look_at_interrupts(machine);
     recorder->checkpoint_id++;
     recorder->chain = (recorder->chain + 1) % CHECKPOINT_CHAIN_MAX;
@@ -142,7 +151,7 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
     return 0;
 }
 
-static int take_digest(struct recorder *recorder, const struct position *at, struct error *error)
+int recorder_digest(struct recorder *recorder, const struct position *at, struct error *error)
 {
     struct machine *machine = recorder->machine;
     struct log_record record = {.type = LOG_DIGEST, .at = *at, .time = machine->now};
@@ -159,13 +168,13 @@ static int apply_checks(struct recorder *recorder, const struct position *at, st
     uint64_t now = recorder->machine->now;
     uint64_t every = recorder->options.checkpoint_every;
 
-    if (!recorder->options.writer)
+    if (!recorder->options.writer && !recorder->options.relay)
         return 0;
-    if (every && now >= recorder->next_checkpoint) {
+    if (every && recorder->options.writer && now >= recorder->next_checkpoint) {
         recorder->next_checkpoint = now + every;
         return take_checkpoint(recorder, at, error);
     }
-    return now - recorder->last_digest >= DIGEST_INTERVAL ? take_digest(recorder, at, error) : 0;
+    return now - recorder->last_digest >= DIGEST_INTERVAL ? recorder_digest(recorder, at, error) : 0;
 }
 
 int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error)

@@ -3,6 +3,7 @@
  *   recorder.c          the loop, and the door's callbacks
  *   recorder_inputs.c   applying time, console bytes, digests and checkpoints at a boundary
  *   recorder_output.c   gathering output, its records, and letting it out
+ *   recorder_relay.c    what stands in place of a console when the machine is replicated
  */
 #ifndef ENCORE_REPLAY_RECORDER_INTERNAL_H
 #define ENCORE_REPLAY_RECORDER_INTERNAL_H
@@ -16,6 +17,7 @@
 
 /* The console's descriptor, as the kicker numbers it. */
 #define WATCH_CONSOLE 0
+#define WATCH_RELAY   1
 
 #define MILLISECOND UINT64_C(1000000)
 #define SECOND      UINT64_C(1000000000)
@@ -32,13 +34,14 @@ struct recorder {
     bool input_waits;  /* the console has bytes, or may have */
     bool always_input; /* the console's descriptor cannot be watched: it always may have bytes */
 
-    struct outputs outputs;
+    struct traffic traffic;
     uint8_t gathered[OUTPUT_GATHER];
     size_t gathered_length;
     uint8_t last_byte;    /* of the output */
     uint64_t last_output; /* the exit in which the last byte left */
 
     uint64_t deadline;       /* the machine's, when the alarm was last set */
+    uint64_t relay_at;       /* host time at which the relay wants its next call; UINT64_MAX: none */
     uint64_t retry_at;       /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
     uint64_t deferred_since; /* host time; 0: nothing was put off */
     uint64_t last_time;      /* host time of the last TIME record */
@@ -70,6 +73,14 @@ uint64_t recorder_checkpoint_at(const struct recorder *recorder);
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */
 int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error);
+
+/* recorder_relay.c: the relay's functions, where there is a relay. */
+int recorder_relay_record(struct recorder *recorder, const struct log_record *record, struct error *error);
+void recorder_relay_event(struct recorder *recorder);
+int recorder_relay_boundary(struct recorder *recorder, const struct position *at, struct error *error);
+/* Takes input from the relay, with a record of its own for a new owner. */
+int recorder_relay_input(struct recorder *recorder, const struct position *at, uint8_t *bytes, size_t *length,
+                         struct error *error);
 
 /* recorder_output.c */
 void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte);

@@ -8,7 +8,7 @@ void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte)
 {
     struct error error;
 
-    outputs_put(&recorder->outputs, channel, byte);
+    outputs_put(&recorder->traffic.outputs, channel, byte);
     recorder->last_byte = byte;
     recorder->last_output = recorder->machine->engine->exits;
     recorder->gathered[recorder->gathered_length++] = byte;
@@ -23,9 +23,15 @@ int recorder_release_output(struct recorder *recorder, struct error *error)
 
     if (recorder->gathered_length == 0)
         return 0;
-    outputs_announce(&recorder->outputs, record.channel, &record.length, &record.hash);
+    outputs_announce(&recorder->traffic.outputs, record.channel, &record.length, &record.hash);
     if (recorder_append(recorder, &record, error) < 0)
         return -1;
+    if (recorder->options.relay) {
+        const struct recorder_relay *relay = recorder->options.relay;
+        size_t length = recorder->gathered_length;
+        recorder->gathered_length = 0;
+        return relay->output(relay->context, recorder->gathered, length, error);
+    }
     if (recorder->options.script)
         script_output(recorder->options.script, recorder->gathered, recorder->gathered_length);
     int result = console_write(recorder->options.console, recorder->gathered, recorder->gathered_length, error);

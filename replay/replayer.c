@@ -20,7 +20,7 @@ struct replayer {
     struct error read_error;
     struct log_record end;
 
-    struct outputs outputs;
+    struct traffic traffic;
     struct bytes_writer waiting; /* output whose record has not come yet */
     struct divergence divergence;
     struct replayer_counts counts;
@@ -111,7 +111,7 @@ static void door_console_output(void *context, uint8_t channel, uint8_t byte)
 {
     struct replayer *replayer = context;
 
-    outputs_put(&replayer->outputs, channel, byte);
+    outputs_put(&replayer->traffic.outputs, channel, byte);
     bytes_put_uint(&replayer->waiting, 1, byte);
 }
 
@@ -165,7 +165,7 @@ void replayer_attach(struct replayer *replayer, struct machine *machine)
 
 int replayer_restore(struct replayer *replayer, uint32_t id, struct error *error)
 {
-    return checkpoint_restore(replayer->machine, &replayer->outputs, replayer->options.reader, id, error);
+    return checkpoint_restore(replayer->machine, &replayer->traffic, replayer->options.reader, id, error);
 }
 
 static bool apply_time(struct replayer *replayer)
@@ -188,7 +188,17 @@ static bool apply_console_in(struct replayer *replayer)
     if (record->channel != MACHINE_CONSOLE_COM1 || record->length > machine_console_room(replayer->machine))
         return diverge(replayer, "a console with room for these bytes", "none");
     machine_console_input(replayer->machine, record->bytes, record->length);
-    return true;
+    return inputs_note(&replayer->traffic.inputs, record);
+}
+
+static bool apply_operator(struct replayer *replayer)
+{
+    char got[60];
+
+    if (inputs_note(&replayer->traffic.inputs, &replayer->next))
+        return true;
+    snprintf(got, sizeof got, "no such command as %u", replayer->next.command);
+    return diverge(replayer, "an operator's command that this machine knows", got);
 }
 
 static bool check_output(struct replayer *replayer, struct error *error)
@@ -200,7 +210,7 @@ static bool check_output(struct replayer *replayer, struct error *error)
 
     if (record->channel >= OUTPUT_CHANNELS)
         return diverge(replayer, "output on this channel", "there is no such channel");
-    outputs_announce(&replayer->outputs, record->channel, &length, &hash);
+    outputs_announce(&replayer->traffic.outputs, record->channel, &length, &hash);
     if (length != record->length || hash != record->hash) {
         snprintf(expected, sizeof expected, "%" PRIu64 " bytes of output, hash %08" PRIx32, record->length,
                  record->hash);
@@ -258,7 +268,8 @@ static bool apply(struct replayer *replayer, struct error *error)
         replayer->counts.checkpoints++;
         return check_digest(replayer, error);
     case LOG_OPERATOR:
-        return diverge(replayer, "an operator's command that this machine knows", "it knows none");
+        machine_look_at_interrupts(machine);
+        return apply_operator(replayer);
     case LOG_CLOCK_READ:
         return diverge(replayer, "the guest to read a clock in this exit", "it did not");
     case LOG_ENTROPY:

@@ -14,7 +14,7 @@
 
 #include "logs/reader.h"
 #include "replay/divergence.h"
-#include "replay/outputs.h"
+#include "replay/traffic.h"
 #include "vmm/machine.h"
 
 struct replayer_options {

@@ -26,7 +26,7 @@ struct unpacked {
     struct engine *engine;
     struct machine machine;
     bool has_machine;
-    struct outputs outputs;
+    struct traffic traffic;
 };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -75,7 +75,7 @@ static int unpack(struct unpacked *unpacked, const struct extract_options *optio
     if (!unpacked->engine || machine_create(&unpacked->machine, &config, unpacked->engine, &door, error) < 0)
         return -1;
     unpacked->has_machine = true;
-    if (checkpoint_restore(&unpacked->machine, &unpacked->outputs, unpacked->reader, (uint32_t)options->id, error) < 0)
+    if (checkpoint_restore(&unpacked->machine, &unpacked->traffic, unpacked->reader, (uint32_t)options->id, error) < 0)
         return error_wrap(error, "%s", options->log);
     return 0;
 }
@@ -138,7 +138,7 @@ static int write_state(struct unpacked *unpacked, const struct new_directory *di
             close(fd);
         return -1;
     }
-    int result = checkpoint_print(&unpacked->machine, &unpacked->outputs, stream, error);
+    int result = checkpoint_print(&unpacked->machine, &unpacked->traffic, stream, error);
     if (result == 0 && (fflush(stream) != 0 || ferror(stream) || fsync(fd) < 0))
         result = error_errno(error, "cannot write state.txt");
     if (fclose(stream) != 0 && result == 0)
