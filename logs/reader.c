@@ -111,6 +111,11 @@ struct log_place log_reader_place(const struct log_reader *reader)
     return reader->place;
 }
 
+uint64_t log_reader_offset(const struct log_reader *reader)
+{
+    return reader->records_left ? reader->place.offset : reader->next.offset;
+}
+
 static enum log_read stop(struct log_reader *reader, struct error *error)
 {
     error_wrap(error, "%s", reader->name);

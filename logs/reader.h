@@ -68,6 +68,9 @@ enum log_read log_reader_next(struct log_reader *reader, struct log_record *reco
 /* Where the last record delivered stands; zeros before the first. */
 struct log_place log_reader_place(const struct log_reader *reader);
 
+/* The offset in bytes up to which everything has been delivered: of the frame that holds the next record. */
+uint64_t log_reader_offset(const struct log_reader *reader);
+
 /* Where a checkpoint stands in a log. */
 struct log_checkpoint {
     struct log_record record; /* the CHECKPOINT record */

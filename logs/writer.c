@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "logs/frame.h"
 #include "logs/index.h"
+#include "logs/reader_state.h"
 
 #define DEFAULT_FRAME_SIZE (64u * 1024)
 #define MAX_FRAME_SIZE     (128u * 1024)
@@ -130,8 +131,8 @@ static int write_header(struct log_writer *writer, const struct log_header *head
     return writer->sink.publish ? writer->sink.publish(writer->sink.context, error) : 0;
 }
 
-struct log_writer *log_writer_create(const struct log_sink *sink, const struct log_header *header,
-                                     const struct log_writer_options *options, struct error *error)
+static struct log_writer *allocate(const struct log_sink *sink, const struct log_id *id,
+                                   const struct log_writer_options *options, struct error *error)
 {
     struct log_writer *writer = calloc(1, sizeof *writer);
     int level = options && options->level ? options->level : FRAME_DEFAULT_LEVEL;
@@ -143,15 +144,49 @@ struct log_writer *log_writer_create(const struct log_sink *sink, const struct l
         return NULL;
     }
     writer->sink = *sink;
-    writer->codec = frame_codec(&header->id, level);
+    writer->codec = frame_codec(id, level);
     writer->frame_size = frame_size;
     writer->open = bytes_writer(FRAME_RAW_MAX);
     writer->frame = bytes_writer(FRAME_MAX);
     writer->piece = bytes_writer(FRAME_RAW_MAX);
-    if (write_header(writer, header, error)) {
+    return writer;
+}
+
+struct log_writer *log_writer_create(const struct log_sink *sink, const struct log_header *header,
+                                     const struct log_writer_options *options, struct error *error)
+{
+    struct log_writer *writer = allocate(sink, &header->id, options, error);
+
+    if (writer && write_header(writer, header, error)) {
         log_writer_free(writer);
         return NULL;
     }
+    return writer;
+}
+
+struct log_writer *log_writer_continue(const struct log_sink *sink, struct log_reader *reader,
+                                       const struct log_writer_options *options, struct error *error)
+{
+    CHECK(reader->has_header && reader->records_left == 0 && !reader->ended);
+    struct log_writer *writer = allocate(sink, &reader->header.id, options, error);
+    const struct log_checkpoint *list;
+    size_t count;
+
+    if (!writer)
+        return NULL;
+    if (log_reader_checkpoints(reader, &list, &count, error)) {
+        log_writer_free(writer);
+        return NULL;
+    }
+    for (size_t n = 0; n < count; n++) {
+        if (index_add(&writer->index, &list[n], error)) {
+            log_writer_free(writer);
+            return NULL;
+        }
+    }
+    writer->next = reader->next;
+    writer->context = reader->context;
+    writer->counters.stored_bytes = reader->next.offset;
     return writer;
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "logs/header.h"
+#include "logs/reader.h"
 #include "logs/record.h"
 
 /* Where the bytes of a log go, in order. Functions return 0, or -1 with the error. */
@@ -59,6 +60,14 @@ struct log_writer;
  */
 struct log_writer *log_writer_create(const struct log_sink *sink, const struct log_header *header,
                                      const struct log_writer_options *options, struct error *error);
+
+/*
+ * A writer that goes on with a log which was written by somebody else: `reader` has delivered every record of it that
+ * there is, the sink's next byte is at log_reader_offset, and the log does not hold an END. The reader is only looked
+ * at.
+ */
+struct log_writer *log_writer_continue(const struct log_sink *sink, struct log_reader *reader,
+                                       const struct log_writer_options *options, struct error *error);
 
 /* Appends any record but a CHECKPOINT. Its bytes are copied. Nothing may follow an END. */
 int log_writer_append(struct log_writer *writer, const struct log_record *record, struct error *error);
