@@ -57,7 +57,7 @@ int checkpoint_apply(struct machine *machine, struct traffic *traffic, const uin
 
 /* The most pages that a checkpoint of a machine with so much RAM may have, and the most bytes: each page with its
  * number and kind, and the state. */
-#define CHECKPOINT_PAGES_MAX(ram_size) (2 * ((ram_size) >> RAM_PAGE_SHIFT))
+#define CHECKPOINT_PAGES_MAX(ram_size) (4 * ((ram_size) >> RAM_PAGE_SHIFT))
 #define CHECKPOINT_BLOB_MAX(ram_size)  (CHECKPOINT_PAGES_MAX(ram_size) * (RAM_PAGE_SIZE + 13) + (1u << 20) + 64)
 
 /* A page of a checkpoint; `bytes` is NULL for a page of zeros. */

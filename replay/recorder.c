@@ -149,10 +149,14 @@ void recorder_free(struct recorder *recorder)
     free(recorder);
 }
 
-void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints)
+void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints,
+                    const uint8_t *output, size_t length)
 {
+    CHECK(length <= OUTPUT_GATHER);
     recorder->traffic = *traffic;
     recorder->checkpoint_id = checkpoints;
+    memcpy(recorder->gathered, output, length);
+    recorder->gathered_length = length;
 }
 
 const struct traffic *recorder_traffic(const struct recorder *recorder)
@@ -385,6 +389,9 @@ int recorder_run(struct recorder *recorder, struct machine *machine, const struc
     recorder->machine = machine;
     recorder->options = *options;
     recorder->relay_at = UINT64_MAX;
+    recorder->last_output = machine->engine->exits;
+    recorder->last_digest = machine->now;
+    recorder->next_checkpoint = machine->now;
     int status = start(recorder, error);
     if (status == 0)
         status = run_to_end(recorder, &at, &named, error);

@@ -77,9 +77,12 @@ void recorder_free(struct recorder *recorder);
 /* The door to give to machine_create. */
 struct door recorder_door(struct recorder *recorder);
 
-/* For a machine that was replayed up to here and shall now run by itself: what has passed its door so far, and how many
- * checkpoints the log to be written already has. Before recorder_run. */
-void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints);
+/* For a machine that was replayed up to here and shall now run by itself: what has passed its door so far, how many
+ * checkpoints the log to be written already has, and the output that no record has announced yet, at most
+ * RECORDER_OUTPUT_MAX bytes. Before recorder_run. */
+#define RECORDER_OUTPUT_MAX 1024
+void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints,
+                    const uint8_t *output, size_t length);
 
 /* For a relay's functions. */
 const struct traffic *recorder_traffic(const struct recorder *recorder);

@@ -13,7 +13,7 @@
 #include "replay/recorder.h"
 
 /* Output is announced at the latest when so many bytes have gathered. */
-#define OUTPUT_GATHER 1024
+#define OUTPUT_GATHER RECORDER_OUTPUT_MAX
 
 /* The console's descriptor, as the kicker numbers it. */
 #define WATCH_CONSOLE 0

@@ -450,6 +450,17 @@ enum replayer_step replayer_step(struct replayer *replayer, struct error *error)
     return REPLAYER_MORE;
 }
 
+const struct traffic *replayer_traffic(const struct replayer *replayer)
+{
+    return &replayer->traffic;
+}
+
+const uint8_t *replayer_unannounced(const struct replayer *replayer, size_t *length)
+{
+    *length = replayer->waiting.length;
+    return replayer->waiting.data;
+}
+
 const struct log_record *replayer_end(const struct replayer *replayer)
 {
     return &replayer->end;

@@ -61,6 +61,11 @@ int replayer_restore(struct replayer *replayer, uint32_t id, struct error *error
 /* Applies the next record. */
 enum replayer_step replayer_step(struct replayer *replayer, struct error *error);
 
+/* What has passed the machine's door so far; and the output that no record has announced yet, which stays the
+ * replayer's. For going on without a log. */
+const struct traffic *replayer_traffic(const struct replayer *replayer);
+const uint8_t *replayer_unannounced(const struct replayer *replayer, size_t *length);
+
 /* After REPLAYER_END: the END record. */
 const struct log_record *replayer_end(const struct replayer *replayer);
 /* After REPLAYER_DIVERGED. */

@@ -80,7 +80,8 @@ enum replica_event_kind {
     REPLICA_EVENT_DIVERGED,   /* backup: the replay differs from the log at `offset`; the machine is of no use */
     REPLICA_EVENT_HANDOVER,   /* primary: the operator wants the backup to take over */
     REPLICA_EVENT_QUIET,      /* after QUIESCE: the machine stands still and its log is in the stream, all of it */
-    REPLICA_EVENT_ENDED,      /* the guest ended, and its log is in the stream (if there is one), all of it */
+    REPLICA_EVENT_ENDED, /* primary: the guest ended, and its log is in the stream (if there is one), all of it; backup:
+                          * the replay came to the guest's end */
 };
 
 enum replica_answer { REPLICA_WON, REPLICA_LOST, REPLICA_UNREACHABLE };

@@ -9,7 +9,7 @@ static void forget_stream(struct replica *replica)
 {
     replica->stream = 0;
     replica->received = replica->safe = replica->replayed = 0;
-    replica->restored = replica->verified = replica->bye = replica->diverged = false;
+    replica->restored = replica->verified = replica->bye = replica->ended = replica->diverged = false;
     replica->member_at = replica->take_over_at = NO_OFFSET;
 }
 
@@ -124,6 +124,15 @@ static void hand_over_when_ready(struct replica *replica)
         claim(replica, "the primary hands over");
 }
 
+/* The guest ended, here too; but it is the primary that lets its last output out, and BYE says that it did. */
+static void finish_after_bye(struct replica *replica)
+{
+    if (!replica->bye || !replica->ended || replica->state == REPLICA_TAKING_OVER)
+        return;
+    replica_act(replica, REPLICA_FINISH);
+    replica->state = REPLICA_ENDED;
+}
+
 static void take_message(struct replica *replica, const struct message *message)
 {
     if (message->node == replica->config.node || replica->state == REPLICA_TAKING_OVER)
@@ -155,7 +164,8 @@ static void take_message(struct replica *replica, const struct message *message)
     case MESSAGE_BYE:
         replica->bye = message->offset == replica->received;
         if (!replica->bye)
-            replica_stop(replica, "the guest ended before this backup had all of it");
+            return replica_stop(replica, "the guest ended before this backup had all of it");
+        finish_after_bye(replica);
         break;
     default: /* what only a backup says */
         break;
@@ -247,8 +257,8 @@ void backup_step(struct replica *replica, const struct replica_event *event)
         go_live(replica);
         break;
     case REPLICA_EVENT_ENDED:
-        replica_act(replica, REPLICA_FINISH);
-        replica->state = REPLICA_ENDED;
+        replica->ended = true;
+        finish_after_bye(replica);
         break;
     default: /* a primary's */
         break;

@@ -47,6 +47,8 @@ void page_digests_update(struct page_digests *digests, struct ram *ram)
         if (!marks)
             continue;
         digests->changed[word] |= marks;
+        if (digests->watched)
+            digests->watched[word] |= marks;
         ram->dirty[word] = 0;
         for (; marks; marks &= marks - 1)
             update_page(digests, ram, word * 64 + (unsigned)__builtin_ctzll(marks));

@@ -16,6 +16,7 @@ struct page_digests {
     struct digest *pages; /* owned; one for each page */
     struct digest sum;
     uint64_t *changed; /* owned; a bit for each page written since page_digests_forget_changes */
+    uint64_t *watched; /* not owned; NULL, or where bits of pages written are set too, for somebody else's purposes */
 };
 
 /* Digests for memory that is all zero. Returns 0, or -1 when memory is exhausted. */
