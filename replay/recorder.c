@@ -155,7 +155,8 @@ void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, ui
     CHECK(length <= OUTPUT_GATHER);
     recorder->traffic = *traffic;
     recorder->checkpoint_id = checkpoints;
-    memcpy(recorder->gathered, output, length);
+    if (length)
+        memcpy(recorder->gathered, output, length);
     recorder->gathered_length = length;
 }
 
@@ -191,7 +192,7 @@ static int watch_outside(struct recorder *recorder, struct error *error)
 
 static int start(struct recorder *recorder, struct error *error)
 {
-    recorder->kicker = kicker_start(kick_engine, recorder, error);
+    recorder->kicker = kicker_start(kick_engine, recorder, !recorder->options.relay, error);
     if (!recorder->kicker)
         return -1;
     if (watch_outside(recorder, error) < 0)

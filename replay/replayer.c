@@ -163,6 +163,11 @@ void replayer_attach(struct replayer *replayer, struct machine *machine)
     replayer->machine = machine;
 }
 
+void replayer_set_foreign_ticks(struct replayer *replayer, bool foreign)
+{
+    replayer->options.foreign_ticks = foreign;
+}
+
 int replayer_restore(struct replayer *replayer, uint32_t id, struct error *error)
 {
     return checkpoint_restore(replayer->machine, &replayer->traffic, replayer->options.reader, id, error);

@@ -55,6 +55,9 @@ struct door replayer_door(struct replayer *replayer);
 /* Tells which machine; once, after machine_create. */
 void replayer_attach(struct replayer *replayer, struct machine *machine);
 
+/* As the option, for when it is known only with the machine. */
+void replayer_set_foreign_ticks(struct replayer *replayer, bool foreign);
+
 /* Starts from checkpoint `id` of the log instead of from the boot image. */
 int replayer_restore(struct replayer *replayer, uint32_t id, struct error *error);
 

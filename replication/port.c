@@ -248,12 +248,22 @@ struct port_orders port_wait(struct port *port, const struct port_orders *known,
     return orders;
 }
 
-void port_take_stream(struct port *port, struct bytes_writer *to)
+void port_take_stream(struct port *port, uint32_t reset, struct bytes_writer *to)
 {
     pthread_mutex_lock(&port->mutex);
-    bytes_put(to, port->stream.data, port->stream.length);
-    bytes_writer_clear(&port->stream);
+    if (port->orders.reset == reset) {
+        bytes_put(to, port->stream.data, port->stream.length);
+        bytes_writer_clear(&port->stream);
+    }
     pthread_mutex_unlock(&port->mutex);
+}
+
+bool port_stream_taken(struct port *port)
+{
+    pthread_mutex_lock(&port->mutex);
+    bool taken = port->stream.length == 0;
+    pthread_mutex_unlock(&port->mutex);
+    return taken;
 }
 
 void port_set_engine(struct port *port, struct engine *engine)

@@ -88,8 +88,10 @@ void port_tell(struct port *port, const struct port_item *item);
 struct port_orders port_orders(struct port *port);
 /* Waits until the orders differ from `known`, or there are stream bytes, or `until` (host clock, ns) has come. */
 struct port_orders port_wait(struct port *port, const struct port_orders *known, uint64_t until);
-/* Appends the stream's bytes that have arrived to `to`. Those of an earlier reset order are gone. */
-void port_take_stream(struct port *port, struct bytes_writer *to);
+/* Appends the bytes that have arrived of the stream of this reset order to `to`. */
+void port_take_stream(struct port *port, uint32_t reset, struct bytes_writer *to);
+/* Nothing of it waits here. */
+bool port_stream_taken(struct port *port);
 size_t port_take_input(struct port *port, uint8_t *bytes, size_t length, uint64_t *owner);
 /* The engine to be kicked when orders change, as long as the thread may be inside of it; NULL: none. */
 void port_set_engine(struct port *port, struct engine *engine);

@@ -43,7 +43,7 @@ static struct kicker *start(struct kicked *kicked)
 
     memset(kicked, 0, sizeof *kicked);
     assert_int_equal(sem_init(&kicked->kicks, 0, 0), 0);
-    struct kicker *kicker = kicker_start(on_kick, kicked, &error);
+    struct kicker *kicker = kicker_start(on_kick, kicked, true, &error);
     assert_non_null(kicker);
     atomic_store(&kicked->kicker, kicker);
     return kicker;
@@ -394,7 +394,7 @@ static void fails_without_descriptors(void **unused)
         struct rlimit tight = {.rlim_cur = (rlim_t)lowest + allowed, .rlim_max = before.rlim_max};
         struct error error = {0};
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
-        struct kicker *kicker = kicker_start(on_kick, &kicked, &error);
+        struct kicker *kicker = kicker_start(on_kick, &kicked, true, &error);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
         assert_null(kicker);
         assert_int_equal(error.kind, ERROR_HOST);

@@ -126,7 +126,7 @@ static int add_source(struct kicker *kicker, int fd, uint32_t source, uint32_t i
     return epoll_ctl(kicker->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static int open_sources(struct kicker *kicker, struct error *error)
+static int open_sources(struct kicker *kicker, bool signals, struct error *error)
 {
     sigset_t set;
 
@@ -142,7 +142,7 @@ static int open_sources(struct kicker *kicker, struct error *error)
     /* The timer is edge-triggered and never read, which saves a system call on the way of every tick: each expiry is an
      * edge, and setting the timer anew takes its readiness back. */
     if (add_source(kicker, kicker->timer, SOURCE_ALARM, EPOLLIN | EPOLLET) < 0 ||
-        add_source(kicker, kicker->signals, SOURCE_SIGNAL, EPOLLIN) < 0 ||
+        (signals && add_source(kicker, kicker->signals, SOURCE_SIGNAL, EPOLLIN) < 0) ||
         add_source(kicker, kicker->stop, SOURCE_STOP, EPOLLIN) < 0)
         return error_errno(error, "cannot wait for host events");
     return 0;
@@ -173,7 +173,7 @@ static int start_thread(struct kicker *kicker, struct error *error)
     return 0;
 }
 
-struct kicker *kicker_start(void (*kick)(void *context), void *context, struct error *error)
+struct kicker *kicker_start(void (*kick)(void *context), void *context, bool signals, struct error *error)
 {
     struct kicker *kicker = malloc(sizeof *kicker);
 
@@ -185,7 +185,7 @@ struct kicker *kicker_start(void (*kick)(void *context), void *context, struct e
     atomic_init(&kicker->due, UINT64_MAX);
     for (unsigned n = 0; n < KICKER_WATCHES; n++)
         kicker->watched[n] = -1;
-    if (open_sources(kicker, error) < 0 || start_thread(kicker, error) < 0) {
+    if (open_sources(kicker, signals, error) < 0 || start_thread(kicker, error) < 0) {
         kicker_stop(kicker);
         return NULL;
     }

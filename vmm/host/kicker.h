@@ -24,9 +24,10 @@
 struct kicker;
 
 /* Starts the thread. `kick` is called from it, after the bits are set, for each event; but not when the vCPU's thread
- * is in kicker_wait, which returns instead. SIGINT and SIGTERM are blocked in the calling thread (and so in threads it
- * starts later) until kicker_stop. All functions below are for the calling thread. NULL with the error on failure. */
-struct kicker *kicker_start(void (*kick)(void *context), void *context, struct error *error);
+ * is in kicker_wait, which returns instead. Without `signals` it leaves SIGINT and SIGTERM to somebody else; either way
+ * they are blocked in the calling thread (and so in threads it starts later) until kicker_stop. All functions below are
+ * for the calling thread. NULL with the error on failure. */
+struct kicker *kicker_start(void (*kick)(void *context), void *context, bool signals, struct error *error);
 
 /* Stops the thread, restores the signals, and frees everything. NULL is allowed. */
 void kicker_stop(struct kicker *kicker);

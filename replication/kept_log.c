@@ -1,0 +1,72 @@
+/* See kept_log.h. */
+#include "replication/kept_log.h"
+
+#include "logs/header.h"
+
+struct kept_log kept_log(const char *path, bool force, enum file_sink_policy policy)
+{
+    return (struct kept_log){.path = path, .force = force, .policy = policy, .header = bytes_writer(LOG_HEADER_MAX)};
+}
+
+void kept_log_close(struct kept_log *kept)
+{
+    struct error ignored;
+
+    file_sink_close(kept->file, &ignored);
+    kept->file = NULL;
+    bytes_writer_free(&kept->header);
+}
+
+int kept_log_begin(struct kept_log *kept, struct error *error)
+{
+    if (!kept->path)
+        return 0;
+    struct file_sink *old = kept->file;
+    kept->file = NULL;
+    if (file_sink_close(old, error) < 0)
+        return -1;
+    /* A file that we made ourselves is ours to replace. */
+    kept->file = file_sink_create(kept->path, kept->force || kept->published, kept->policy, error);
+    if (!kept->file)
+        return -1;
+    kept->sink = file_sink_sink(kept->file);
+    kept->published = false;
+    bytes_writer_clear(&kept->header);
+    return 0;
+}
+
+static int publish_when_whole(struct kept_log *kept, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct log_header header;
+    size_t room = LOG_HEADER_MAX - kept->header.length;
+    size_t used;
+
+    bytes_put(&kept->header, bytes, length < room ? length : room);
+    int decoded = log_header_decode(kept->header.data, kept->header.length, &header, &used, error);
+    if (decoded <= 0)
+        return decoded;
+    log_header_free(&header);
+    kept->published = true;
+    return kept->sink.publish(kept->sink.context, error);
+}
+
+int kept_log_write(struct kept_log *kept, const uint8_t *bytes, size_t length, struct error *error)
+{
+    if (!kept->file)
+        return 0;
+    if (kept->sink.write(kept->sink.context, bytes, length, error) < 0)
+        return -1;
+    if (!kept->published && publish_when_whole(kept, bytes, length, error) < 0)
+        return -1;
+    return kept->sink.sync(kept->sink.context, error);
+}
+
+struct log_writer *kept_log_continue(struct kept_log *kept, struct log_reader *reader, struct error *error)
+{
+    error->kind = ERROR_NONE;
+    if (!kept->file)
+        return NULL;
+    if (kept->sink.truncate(kept->sink.context, log_reader_offset(reader), error) < 0)
+        return NULL;
+    return log_writer_continue(&kept->sink, reader, NULL, error);
+}

@@ -1,0 +1,34 @@
+/*
+ * The log that a backup keeps on disk: the stream, byte by byte as it arrives, in a file that is a log like any other.
+ *
+ * The node writes it, before it acknowledges: with FILE_SINK_FSYNC what is acknowledged is on the disk. After a
+ * takeover the machine's thread goes on writing where the stream ended. A stream that begins anew replaces the file.
+ */
+#ifndef ENCORE_REPLICATION_KEPT_LOG_H
+#define ENCORE_REPLICATION_KEPT_LOG_H
+
+#include "logs/file_sink.h"
+#include "logs/writer.h"
+
+struct kept_log {
+    const char *path; /* NULL: nothing is kept, and every function succeeds */
+    bool force;       /* an existing file may be replaced */
+    enum file_sink_policy policy;
+    struct file_sink *file;
+    struct log_sink sink;
+    struct bytes_writer header; /* until it is whole; then the file gets its name */
+    bool published;
+};
+
+struct kept_log kept_log(const char *path, bool force, enum file_sink_policy policy);
+void kept_log_close(struct kept_log *kept);
+/* A new stream begins. */
+int kept_log_begin(struct kept_log *kept, struct error *error);
+/* Its next bytes. */
+int kept_log_write(struct kept_log *kept, const uint8_t *bytes, size_t length, struct error *error);
+/* A writer that goes on with the log, of which `reader` has delivered all there is; what is in the file after that is
+ * cut off. NULL: with an error of kind ERROR_NONE when nothing is kept. The caller frees it before the log is closed.
+ */
+struct log_writer *kept_log_continue(struct kept_log *kept, struct log_reader *reader, struct error *error);
+
+#endif

@@ -1,0 +1,162 @@
+/* See live.h. The relay's functions (replay/recorder.h). */
+#include "replication/live.h"
+
+#include "replication/follower.h"
+#include "vmm/host/clock.h"
+
+#define MILLISECOND UINT64_C(1000000)
+/* Slowing down goes by slices of this length. */
+#define THROTTLE_SLICE (10 * MILLISECOND)
+
+struct relay {
+    struct port *port;
+    struct recorder *recorder;
+    struct follower follower;
+    uint64_t input_untold; /* bytes of input that are recorded, and the node does not know where */
+    uint64_t ran_since;    /* host time of the last standing still */
+    bool stopped;
+};
+
+static uint32_t log_number(const struct relay *relay)
+{
+    return relay->follower.following ? relay->follower.stream : 0;
+}
+
+/* Once the input's record is on its way, the node can be told when to confirm it. */
+static void tell_input(struct relay *relay)
+{
+    bool waits = relay->follower.following && log_writer_pending(relay->follower.writer) > 0;
+
+    if (relay->input_untold == 0 || waits)
+        return;
+    port_tell(relay->port, &(struct port_item){.news = NEWS_INPUT,
+                                               .stream = log_number(relay),
+                                               .a = relay->input_untold,
+                                               .b = follower_offset(&relay->follower)});
+    relay->input_untold = 0;
+}
+
+static void relay_drain(void *context)
+{
+    struct relay *relay = context;
+
+    port_drain_orders(relay->port);
+}
+
+static int relay_record(void *context, const struct log_record *record, struct error *error)
+{
+    struct relay *relay = context;
+
+    if (follower_record(&relay->follower, record, error) < 0)
+        return -1;
+    if (record->type == LOG_CONSOLE_IN)
+        relay->input_untold += record->length;
+    return 0;
+}
+
+static int relay_output(void *context, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct relay *relay = context;
+
+    (void)error;
+    tell_input(relay);
+    port_tell(relay->port, &(struct port_item){.news = NEWS_OUTPUT,
+                                               .stream = log_number(relay),
+                                               .a = follower_offset(&relay->follower),
+                                               .bytes = bytes,
+                                               .length = length});
+    return 0;
+}
+
+static size_t relay_input(void *context, uint8_t *bytes, size_t length, uint64_t *owner)
+{
+    struct relay *relay = context;
+
+    return port_take_input(relay->port, bytes, length, owner);
+}
+
+/* Slowed down, the machine runs for a part of each slice, and stands still for the rest of it. */
+static void throttle(struct relay *relay, const struct port_orders *orders, uint64_t *again_at)
+{
+    uint64_t run = THROTTLE_SLICE * (1000 - orders->throttle) / 1000;
+    uint64_t now = host_clock_now();
+
+    if (now - relay->ran_since >= run) {
+        uint64_t still = THROTTLE_SLICE - run;
+        port_wait(relay->port, orders, now + still);
+        relay->ran_since = host_clock_now();
+    }
+    if (relay->ran_since + run < *again_at)
+        *again_at = relay->ran_since + run;
+}
+
+/* Stands still as ordered. At this boundary a backup may still join. */
+static int stand_still(struct relay *relay, struct port_orders *orders, const struct position *at, uint64_t *again_at,
+                       struct error *error)
+{
+    bool told = false;
+
+    while ((orders->quiet || orders->wait) && !orders->stop && !orders->end) {
+        if (orders->quiet && !told) {
+            if (follower_flush(&relay->follower, error) < 0)
+                return -1;
+            tell_input(relay);
+            port_tell(relay->port, &(struct port_item){.news = NEWS_QUIET});
+            told = true;
+        }
+        *orders = port_wait(relay->port, orders, host_clock_now() + 5 * MILLISECOND);
+        if (follower_tend(&relay->follower, relay->recorder, orders, at, again_at, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int relay_boundary(void *context, const struct position *at, uint64_t *again_at, struct error *error)
+{
+    struct relay *relay = context;
+    struct port_orders orders = port_orders(relay->port);
+
+    *again_at = UINT64_MAX;
+    if (!orders.stop && follower_tend(&relay->follower, relay->recorder, &orders, at, again_at, error) < 0)
+        return -1;
+    if (stand_still(relay, &orders, at, again_at, error) < 0)
+        return -1;
+    tell_input(relay);
+    if (orders.throttle && !orders.stop && !orders.end)
+        throttle(relay, &orders, again_at);
+    relay->stopped = orders.stop;
+    if (orders.stop)
+        follower_end(&relay->follower);
+    return orders.stop || orders.end;
+}
+
+int live_run(const struct live *live, struct recorder_result *result, bool *stopped, struct error *error)
+{
+    struct relay relay = {
+        .port = live->port,
+        .recorder = live->recorder,
+        .follower = follower_none(live->port, live->machine, live->description),
+    };
+    struct recorder_relay functions = {
+        .context = &relay,
+        .fd = port_orders_fd(live->port),
+        .drain = relay_drain,
+        .record = relay_record,
+        .output = relay_output,
+        .input = relay_input,
+        .boundary = relay_boundary,
+    };
+    struct recorder_options options = {
+        .writer = live->writer,
+        .relay = &functions,
+        .checkpoint_every = live->checkpoint_every,
+        .max_exits = live->max_exits,
+        .timeout = live->timeout,
+    };
+
+    int status = recorder_run(live->recorder, live->machine, &options, result, error);
+    *stopped = relay.stopped;
+    tell_input(&relay);
+    follower_end(&relay.follower);
+    return status;
+}

@@ -1,0 +1,240 @@
+/* See shadow.h. */
+#include "replication/shadow.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/host/clock.h"
+
+/* A checkpoint stays in memory until it is restored. */
+#define FEED_MAX (UINT64_C(16) << 30)
+/* Progress is told to the node so often. */
+#define TELL_EVERY UINT64_C(5000000)
+
+struct shadow {
+    struct shadow_options options;
+    struct port_orders orders; /* as last looked at */
+    struct bytes_writer arrived;
+    struct log_feed feed;
+    struct log_reader *reader;
+    struct replayer *replayer;
+    struct machine *machine;
+    bool diverged; /* the stream is of no use any more; a new one is awaited */
+    bool ended;
+    uint64_t told_at;
+};
+
+static void tell(struct shadow *shadow, enum port_news news, uint64_t a, uint64_t b)
+{
+    port_tell(shadow->options.port, &(struct port_item){.news = news, .stream = shadow->orders.reset, .a = a, .b = b});
+}
+
+static void forget_machine(struct shadow *shadow)
+{
+    port_set_engine(shadow->options.port, NULL);
+    replayer_free(shadow->replayer);
+    shadow->replayer = NULL;
+    shadow->options.maker.unmake(shadow->options.maker.context, shadow->machine);
+    shadow->machine = NULL;
+    log_reader_close(shadow->reader);
+    shadow->reader = NULL;
+    log_feed_free(&shadow->feed);
+    shadow->diverged = shadow->ended = false;
+}
+
+static int begin_stream(struct shadow *shadow, struct error *error)
+{
+    forget_machine(shadow);
+    log_feed_init(&shadow->feed, FEED_MAX);
+    struct log_source source = log_feed_source(&shadow->feed);
+    shadow->reader = log_reader_open_source(&source, "the primary's log", true, error);
+    return shadow->reader ? 0 : -1;
+}
+
+/* Looks at the orders and takes what has arrived. Waits when there is nothing to do. Returns 1 when it is over. */
+static int look(struct shadow *shadow, bool idle, struct error *error)
+{
+    struct port *port = shadow->options.port;
+    struct port_orders orders = idle ? port_wait(port, &shadow->orders, UINT64_MAX) : port_orders(port);
+    bool again = orders.reset != shadow->orders.reset;
+
+    shadow->orders = orders;
+    if (orders.stop)
+        return 1;
+    if (again && begin_stream(shadow, error) < 0)
+        return -1;
+    bytes_writer_clear(&shadow->arrived);
+    port_take_stream(port, orders.reset, &shadow->arrived);
+    if (!shadow->reader || shadow->arrived.length == 0)
+        return 0;
+    if (shadow->arrived.failed)
+        return error_set(error, ERROR_HOST, "out of memory");
+    return log_feed_push(&shadow->feed, shadow->arrived.data, shadow->arrived.length, error);
+}
+
+static void tell_progress(struct shadow *shadow, bool now)
+{
+    uint64_t time = host_clock_now();
+
+    if (!now && time - shadow->told_at < TELL_EVERY)
+        return;
+    shadow->told_at = time;
+    tell(shadow, NEWS_REPLAYED, log_reader_offset(shadow->reader), shadow->machine->now);
+}
+
+static int tell_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct shadow *shadow = context;
+
+    (void)channel;
+    (void)error;
+    port_tell(shadow->options.port,
+              &(struct port_item){
+                  .news = NEWS_REPLAYED_OUTPUT, .stream = shadow->orders.reset, .bytes = bytes, .length = length});
+    return 0;
+}
+
+/* The checkpoint has arrived: there is a machine from here on. */
+static int restore(struct shadow *shadow, struct error *error)
+{
+    const struct machine_maker *maker = &shadow->options.maker;
+    struct replayer_options options = {.reader = shadow->reader, .output = tell_output, .output_context = shadow};
+    const struct log_header *header = log_reader_header(shadow->reader);
+    bool foreign_ticks = false;
+
+    shadow->replayer = replayer_create(&options, error);
+    if (!shadow->replayer)
+        return -1;
+    struct door door = replayer_door(shadow->replayer);
+    shadow->machine = maker->make(maker->context, header->machine, &door, &foreign_ticks, error);
+    if (!shadow->machine)
+        return -1;
+    replayer_set_foreign_ticks(shadow->replayer, foreign_ticks);
+    replayer_attach(shadow->replayer, shadow->machine);
+    if (replayer_restore(shadow->replayer, 0, error) < 0)
+        return -1;
+    port_set_engine(shadow->options.port, shadow->machine->engine);
+    tell(shadow, NEWS_RESTORED, replayer_traffic(shadow->replayer)->outputs.channels[MACHINE_CONSOLE_COM1].total, 0);
+    tell_progress(shadow, true);
+    return 0;
+}
+
+static void diverge(struct shadow *shadow)
+{
+    const struct shadow_options *options = &shadow->options;
+    uint64_t offset = log_reader_offset(shadow->reader);
+
+    options->report(options->report_context, replayer_divergence(shadow->replayer), shadow->machine, offset);
+    shadow->diverged = true;
+    tell(shadow, NEWS_DIVERGED, offset, 0);
+}
+
+/* Before there is a machine: 1 when there is nothing to do. */
+static int await_checkpoint(struct shadow *shadow, struct error *error)
+{
+    struct log_record record;
+
+    switch (log_reader_next(shadow->reader, &record, error)) {
+    case LOG_READ_WAIT:
+        return 1;
+    case LOG_READ_RECORD:
+        if (record.type != LOG_CHECKPOINT || record.id != 0)
+            return error_set(error, ERROR_INPUT, "the primary's log does not begin with a checkpoint");
+        return restore(shadow, error);
+    case LOG_READ_END:
+    case LOG_READ_STOPPED:
+        break;
+    }
+    return -1;
+}
+
+/* One record. 1 when there is none. */
+static int replay(struct shadow *shadow, struct error *error)
+{
+    switch (replayer_step(shadow->replayer, error)) {
+    case REPLAYER_MORE:
+    case REPLAYER_KICKED:
+        tell_progress(shadow, false);
+        return 0;
+    case REPLAYER_WAIT:
+        tell_progress(shadow, true);
+        return 1;
+    case REPLAYER_END: {
+        const struct log_record *end = replayer_end(shadow->replayer);
+        shadow->ended = true;
+        tell_progress(shadow, true);
+        tell(shadow, NEWS_ENDED, end->reason, end->exit_value);
+        return 1;
+    }
+    case REPLAYER_DIVERGED:
+        diverge(shadow);
+        return 1;
+    case REPLAYER_OVERSHOT:
+    case REPLAYER_STOPPED:
+    case REPLAYER_ERROR:
+        break;
+    }
+    return -1;
+}
+
+enum shadow_end shadow_follow(struct shadow *shadow, struct error *error)
+{
+    bool idle = true;
+
+    for (;;) {
+        int looked = look(shadow, idle, error);
+        if (looked)
+            return looked < 0 ? SHADOW_FAILED : SHADOW_STOPPED;
+        int done = 1;
+        if (shadow->reader && !shadow->diverged && !shadow->ended)
+            done = shadow->machine ? replay(shadow, error) : await_checkpoint(shadow, error);
+        if (done < 0)
+            return SHADOW_FAILED;
+        idle = done > 0;
+        if (idle && shadow->orders.live && !shadow->diverged && shadow->machine &&
+            port_stream_taken(shadow->options.port))
+            return SHADOW_LIVE;
+    }
+}
+
+struct shadow *shadow_create(const struct shadow_options *options, struct error *error)
+{
+    struct shadow *shadow = calloc(1, sizeof *shadow);
+
+    if (!shadow) {
+        error_set(error, ERROR_HOST, "out of memory");
+        return NULL;
+    }
+    shadow->options = *options;
+    shadow->arrived = bytes_writer(FEED_MAX);
+    return shadow;
+}
+
+void shadow_free(struct shadow *shadow)
+{
+    if (!shadow)
+        return;
+    forget_machine(shadow);
+    bytes_writer_free(&shadow->arrived);
+    free(shadow);
+}
+
+struct machine *shadow_machine(struct shadow *shadow)
+{
+    return shadow->machine;
+}
+
+struct replayer *shadow_replayer(struct shadow *shadow)
+{
+    return shadow->replayer;
+}
+
+struct log_reader *shadow_reader(struct shadow *shadow)
+{
+    return shadow->reader;
+}
+
+const struct log_record *shadow_ended(struct shadow *shadow)
+{
+    return shadow->ended ? replayer_end(shadow->replayer) : NULL;
+}
