@@ -25,7 +25,7 @@ BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev
 TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc
 
 # The rooms of the house; see docs/architecture.md for what a line in each may touch.
-ROOMS   := base logs vmm vmm/devices vmm/boot vmm/host vmm/kvm vmm/soft replay
+ROOMS   := base logs vmm vmm/devices vmm/boot vmm/host vmm/kvm vmm/soft replay replication
 SOURCES := $(wildcard $(addsuffix /*.c,$(ROOMS)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 TOOLS   := $(wildcard tools/*.c)

@@ -27,8 +27,9 @@ enum console_kind {
     /* Client, first on every link, and again whenever it has heard nothing for a while: I am `client`, and have output
      * up to `output`; a client that has none yet says CONSOLE_FROM_NOW or, for all that is kept, 0. */
     CONSOLE_HELLO = 1,
-    /* Machine: you have the console. Your next byte of input has number `input`; the next bytes of output that I send
-     * begin at `output`, which is later than you asked for only if older ones are not kept any more. */
+    /* Machine: you have the console. The next byte of input has number `input`; those before it came from `client`, as
+     * far as they came from anybody lately (0: nobody). The next bytes of output that I send begin at `output`, which
+     * is later than you asked for only if older ones are not kept any more. */
     CONSOLE_WELCOME,
     /* Machine: I am not (or not yet, or no longer) the one that speaks. */
     CONSOLE_STANDBY,
@@ -42,8 +43,6 @@ enum console_kind {
     CONSOLE_CONFIRM,
     /* Machine: the guest ended; its output ends at `output`, and `status` is the exit code. */
     CONSOLE_ENDED,
-    /* Machine: another client, `client`, has the console now. */
-    CONSOLE_TAKEN,
 };
 
 #define CONSOLE_FROM_NOW UINT64_MAX

@@ -20,13 +20,14 @@
 struct console_server {
     bool live; /* we are the one that speaks */
     uint64_t epoch;
-    uint64_t owner;     /* the client whose input stream it is; 0: nobody's yet */
-    bool owner_new;     /* ... and the machine has not recorded that yet */
-    bool linked;        /* the owner said HELLO on the present link */
-    uint64_t input;     /* number of the next byte of input that we accept */
-    uint64_t confirmed; /* told to the owner as confirmed */
-    uint64_t sent;      /* output was sent on this link up to here */
-    uint64_t received;  /* the owner has output up to here */
+    uint64_t owner;               /* the client whose input stream it is; 0: nobody's yet */
+    bool owner_new;               /* ... and the machine has not recorded that yet */
+    uint64_t asked, asked_output; /* a client said HELLO while we stood by; 0: none */
+    bool linked;                  /* the owner said HELLO on the present link */
+    uint64_t input;               /* number of the next byte of input that we accept */
+    uint64_t confirmed;           /* told to the owner as confirmed */
+    uint64_t sent;                /* output was sent on this link up to here */
+    uint64_t received;            /* the owner has output up to here */
     bool ended;
     bool end_sent;
     uint8_t status;
@@ -37,7 +38,7 @@ struct console_server {
 /* Begins to speak (a new primary, or the first): the machine has recorded `input` bytes of input, the last owner was
  * `owner` (0: none). */
 void console_server_live(struct console_server *server, uint64_t epoch, uint64_t owner, uint64_t input);
-/* No longer, or not yet, the one that speaks. */
+/* Not yet the one that speaks. A client that says HELLO meanwhile is welcomed as soon as we are. */
 void console_server_standby(struct console_server *server, uint64_t epoch);
 /* The link broke or was renewed: nothing is sent before the next HELLO. */
 void console_server_unlinked(struct console_server *server);

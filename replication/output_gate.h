@@ -37,10 +37,6 @@ struct gate_marks {
 void gate_marks_add(struct gate_marks *marks, uint64_t offset, uint64_t value);
 /* The stream is committed up to `offset` (UINT64_MAX: everything is). */
 void gate_marks_commit(struct gate_marks *marks, uint64_t offset);
-/* The offsets of the marks that wait belong to a stream that is no more: they become showable with the commitment of
- * `offset` in the new one. */
-void gate_marks_rebase(struct gate_marks *marks, uint64_t offset);
-
 struct output_gate {
     uint8_t *kept;  /* a ring of GATE_KEEP bytes; owned */
     uint64_t start; /* number of the oldest byte kept */

@@ -1,0 +1,168 @@
+/* See console_client.h. */
+#include "replication/console_client.h"
+
+#include <string.h>
+
+/* A HELLO that is not answered is said again after this time; so is one to a machine that stands by. */
+#define HELLO_AGAIN UINT64_C(20000000)
+/* Once welcomed, links to other machines are asked more rarely. */
+#define HELLO_OTHERS UINT64_C(100000000)
+/* Output is acknowledged at the latest after so many bytes. */
+#define TELL_EVERY (16u * 1024)
+
+void console_client_init(struct console_client *client, uint64_t id, unsigned links, bool all)
+{
+    *client = (struct console_client){.id = id, .links = links, .link = -1, .output = all ? 0 : CONSOLE_FROM_NOW};
+}
+
+size_t console_client_type(struct console_client *client, const uint8_t *bytes, size_t length)
+{
+    size_t room = CLIENT_KEEP - client->kept_length;
+    size_t taken = length < room ? length : room;
+
+    memcpy(client->kept + client->kept_length, bytes, taken);
+    client->kept_length += taken;
+    return taken;
+}
+
+/* The machine has our input before number `input` for good. */
+static bool forget_input(struct console_client *client, uint64_t input)
+{
+    if (input <= client->input)
+        return true;
+    uint64_t count = input - client->input;
+    if (count > client->kept_length)
+        return false;
+    memmove(client->kept, client->kept + count, client->kept_length - count);
+    client->kept_length -= count;
+    client->sent = client->sent > count ? client->sent - count : 0;
+    client->input = input;
+    return true;
+}
+
+static bool take_welcome(struct console_client *client, unsigned link, const struct console_message *welcome)
+{
+    if (welcome->epoch < client->epoch || welcome->epoch == 0)
+        return true; /* a machine of the past */
+    if (!client->numbered) {
+        client->numbered = true;
+        client->input = welcome->input;
+    }
+    /* What it has of ours lies between what is confirmed and what we ever sent. */
+    if (welcome->input < client->input || welcome->input - client->input > client->kept_length)
+        return false;
+    client->epoch = welcome->epoch;
+    client->link = (int)link;
+    client->sent = welcome->input - client->input;
+    if (client->output == CONSOLE_FROM_NOW)
+        client->output = client->told = welcome->output;
+    client->told = client->output < client->told ? client->output : client->told;
+    return true;
+}
+
+static bool take_output(struct console_client *client, const struct console_message *message, const uint8_t **output,
+                        size_t *length)
+{
+    if (message->output + message->length <= client->output)
+        return true;
+    if (message->output > client->output) {
+        client->lost += message->output - client->output;
+        client->output = message->output;
+    }
+    size_t known = client->output - message->output;
+    *output = message->bytes + known;
+    *length = message->length - known;
+    client->output += *length;
+    return true;
+}
+
+bool console_client_receive(struct console_client *client, unsigned link, const struct console_message *message,
+                            uint64_t now, const uint8_t **output, size_t *length)
+{
+    *length = 0;
+    client->hello_at[link] = now + HELLO_OTHERS;
+    if (message->kind == CONSOLE_WELCOME)
+        return take_welcome(client, link, message);
+    if (message->kind == CONSOLE_STANDBY) {
+        if (client->link == (int)link)
+            client->link = -1;
+        client->hello_at[link] = now + HELLO_AGAIN;
+        return true;
+    }
+    if (client->link != (int)link || message->epoch != client->epoch)
+        return true; /* a machine that we have not greeted, or not any more */
+    switch (message->kind) {
+    case CONSOLE_OUTPUT:
+        return take_output(client, message, output, length);
+    case CONSOLE_CONFIRM:
+        return forget_input(client, message->input);
+    case CONSOLE_TAKEN:
+        client->taken = true;
+        return true;
+    case CONSOLE_ENDED:
+        if (message->output != client->output)
+            return true; /* some output was lost on the way; a renewed HELLO gets it */
+        client->ended = true;
+        client->status = message->status;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool say_hello(struct console_client *client, uint64_t now, unsigned *link, struct bytes_writer *to)
+{
+    for (unsigned n = 0; n < client->links; n++) {
+        if (client->link == (int)n || now < client->hello_at[n])
+            continue;
+        client->hello_at[n] = now + HELLO_AGAIN;
+        *link = n;
+        console_message_encode(
+            &(struct console_message){
+                .kind = CONSOLE_HELLO, .epoch = client->epoch, .client = client->id, .output = client->output},
+            to);
+        return true;
+    }
+    return false;
+}
+
+bool console_client_next(struct console_client *client, uint64_t now, unsigned *link, struct bytes_writer *to)
+{
+    struct console_message message = {.epoch = client->epoch};
+
+    if (client->taken || client->ended)
+        return false;
+    if (say_hello(client, now, link, to))
+        return true;
+    if (client->link < 0)
+        return false;
+    *link = (unsigned)client->link;
+    if (client->sent < client->kept_length) {
+        message.kind = CONSOLE_INPUT;
+        message.input = client->input + client->sent;
+        message.bytes = client->kept + client->sent;
+        message.length = client->kept_length - client->sent;
+        if (message.length > CONSOLE_BYTES_MAX)
+            message.length = CONSOLE_BYTES_MAX;
+        client->sent += message.length;
+    } else if (client->output - client->told >= TELL_EVERY) {
+        message.kind = CONSOLE_RECEIVED;
+        message.output = client->told = client->output;
+    } else {
+        return false;
+    }
+    console_message_encode(&message, to);
+    return true;
+}
+
+void console_client_unlinked(struct console_client *client, unsigned link, uint64_t now)
+{
+    client->hello_at[link] = now;
+    if (client->link == (int)link)
+        client->link = -1;
+}
+
+bool console_client_settled(const struct console_client *client)
+{
+    return client->kept_length == 0;
+}
