@@ -6,7 +6,7 @@
 /* A HELLO that is not answered is said again after this time; so is one to a machine that stands by. */
 #define HELLO_AGAIN UINT64_C(20000000)
 /* Once welcomed, links to other machines are asked more rarely. */
-#define HELLO_OTHERS UINT64_C(100000000)
+#define HELLO_OTHERS UINT64_C(50000000)
 /* Output is acknowledged at the latest after so many bytes. */
 #define TELL_EVERY (16u * 1024)
 
@@ -47,6 +47,12 @@ static bool take_welcome(struct console_client *client, unsigned link, const str
     if (!client->numbered) {
         client->numbered = true;
         client->input = welcome->input;
+    }
+    if (client->kept_length == 0 && welcome->input > client->input)
+        client->input = welcome->input; /* somebody else's; we have nothing at stake */
+    if (welcome->client != client->id && welcome->input != client->input) {
+        client->taken = true;
+        return true;
     }
     /* What it has of ours lies between what is confirmed and what we ever sent. */
     if (welcome->input < client->input || welcome->input - client->input > client->kept_length)
@@ -96,9 +102,6 @@ bool console_client_receive(struct console_client *client, unsigned link, const 
         return take_output(client, message, output, length);
     case CONSOLE_CONFIRM:
         return forget_input(client, message->input);
-    case CONSOLE_TAKEN:
-        client->taken = true;
-        return true;
     case CONSOLE_ENDED:
         if (message->output != client->output)
             return true; /* some output was lost on the way; a renewed HELLO gets it */

@@ -27,7 +27,7 @@ struct console_client {
     size_t sent;                         /* of the kept bytes, sent to the present machine */
     uint64_t hello_at[CLIENT_LINKS_MAX]; /* when the next HELLO is due on each link */
     uint64_t lost;                       /* bytes of output that no machine had any more */
-    bool taken;                          /* another client has the console */
+    bool taken; /* another client typed meanwhile: what of ours the machine has cannot be told any more */
     bool ended;
     uint8_t status;
 };

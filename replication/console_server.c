@@ -7,7 +7,13 @@
 
 void console_server_live(struct console_server *server, uint64_t epoch, uint64_t owner, uint64_t input)
 {
-    *server = (struct console_server){.live = true, .epoch = epoch, .owner = owner, .input = input, .confirmed = input};
+    *server = (struct console_server){.live = true,
+                                      .epoch = epoch,
+                                      .owner = owner,
+                                      .input = input,
+                                      .confirmed = input,
+                                      .asked = server->asked,
+                                      .asked_output = server->asked_output};
 }
 
 void console_server_standby(struct console_server *server, uint64_t epoch)
@@ -18,6 +24,7 @@ void console_server_standby(struct console_server *server, uint64_t epoch)
 void console_server_unlinked(struct console_server *server)
 {
     server->linked = false;
+    server->asked = 0;
 }
 
 static void reply_simple(const struct console_server *server, enum console_kind kind, struct bytes_writer *reply)
@@ -35,13 +42,15 @@ static void change_owner(struct console_server *server, uint64_t client)
     server->pending_length = 0;
 }
 
-static void greet(struct console_server *server, const struct console_message *hello, const struct output_gate *gate,
+static void greet(struct console_server *server, uint64_t client, uint64_t output, const struct output_gate *gate,
                   struct bytes_writer *reply)
 {
-    uint64_t from = hello->output == CONSOLE_FROM_NOW ? gate->marks.shown : hello->output;
+    uint64_t from = output == CONSOLE_FROM_NOW ? gate->marks.shown : output;
+    uint64_t before = server->owner;
 
-    if (hello->client != server->owner)
-        change_owner(server, hello->client);
+    server->asked = 0;
+    if (client != server->owner)
+        change_owner(server, client);
     if (from < gate->start)
         from = gate->start;
     if (from > gate->marks.shown)
@@ -53,7 +62,7 @@ static void greet(struct console_server *server, const struct console_message *h
     server->confirmed = 0;
     console_message_encode(
         &(struct console_message){
-            .kind = CONSOLE_WELCOME, .epoch = server->epoch, .input = server->input, .output = from},
+            .kind = CONSOLE_WELCOME, .client = before, .epoch = server->epoch, .input = server->input, .output = from},
         reply);
 }
 
@@ -79,6 +88,10 @@ bool console_server_receive(struct console_server *server, const struct console_
                             const struct output_gate *gate, struct bytes_writer *reply)
 {
     if (!server->live) {
+        if (message->kind == CONSOLE_HELLO) {
+            server->asked = message->client;
+            server->asked_output = message->output;
+        }
         reply_simple(server, CONSOLE_STANDBY, reply);
         return true;
     }
@@ -89,7 +102,7 @@ bool console_server_receive(struct console_server *server, const struct console_
     }
     switch (message->kind) {
     case CONSOLE_HELLO:
-        greet(server, message, gate, reply);
+        greet(server, message->client, message->output, gate, reply);
         return true;
     case CONSOLE_RECEIVED:
         if (!server->linked || message->output > server->sent)
@@ -130,7 +143,13 @@ bool console_server_next(struct console_server *server, const struct output_gate
 {
     struct console_message message = {.epoch = server->epoch};
 
-    if (!server->live || !server->linked)
+    if (!server->live)
+        return false;
+    if (server->asked) {
+        greet(server, server->asked, server->asked_output, gate, to);
+        return true;
+    }
+    if (!server->linked)
         return false;
     if (server->sent < gate->start)
         server->sent = gate->start; /* the client sees the gap by the number */
