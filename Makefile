@@ -18,11 +18,12 @@ WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror -Wno-gnu-variab
 CFLAGS  ?= -O2 -g
 CSTD    := -std=gnu17 -D_GNU_SOURCE
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(SANITIZE) -I. -pthread -MMD -MP
-ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lm
+ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lm
 
 # What must be installed, by the names of Debian 12: for building, and for testing.
-BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev
-TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc
+BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
+              libcurl4-openssl-dev
+TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server
 
 # The rooms of the house; see docs/architecture.md for what a line in each may touch.
 ROOMS   := base logs vmm vmm/devices vmm/boot vmm/host vmm/kvm vmm/soft replay replication

@@ -24,6 +24,10 @@ void link_close(struct link *link);
 
 /* Polls readable when link_receive has something to do. */
 int link_poll_fd(const struct link *link);
+/* A descriptor that polls readable when what waits to be sent can be (link_flush); -1 when nothing waits. */
+int link_waiting_fd(const struct link *link);
+/* Sends what waits, as far as possible. */
+void link_flush(struct link *link);
 
 enum link_input {
     LINK_NOTHING, /* nothing more now */
@@ -35,10 +39,12 @@ enum link_input {
 
 enum link_input link_receive(struct link *link, const uint8_t **bytes, size_t *length, struct error *error);
 /* Client: begins a handshake if the session is not up and none was begun since `retry` ns before `now`; to be called
- * now and then. */
+ * now and then. Nothing for the side that listens. */
 void link_tend(struct link *link, uint64_t now, uint64_t retry);
+/* Client: gives the session up, for the other side does not answer; link_tend begins another. */
+void link_renew(struct link *link);
 bool link_is_up(const struct link *link);
-/* Sends a message if it can be done without waiting. false: not sent (not up, or no room). */
+/* Sends a message, or lets it wait if nothing else waits. false: neither (not up, or no room). */
 bool link_send(struct link *link, const uint8_t *bytes, size_t length);
 /* Bytes given to nanomsg so far, sealed. */
 uint64_t link_sent_bytes(const struct link *link);

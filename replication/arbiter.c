@@ -1,0 +1,162 @@
+/* See arbiter.h: the thread that asks. */
+#include "replication/arbiter.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "replication/arbiter_backend.h"
+
+struct arbiter {
+    struct arbiter_backend backend;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t asked;
+    int answered_fd;
+    /* Under the mutex. */
+    enum { IDLE, ASKED, ANSWERED, CLOSING } state;
+    enum arbiter_request request;
+    uint64_t epoch, node, patience;
+    enum replica_answer answer;
+    char reason[ARBITER_REASON];
+};
+
+static void *arbiter_thread(void *argument)
+{
+    struct arbiter *arbiter = argument;
+    uint64_t one = 1;
+
+    pthread_mutex_lock(&arbiter->mutex);
+    for (;;) {
+        while (arbiter->state != ASKED && arbiter->state != CLOSING)
+            pthread_cond_wait(&arbiter->asked, &arbiter->mutex);
+        if (arbiter->state == CLOSING)
+            break;
+        char reason[ARBITER_REASON] = "";
+        uint64_t epoch = arbiter->epoch;
+        enum arbiter_request request = arbiter->request;
+        uint64_t node = arbiter->node, patience = arbiter->patience;
+        pthread_mutex_unlock(&arbiter->mutex);
+        enum replica_answer answer =
+            arbiter->backend.carry_out(arbiter->backend.context, request, &epoch, node, patience, reason);
+        pthread_mutex_lock(&arbiter->mutex);
+        if (arbiter->state == CLOSING)
+            break;
+        arbiter->answer = answer;
+        arbiter->epoch = epoch;
+        memcpy(arbiter->reason, reason, sizeof reason);
+        arbiter->state = ANSWERED;
+        CHECK(write(arbiter->answered_fd, &one, sizeof one) == sizeof one);
+    }
+    pthread_mutex_unlock(&arbiter->mutex);
+    return NULL;
+}
+
+static int open_backend(const char *specification, struct arbiter_backend *backend, struct error *error)
+{
+    if (strncmp(specification, "file:", 5) == 0)
+        return arbiter_file_open(specification + 5, backend, error);
+    if (strncmp(specification, "etcd:", 5) == 0)
+        return arbiter_etcd_open(specification + 5, backend, error);
+    return error_set(error, ERROR_INPUT, "%.200s is not an arbiter: file:PATH or etcd:URL,KEY is needed",
+                     specification);
+}
+
+static int start_thread(struct arbiter *arbiter, struct error *error)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    errno = pthread_create(&arbiter->thread, NULL, arbiter_thread, arbiter);
+    int failed = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = failed;
+    return failed ? error_errno(error, "cannot start the thread that asks the arbiter") : 0;
+}
+
+struct arbiter *arbiter_open(const char *specification, struct error *error)
+{
+    struct arbiter *arbiter = calloc(1, sizeof *arbiter);
+
+    if (!arbiter) {
+        error_set(error, ERROR_HOST, "out of memory");
+        return NULL;
+    }
+    if (open_backend(specification, &arbiter->backend, error) < 0) {
+        free(arbiter);
+        return NULL;
+    }
+    pthread_mutex_init(&arbiter->mutex, NULL);
+    pthread_cond_init(&arbiter->asked, NULL);
+    arbiter->answered_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (arbiter->answered_fd < 0 ? error_errno(error, "cannot create an eventfd") : start_thread(arbiter, error)) {
+        if (arbiter->answered_fd >= 0)
+            close(arbiter->answered_fd);
+        arbiter->backend.close(arbiter->backend.context);
+        free(arbiter);
+        return NULL;
+    }
+    return arbiter;
+}
+
+/* What is under way ends within its patience, or is waited for: a claim may not be half made when its maker is gone. */
+void arbiter_close(struct arbiter *arbiter)
+{
+    if (!arbiter)
+        return;
+    pthread_mutex_lock(&arbiter->mutex);
+    arbiter->state = CLOSING;
+    pthread_cond_signal(&arbiter->asked);
+    pthread_mutex_unlock(&arbiter->mutex);
+    pthread_join(arbiter->thread, NULL);
+    arbiter->backend.close(arbiter->backend.context);
+    close(arbiter->answered_fd);
+    pthread_cond_destroy(&arbiter->asked);
+    pthread_mutex_destroy(&arbiter->mutex);
+    free(arbiter);
+}
+
+bool arbiter_ask(struct arbiter *arbiter, enum arbiter_request request, uint64_t epoch, uint64_t node,
+                 uint64_t patience)
+{
+    pthread_mutex_lock(&arbiter->mutex);
+    bool idle = arbiter->state == IDLE;
+    if (idle) {
+        arbiter->request = request;
+        arbiter->epoch = epoch;
+        arbiter->node = node;
+        arbiter->patience = patience;
+        arbiter->state = ASKED;
+        pthread_cond_signal(&arbiter->asked);
+    }
+    pthread_mutex_unlock(&arbiter->mutex);
+    return idle;
+}
+
+int arbiter_poll_fd(const struct arbiter *arbiter)
+{
+    return arbiter->answered_fd;
+}
+
+bool arbiter_answer(struct arbiter *arbiter, enum replica_answer *answer, uint64_t *epoch, const char **reason)
+{
+    uint64_t count;
+
+    pthread_mutex_lock(&arbiter->mutex);
+    bool answered = arbiter->state == ANSWERED;
+    if (answered) {
+        CHECK(read(arbiter->answered_fd, &count, sizeof count) == sizeof count);
+        *answer = arbiter->answer;
+        *epoch = arbiter->epoch;
+        *reason = arbiter->reason;
+        arbiter->state = IDLE;
+    }
+    pthread_mutex_unlock(&arbiter->mutex);
+    return answered;
+}
