@@ -156,16 +156,25 @@ static void wake_machine(struct port *port)
     signal_fd(port->orders_fd);
 }
 
+static bool differ(const struct port_orders *a, const struct port_orders *b)
+{
+    return a->stop != b->stop || a->end != b->end || a->quiet != b->quiet || a->wait != b->wait ||
+           a->start != b->start || a->live != b->live || a->join != b->join || a->reset != b->reset ||
+           a->throttle != b->throttle;
+}
+
 void port_order(struct port *port, const struct port_orders *orders)
 {
     pthread_mutex_lock(&port->mutex);
     if (orders->reset != port->orders.reset)
         bytes_writer_clear(&port->stream);
     bool urgent = orders->stop != port->orders.stop || orders->reset != port->orders.reset;
+    bool new = differ(&port->orders, orders);
     port->orders = *orders;
     if (urgent && port->engine)
         engine_kick(port->engine);
-    wake_machine(port);
+    if (new)
+        wake_machine(port);
     pthread_mutex_unlock(&port->mutex);
 }
 
@@ -223,13 +232,6 @@ struct port_orders port_orders(struct port *port)
     struct port_orders orders = port->orders;
     pthread_mutex_unlock(&port->mutex);
     return orders;
-}
-
-static bool differ(const struct port_orders *a, const struct port_orders *b)
-{
-    return a->stop != b->stop || a->end != b->end || a->quiet != b->quiet || a->wait != b->wait ||
-           a->start != b->start || a->live != b->live || a->join != b->join || a->reset != b->reset ||
-           a->throttle != b->throttle;
 }
 
 struct port_orders port_wait(struct port *port, const struct port_orders *known, uint64_t until)

@@ -1,0 +1,334 @@
+/* The node's thread. See node.h. */
+#include "replication/node.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "replication/node_internal.h"
+#include "vmm/host/clock.h"
+#include "vmm/host/entropy.h"
+
+#define MILLISECOND UINT64_C(1000000)
+/* Time passes for the replica in steps of at most this. */
+#define TURN_MS 10
+/* A handshake that is not answered is begun again after this time. */
+#define HANDSHAKE_AGAIN (20 * MILLISECOND)
+#define SHOW_EVERY      (200 * MILLISECOND)
+
+void node_say(struct node *node, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    node->options.say(node->options.context, text);
+}
+
+void node_end(struct node *node, enum node_end end, const char *format, ...)
+{
+    va_list arguments;
+
+    if (node->over)
+        return;
+    node->over = true;
+    node->result.end = end;
+    node->result.reason = node->end_reason;
+    node->result.value = node->end_value;
+    va_start(arguments, format);
+    vsnprintf(node->result.text, sizeof node->result.text, format, arguments);
+    va_end(arguments);
+}
+
+/* The replica asks to be told when the bytes that it had delivered are safe; they are when DELIVER was carried out. */
+static void confirm_delivery(struct node *node, bool delivered)
+{
+    if (!delivered || node->over)
+        return;
+    node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_SAFE,
+                                            .offset = replica_status(node->replica, node->now).stream_end});
+}
+
+void node_step(struct node *node, const struct replica_event *event)
+{
+    struct replica_event timed = *event;
+    bool delivered = false;
+
+    if (!node->replica || node->over)
+        return;
+    timed.now = node->now;
+    replica_step(node->replica, &timed, &node->actions);
+    for (size_t n = 0; n < node->actions.count && !node->over; n++) {
+        delivered |= node->actions.list[n].kind == REPLICA_DELIVER;
+        node_carry_out(node, &node->actions.list[n]);
+    }
+    confirm_delivery(node, delivered);
+}
+
+static void take_message(struct node *node, const uint8_t *bytes, size_t length)
+{
+    struct message message;
+    struct error error;
+
+    if (message_decode(bytes, length, &message, &error) < 0)
+        return node_say(node, "the peer sends nonsense: %s", error.text);
+    node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_MESSAGE, .message = &message});
+}
+
+static void receive_from(struct node *node, struct link *link)
+{
+    const uint8_t *bytes;
+    struct error error;
+    size_t length;
+
+    while (link == node->peer && !node->over) {
+        switch (link_receive(link, &bytes, &length, &error)) {
+        case LINK_NOTHING:
+            return;
+        case LINK_UP:
+            bytes_writer_clear(&node->outbox);
+            node->outbox_sent = 0;
+            node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LINK_UP});
+            break;
+        case LINK_DOWN:
+            break; /* silence will tell */
+        case LINK_MESSAGE:
+            take_message(node, bytes, length);
+            break;
+        case LINK_REFUSED:
+            node_say(node, "%s: %s", node->options.connect ? node->options.connect : node->options.listen, error.text);
+            break;
+        }
+    }
+}
+
+/* Those who come to a backup as if it were a primary. */
+static void turn_away(struct node *node)
+{
+    const uint8_t *bytes;
+    struct error error;
+    size_t length;
+
+    if (!node->listening || node->listening == node->peer)
+        return;
+    enum link_input input;
+    while ((input = link_receive(node->listening, &bytes, &length, &error)) != LINK_NOTHING) {
+        static const char text[] = "this is a backup itself, and no primary yet";
+        struct bytes_writer out = bytes_writer(MESSAGE_MAX);
+        if (input == LINK_MESSAGE) {
+            message_encode(&(struct message){.kind = MESSAGE_REFUSE,
+                                             .node = node->options.replica.node,
+                                             .bytes = (const uint8_t *)text,
+                                             .length = sizeof text - 1},
+                           &out);
+            link_send(node->listening, out.data, out.length);
+        }
+        bytes_writer_free(&out);
+    }
+}
+
+/* The first signal asks for the graceful end that there is; another one for any. */
+static void take_signal(struct node *node)
+{
+    struct signalfd_siginfo information;
+    bool came = false;
+
+    while (read(node->signals, &information, sizeof information) == sizeof information)
+        came = true;
+    if (!came)
+        return;
+    enum replica_state state = node->replica ? replica_status(node->replica, node->now).state : REPLICA_STARTING;
+    if (node->leaving || (state != REPLICA_PRIMARY && state != REPLICA_ALONE)) {
+        node->orders.stop = true;
+        return node_end(node, NODE_SIGNALLED, "stopped by the user");
+    }
+    node->leaving = true;
+    if (state == REPLICA_ALONE) {
+        node->orders.end = true;
+        return;
+    }
+    node_say(node, "handing over to the backup (once more to stop at once)");
+    node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_HANDOVER});
+}
+
+static void wait_for_something(struct node *node)
+{
+    struct pollfd fds[12];
+    nfds_t count = 0;
+    int candidates[] = {
+        port_news_fd(node->port),
+        node->signals,
+        arbiter_poll_fd(node->arbiter),
+        node->peer ? link_poll_fd(node->peer) : -1,
+        node->listening ? link_poll_fd(node->listening) : -1,
+        node->console ? link_poll_fd(node->console) : -1,
+        node->control ? link_poll_fd(node->control) : -1,
+        node->peer ? link_waiting_fd(node->peer) : -1,
+        node->console ? link_waiting_fd(node->console) : -1,
+    };
+
+    for (size_t n = 0; n < sizeof candidates / sizeof candidates[0]; n++) {
+        if (candidates[n] >= 0)
+            fds[count++] = (struct pollfd){.fd = candidates[n], .events = POLLIN};
+    }
+    (void)poll(fds, count, TURN_MS);
+}
+
+static void finish_when_told(struct node *node)
+{
+    if (node->finish_by == 0)
+        return;
+    bool sent = node->outbox.length == 0 && (!node->peer || link_waiting_fd(node->peer) < 0);
+    if ((sent && node_console_done(node)) || node->now >= node->finish_by)
+        node_end(node, NODE_FINISHED, "the guest ended");
+}
+
+static void turn(struct node *node)
+{
+    node->now = host_clock_now();
+    take_signal(node);
+    node_take_answer(node);
+    node_take_news(node);
+    if (node->peer) {
+        link_tend(node->peer, node->now, HANDSHAKE_AGAIN);
+        receive_from(node, node->peer);
+    }
+    turn_away(node);
+    node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_TIME});
+    node_send_outbox(node);
+    node_serve_console(node);
+    node_serve_control(node);
+    if (node->replica)
+        node->orders.unsent = replica_status(node->replica, node->now).unsent;
+    port_order(node->port, &node->orders);
+    if (node->options.show && node->now >= node->show_at) {
+        struct node_status status = node_status(node);
+        node->options.show(node->options.context, &status);
+        node->show_at = node->now + SHOW_EVERY;
+    }
+    finish_when_told(node);
+}
+
+static void *node_thread(void *argument)
+{
+    struct node *node = argument;
+
+    while (!node->over) {
+        wait_for_something(node);
+        turn(node);
+    }
+    node->orders.stop = true;
+    port_order(node->port, &node->orders);
+    return NULL;
+}
+
+static int open_links(struct node *node, struct error *error)
+{
+    const struct node_options *options = &node->options;
+
+    if (options->listen) {
+        node->listening = link_listen(options->listen, SESSION_LINK, options->key, error);
+        node->console = node->listening ? link_listen(options->listen, SESSION_CONSOLE, options->key, error) : NULL;
+        node->control = node->console ? link_listen(options->listen, SESSION_CONTROL, options->key, error) : NULL;
+        if (!node->control)
+            return -1;
+    }
+    node->peer = node->listening;
+    if (!options->connect)
+        return 0;
+    node->peer = link_connect(options->connect, SESSION_LINK, options->key, error);
+    return node->peer ? 0 : -1;
+}
+
+static int open_all(struct node *node, struct error *error)
+{
+    sigset_t set;
+    uint64_t *number = &node->options.replica.node;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    if (host_entropy((uint8_t *)number, sizeof *number, error) < 0)
+        return -1;
+    *number |= 1; /* 0 is nobody */
+    node->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (node->signals < 0)
+        return error_errno(error, "cannot wait for signals");
+    if (output_gate_create(&node->gate, 0, error) < 0)
+        return -1;
+    node->arbiter = arbiter_open(node->options.arbiter, error);
+    if (!node->arbiter || open_links(node, error) < 0)
+        return -1;
+    if (!node->options.replica.backup) {
+        node->finding_epoch = true;
+        arbiter_ask(node->arbiter, ARBITER_LATEST, 0, 0, 5000 * MILLISECOND);
+        return 0;
+    }
+    node->replica = replica_create(&node->options.replica);
+    return node->replica ? 0 : error_set(error, ERROR_HOST, "out of memory");
+}
+
+static void node_free(struct node *node)
+{
+    if (node->peer != node->listening)
+        link_close(node->peer);
+    link_close(node->listening);
+    link_close(node->console);
+    link_close(node->control);
+    arbiter_close(node->arbiter);
+    replica_free(node->replica);
+    output_gate_destroy(&node->gate);
+    bytes_writer_free(&node->outbox);
+    bytes_writer_free(&node->console_out);
+    if (node->signals >= 0)
+        close(node->signals);
+    free(node);
+}
+
+static int start_thread(struct node *node, struct error *error)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&node->thread, NULL, node_thread, node);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = failed;
+    return failed ? error_errno(error, "cannot start a thread") : 0;
+}
+
+struct node *node_start(const struct node_options *options, struct port *port, struct error *error)
+{
+    struct node *node = calloc(1, sizeof *node);
+
+    if (!node) {
+        error_set(error, ERROR_HOST, "out of memory");
+        return NULL;
+    }
+    node->options = *options;
+    node->port = port;
+    node->signals = -1;
+    node->now = host_clock_now();
+    node->outbox = bytes_writer(2 * OUTBOX_MAX);
+    node->console_out = bytes_writer(CONSOLE_MESSAGE_MAX);
+    if (open_all(node, error) < 0 || start_thread(node, error) < 0) {
+        node_free(node);
+        return NULL;
+    }
+    return node;
+}
+
+void node_finish(struct node *node, struct node_result *result)
+{
+    pthread_join(node->thread, NULL);
+    *result = node->result;
+    node_free(node);
+}

@@ -1,0 +1,96 @@
+/* The control link: a JSON object {"command": "status" or "handover"} in, a JSON object out. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replication/node_internal.h"
+
+struct node_status node_status(const struct node *node)
+{
+    struct node_status status = {
+        .output_held = node->gate.end - node->gate.marks.shown,
+        .log_bytes = node->peer ? link_sent_bytes(node->peer) : 0,
+        .client = node->server.live && node->server.linked,
+        .joins = node->joins,
+        .join_pause = node->join_pause,
+    };
+
+    if (node->replica)
+        status.replica = replica_status(node->replica, node->now);
+    return status;
+}
+
+static json_t *describe(const struct node *node)
+{
+    struct node_status status = node_status(node);
+    const struct replica_status *replica = &status.replica;
+    char id[20], peer[20];
+
+    snprintf(id, sizeof id, "%016" PRIx64, node->options.replica.node);
+    snprintf(peer, sizeof peer, "%016" PRIx64, replica->peer);
+    return json_pack("{s:s,s:s,s:I,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:i,s:I,s:b,s:I,s:f,s:I}", "node", id, "state",
+                     replica_state_name(replica->state), "epoch", (json_int_t)replica->epoch, "peer",
+                     replica->peer ? peer : "", "stream_bytes", (json_int_t)replica->stream_end, "safe_bytes",
+                     (json_int_t)replica->safe, "replayed_bytes", (json_int_t)replica->replayed, "lag_ms",
+                     (double)replica->lag / 1e6, "heard_ms", (double)replica->heard / 1e6, "guest_seconds",
+                     (double)replica->guest_time / 1e9, "throttle_permille", (int)replica->throttle,
+                     "output_held_bytes", (json_int_t)status.output_held, "console", status.client, "joins",
+                     (json_int_t)status.joins, "join_pause_ms", (double)status.join_pause / 1e6, "link_bytes",
+                     (json_int_t)status.log_bytes);
+}
+
+static json_t *obey(struct node *node, const char *command)
+{
+    if (strcmp(command, "status") == 0)
+        return describe(node);
+    if (strcmp(command, "handover") != 0)
+        return json_pack("{s:s}", "error", "no such command");
+    enum replica_state state = node->replica ? replica_status(node->replica, node->now).state : REPLICA_STARTING;
+    if (state != REPLICA_PRIMARY)
+        return json_pack("{s:s,s:s}", "error", "there is no backup to hand over to", "state",
+                         replica_state_name(state));
+    node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_HANDOVER});
+    return json_pack("{s:b}", "ok", 1);
+}
+
+static void answer(struct node *node, const uint8_t *bytes, size_t length)
+{
+    json_t *request = json_loadb((const char *)bytes, length, 0, NULL);
+    const char *command = json_string_value(json_object_get(request, "command"));
+    json_t *reply = command ? obey(node, command) : json_pack("{s:s}", "error", "not a request");
+    char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+
+    if (text)
+        link_send(node->control, (const uint8_t *)text, strlen(text));
+    free(text);
+    json_decref(reply);
+    json_decref(request);
+}
+
+void node_serve_control(struct node *node)
+{
+    const uint8_t *bytes;
+    struct error error;
+    size_t length;
+
+    if (!node->control)
+        return;
+    link_flush(node->control);
+    for (;;) {
+        switch (link_receive(node->control, &bytes, &length, &error)) {
+        case LINK_NOTHING:
+            return;
+        case LINK_MESSAGE:
+            answer(node, bytes, length);
+            break;
+        case LINK_REFUSED:
+            node_say(node, "control: %s", error.text);
+            break;
+        case LINK_UP:
+        case LINK_DOWN:
+            break;
+        }
+    }
+}

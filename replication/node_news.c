@@ -1,0 +1,132 @@
+/* What the machine's thread tells. See port.h. */
+#include "replication/node_internal.h"
+
+/* Where in the present stream something is, if it is there at all. */
+static uint64_t in_stream(const struct node *node, uint32_t stream, uint64_t offset)
+{
+    return stream && stream == node->orders.join ? offset : NOT_IN_STREAM;
+}
+
+static void put_output(struct node *node, const struct port_item *item, uint64_t offset)
+{
+    output_gate_put(&node->gate, item->bytes, item->length);
+    gate_marks_add(&node->gate.marks, offset, node->gate.end);
+    gate_marks_commit(&node->gate.marks, node->committed);
+}
+
+static void note_input(struct node *node, const struct port_item *item)
+{
+    node->input_total += item->a;
+    gate_marks_add(&node->inputs, in_stream(node, item->stream, item->b), node->input_total);
+    gate_marks_commit(&node->inputs, node->committed);
+}
+
+/* The machine runs by itself from here on. */
+static void go_live(struct node *node, uint64_t input, uint64_t owner)
+{
+    node->live = true;
+    node->input_total = input;
+    node->inputs = (struct gate_marks){.shown = input};
+    node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LIVE});
+    console_server_live(&node->server, replica_status(node->replica, node->now).epoch, owner, input);
+    /* From now on the peer is a backup, and it comes to us. */
+    if (node->peer != node->listening) {
+        node_send_outbox(node);
+        link_close(node->peer);
+        node->peer = node->listening;
+        bytes_writer_clear(&node->outbox);
+        node->outbox_sent = 0;
+    }
+}
+
+static void restored(struct node *node, uint64_t output)
+{
+    struct error error;
+
+    output_gate_destroy(&node->gate);
+    if (output_gate_create(&node->gate, output, &error) < 0)
+        node_end(node, NODE_FAILED, "%s", error.text);
+}
+
+static void ended(struct node *node, const struct port_item *item)
+{
+    node->end_reason = item->a;
+    node->end_value = item->b;
+    node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_ENDED});
+}
+
+/* News of a machine that has been thrown away meanwhile. */
+static bool is_old(const struct node *node, const struct port_item *item)
+{
+    switch (item->news) {
+    case NEWS_STREAM:
+    case NEWS_JOINED:
+        return item->stream != node->orders.join;
+    case NEWS_RESTORED:
+    case NEWS_REPLAYED:
+    case NEWS_REPLAYED_OUTPUT:
+    case NEWS_DIVERGED:
+        return item->stream != node->orders.reset;
+    default:
+        return false;
+    }
+}
+
+static void take_item(struct node *node, const struct port_item *item)
+{
+    switch (item->news) {
+    case NEWS_STREAM:
+        node_step(node,
+                  &(struct replica_event){.kind = REPLICA_EVENT_STREAM, .bytes = item->bytes, .length = item->length});
+        break;
+    case NEWS_JOINED:
+        node->join_pause = item->a;
+        node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_JOINED});
+        break;
+    case NEWS_OUTPUT:
+        put_output(node, item, in_stream(node, item->stream, item->a));
+        break;
+    case NEWS_INPUT:
+        note_input(node, item);
+        break;
+    case NEWS_GUEST_TIME:
+        node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_GUEST_TIME, .guest_time = item->a});
+        break;
+    case NEWS_QUIET:
+        node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_QUIET});
+        break;
+    case NEWS_ENDED:
+        ended(node, item);
+        break;
+    case NEWS_RESTORED:
+        restored(node, item->a);
+        break;
+    case NEWS_REPLAYED:
+        node_step(node,
+                  &(struct replica_event){.kind = REPLICA_EVENT_REPLAYED, .offset = item->a, .guest_time = item->b});
+        break;
+    case NEWS_REPLAYED_OUTPUT:
+        put_output(node, item, NOT_IN_STREAM);
+        break;
+    case NEWS_DIVERGED:
+        node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_DIVERGED, .offset = item->a});
+        break;
+    case NEWS_LIVE:
+        go_live(node, item->a, item->b);
+        break;
+    case NEWS_FAILED:
+        node_end(node, NODE_FAILED, "%.*s", (int)item->length, (const char *)item->bytes);
+        break;
+    }
+}
+
+void node_take_news(struct node *node)
+{
+    struct bytes_reader news = port_take_news(node->port);
+    struct port_item item;
+
+    while (!node->over && port_next_item(&news, &item)) {
+        if (!is_old(node, &item))
+            take_item(node, &item);
+    }
+}
