@@ -15,6 +15,7 @@ struct relay {
     uint64_t input_untold; /* bytes of input that are recorded, and the node does not know where */
     uint64_t ran_since;    /* host time of the last standing still */
     bool stopped;
+    struct log_writer *kept; /* to be flushed before output leaves; NULL: no */
 };
 
 static uint32_t log_number(const struct relay *relay)
@@ -58,7 +59,8 @@ static int relay_output(void *context, const uint8_t *bytes, size_t length, stru
 {
     struct relay *relay = context;
 
-    (void)error;
+    if (relay->kept && log_writer_flush(relay->kept, error) < 0)
+        return -1;
     tell_input(relay);
     port_tell(relay->port, &(struct port_item){.news = NEWS_OUTPUT,
                                                .stream = log_number(relay),
@@ -135,6 +137,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
     struct relay relay = {
         .port = live->port,
         .recorder = live->recorder,
+        .kept = live->durable ? live->writer : NULL,
         .follower = follower_none(live->port, live->machine, live->description),
     };
     struct recorder_relay functions = {

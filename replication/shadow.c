@@ -19,6 +19,7 @@ struct shadow {
     struct log_reader *reader;
     struct replayer *replayer;
     struct machine *machine;
+    bool careful;  /* the engine shall be */
     bool diverged; /* the stream is of no use any more; a new one is awaited */
     bool ended;
     uint64_t told_at;
@@ -106,7 +107,7 @@ static int restore(struct shadow *shadow, struct error *error)
     if (!shadow->replayer)
         return -1;
     struct door door = replayer_door(shadow->replayer);
-    shadow->machine = maker->make(maker->context, header->machine, &door, &foreign_ticks, error);
+    shadow->machine = maker->make(maker->context, header->machine, &door, shadow->careful, &foreign_ticks, error);
     if (!shadow->machine)
         return -1;
     replayer_set_foreign_ticks(shadow->replayer, foreign_ticks);
@@ -169,7 +170,12 @@ static int replay(struct shadow *shadow, struct error *error)
     case REPLAYER_DIVERGED:
         diverge(shadow);
         return 1;
-    case REPLAYER_OVERSHOT:
+    case REPLAYER_OVERSHOT: /* the machine is spoilt, though nothing differs: again from a fresh start, with more care
+                             */
+        shadow->careful = true;
+        shadow->diverged = true;
+        tell(shadow, NEWS_DIVERGED, log_reader_offset(shadow->reader), 0);
+        return 1;
     case REPLAYER_STOPPED:
     case REPLAYER_ERROR:
         break;

@@ -13,10 +13,10 @@
 /* How machines come into being: the engines are not this room's business. */
 struct machine_maker {
     void *context;
-    /* Builds, without booting it, the machine that a log's header describes (JSON), behind a door. Engines that cannot
-     * replay the log are an error. */
-    struct machine *(*make)(void *context, const char *description, const struct door *door, bool *foreign_ticks,
-                            struct error *error);
+    /* Builds, without booting it, the machine that a log's header describes (JSON), behind a door; with a `careful`
+     * engine (vmm/engine.h) after another overshot. *foreign_ticks: its ticks are not those of the log. */
+    struct machine *(*make)(void *context, const char *description, const struct door *door, bool careful,
+                            bool *foreign_ticks, struct error *error);
     void (*unmake)(void *context, struct machine *machine); /* NULL is allowed */
 };
 

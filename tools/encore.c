@@ -19,6 +19,12 @@ static const struct command commands[] = {
     {"replay", command_replay, "run a recorded guest again, exactly"},
     {"log", command_log, "look into a log: info, dump, stat, verify, export"},
     {"checkpoint", command_checkpoint, "list or extract a log's checkpoints"},
+    {"primary", command_primary, "run a guest that a backup can follow"},
+    {"backup", command_backup, "follow a primary, and go on when it dies"},
+    {"console", command_console, "type to a replicated guest"},
+    {"status", command_status, "ask a primary or backup how it is"},
+    {"handover", command_handover, "have the backup go on in place of the primary"},
+    {"keygen", command_keygen, "make a key for replication"},
     {"doctor", command_doctor, "find out what this host can do"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

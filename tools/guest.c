@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/host/clock.h"
 #include "vmm/host/file.h"
 #include "vmm/soft/soft_engine.h"
 
@@ -66,6 +67,20 @@ int guest_read_image(struct guest *guest, const char *path, struct error *error)
     guest->description.image_size = guest->image_length;
     guest->description.image_digest = digest_of(guest->image, guest->image_length, 0);
     return 0;
+}
+
+int guest_describe(struct guest *guest, const struct machine_options *options, struct error *error)
+{
+    struct description *d = &guest->description;
+
+    snprintf(d->engine, sizeof d->engine, "%s", guest->engine->ops->name);
+    snprintf(d->tick_unit, sizeof d->tick_unit, "%s", guest->engine->caps.tick_unit);
+    snprintf(d->clock, sizeof d->clock, "host");
+    snprintf(d->cmdline, sizeof d->cmdline, "%s", options->cmdline);
+    d->ram_size = options->ram_size;
+    d->rtc_start = host_clock_wall();
+    d->protocol = options->protocol;
+    return guest_read_image(guest, options->image, error);
 }
 
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error)

@@ -3,6 +3,7 @@
 #define ENCORE_TOOLS_GUEST_H
 
 #include "replay/description.h"
+#include "tools/machine_options.h"
 #include "vmm/kvm/kvm_engine.h"
 #include "vmm/machine.h"
 
@@ -28,6 +29,9 @@ struct engine *guest_engine(const char *name, bool careful, struct error *error)
 
 /* Reads the image and fills in what the description says about it. */
 int guest_read_image(struct guest *guest, const char *path, struct error *error);
+
+/* Reads the image, and describes the machine that the options want around guest->engine. */
+int guest_describe(struct guest *guest, const struct machine_options *options, struct error *error);
 
 /* Builds the machine of guest->description around guest->engine. */
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error);

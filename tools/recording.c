@@ -33,22 +33,6 @@ static void show_progress(void *context, const struct recorder_progress *progres
                   progress->stored_bytes);
 }
 
-static int describe(struct recording *recording, struct error *error)
-{
-    struct description *d = &recording->guest.description;
-    const struct machine_options *options = recording->options;
-    struct engine *engine = recording->guest.engine;
-
-    snprintf(d->engine, sizeof d->engine, "%s", engine->ops->name);
-    snprintf(d->tick_unit, sizeof d->tick_unit, "%s", engine->caps.tick_unit);
-    snprintf(d->clock, sizeof d->clock, "host");
-    snprintf(d->cmdline, sizeof d->cmdline, "%s", options->cmdline);
-    d->ram_size = options->ram_size;
-    d->rtc_start = host_clock_wall();
-    d->protocol = options->protocol;
-    return guest_read_image(&recording->guest, options->image, error);
-}
-
 /* The machine, booted but not started. */
 static int prepare_machine(struct recording *recording, struct error *error)
 {
@@ -112,7 +96,7 @@ static int run(struct recording *recording, const char *log_path, bool force, st
                struct error *error)
 {
     recording->guest.engine = guest_engine(recording->options->engine, false, error);
-    if (!recording->guest.engine || describe(recording, error) < 0)
+    if (!recording->guest.engine || guest_describe(&recording->guest, recording->options, error) < 0)
         return -1;
     recording->recorder = recorder_create(error);
     if (!recording->recorder || prepare_machine(recording, error) < 0 || open_console(recording, error) < 0)

@@ -1,0 +1,192 @@
+/* encore backup: follows a primary, and goes on when it dies (replication/replica.h). */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replication/shadow.h"
+#include "tools/commands.h"
+#include "tools/guest.h"
+#include "tools/replicated.h"
+
+struct backup {
+    struct replicated_options options;
+    const char *connect, *engine;
+    uint64_t checkpoint_every;
+    struct replicated replicated;
+    struct guest guest;
+    struct shadow *shadow;
+    struct recorder *recorder;
+    struct log_writer *writer;
+};
+
+enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE };
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct backup *backup = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &backup->options;
+        return 0;
+    case KEY_CONNECT:
+        backup->connect = text;
+        return 0;
+    case KEY_ENGINE:
+        if (strcmp(text, "kvm") && strcmp(text, "soft"))
+            argp_error(state, "--engine: '%s' is neither kvm nor soft", text);
+        backup->engine = text;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "'%s': a backup gets its guest from the primary", text);
+        return 0;
+    case ARGP_KEY_SUCCESS:
+        if (!backup->connect)
+            argp_error(state, "--connect is needed: the primary's address");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static struct machine *make_machine(void *context, const char *text, const struct door *door, bool careful,
+                                    bool *foreign_ticks, struct error *error)
+{
+    struct backup *backup = context;
+    struct guest *guest = &backup->guest;
+
+    if (description_from_json(text, strlen(text), &guest->description, error) < 0)
+        return NULL;
+    guest->engine = guest_engine(backup->engine ? backup->engine : guest->description.engine, careful, error);
+    if (!guest->engine || guest_create_machine(guest, door, error) < 0)
+        return NULL;
+    *foreign_ticks = strcmp(guest->description.tick_unit, guest->engine->caps.tick_unit) != 0;
+    return &guest->machine;
+}
+
+static void unmake_machine(void *context, struct machine *machine)
+{
+    struct backup *backup = context;
+
+    (void)machine;
+    guest_free(&backup->guest);
+}
+
+/* A report where the user finds it: beside the log that is kept, or in the working directory. */
+static void report(void *context, const struct divergence *divergence, struct machine *machine, uint64_t offset)
+{
+    struct backup *backup = context;
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s.divergence-%" PRIu64 ".txt", backup->options.log ? backup->options.log : "encore",
+             offset);
+    FILE *stream = fopen(path, "wx");
+    divergence_print(divergence, machine, stderr);
+    if (!stream)
+        return;
+    divergence_print(divergence, machine, stream);
+    machine_print_registers(machine, stream);
+    fclose(stream);
+    fprintf(stderr, "encore backup: the report is in %s\n", path);
+}
+
+/* The machine is ours now: from a replay to a recording, in mid-run. */
+static int live(struct backup *backup, struct error *error)
+{
+    struct machine *machine = shadow_machine(backup->shadow);
+    struct replayer *replayer = shadow_replayer(backup->shadow);
+    struct log_reader *reader = shadow_reader(backup->shadow);
+    const struct log_record *end = shadow_ended(backup->shadow);
+    const struct traffic *traffic = replayer_traffic(replayer);
+    size_t length;
+
+    if (end) {
+        port_tell(backup->replicated.port,
+                  &(struct port_item){.news = NEWS_LIVE, .a = traffic->inputs.total, .b = traffic->inputs.owner});
+        port_tell(backup->replicated.port,
+                  &(struct port_item){.news = NEWS_ENDED, .a = end->reason, .b = end->exit_value});
+        return 0;
+    }
+    const uint8_t *output = replayer_unannounced(replayer, &length);
+    if (length > RECORDER_OUTPUT_MAX)
+        return error_set(error, ERROR_INPUT, "the primary's log leaves %zu bytes of output unannounced", length);
+    backup->recorder = recorder_create(error);
+    if (!backup->recorder)
+        return -1;
+    backup->writer = kept_log_continue(&backup->replicated.kept, reader, error);
+    if (!backup->writer && error->kind != ERROR_NONE)
+        return -1;
+    /* The checkpoint with which the stream began has number 0. */
+    recorder_adopt(backup->recorder, traffic, 1, output, length);
+    machine->door = recorder_door(backup->recorder);
+    struct live live = {
+        .port = backup->replicated.port,
+        .machine = machine,
+        .recorder = backup->recorder,
+        .writer = backup->writer,
+        .durable = backup->options.durable,
+        .description = log_reader_header(reader)->machine,
+    };
+    int status = replicated_live(&backup->replicated, &live, error);
+    struct error closing;
+    if (backup->writer && log_writer_close(backup->writer, status == 0 ? error : &closing) < 0)
+        status = -1;
+    return status;
+}
+
+static int follow(struct backup *backup, struct error *error)
+{
+    struct shadow_options options = {
+        .port = backup->replicated.port,
+        .maker = {.context = backup, .make = make_machine, .unmake = unmake_machine},
+        .report = report,
+        .report_context = backup,
+    };
+
+    backup->shadow = shadow_create(&options, error);
+    if (!backup->shadow)
+        return -1;
+    switch (shadow_follow(backup->shadow, error)) {
+    case SHADOW_LIVE:
+        return live(backup, error);
+    case SHADOW_STOPPED:
+        return 0;
+    case SHADOW_FAILED:
+        break;
+    }
+    return -1;
+}
+
+int command_backup(int argc, char **argv)
+{
+    static const struct argp_option own[] = {
+        {"connect", KEY_CONNECT, "ADDR", 0, "The primary's address", 0},
+        {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the primary's engine)", 0},
+        {0},
+    };
+    static const struct argp_child children[] = {{&replicated_options_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        .options = own,
+        .parser = parse_option,
+        .children = children,
+        .doc = "Follows a primary in lockstep and goes on with its guest when it dies.\v"
+               "Nothing of the guest is needed here: it comes from the primary. With --listen this side can be found "
+               "by consoles, and by a new backup, once it has taken over. Exit code: the guest's, as for run; 7 when "
+               "another machine goes on; 130 when stopped by the user; 2 bad input, 1 the host failed.",
+    };
+    struct backup backup = {.options = replicated_options_default(), .replicated.command = "backup"};
+    struct error error = {0};
+    char name[] = "encore backup";
+
+    argv[0] = name;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &backup);
+    bool good = replicated_start(&backup.replicated, &backup.options, backup.connect, &error) == 0 &&
+                follow(&backup, &error) == 0;
+    int code = replicated_finish(&backup.replicated, good ? NULL : &error);
+    log_writer_free(backup.writer);
+    recorder_free(backup.recorder);
+    shadow_free(backup.shadow);
+    return code;
+}

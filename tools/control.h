@@ -1,0 +1,21 @@
+/* Asking a replicated machine something, over its control link (replication/node_control.c). */
+#ifndef ENCORE_TOOLS_CONTROL_H
+#define ENCORE_TOOLS_CONTROL_H
+
+#include <argp.h>
+#include <jansson.h>
+
+#include "base/error.h"
+
+struct control_options {
+    const char *address, *key;
+};
+
+/* Parser of an address and --key, for a command of this kind. */
+extern const struct argp control_argp;
+
+/* Sends {"command": command} and waits for the answer, at most two seconds. NULL with the error; an answer with an
+ * "error" in it is one. */
+json_t *control_ask(const struct control_options *options, const char *command, struct error *error);
+
+#endif

@@ -1,0 +1,163 @@
+/* encore primary: runs a guest that a backup may follow (replication/replica.h). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "logs/file_sink.h"
+#include "tools/commands.h"
+#include "tools/guest.h"
+#include "tools/machine_options.h"
+#include "tools/replicated.h"
+#include "vmm/host/clock.h"
+#include "vmm/host/entropy.h"
+
+struct primary {
+    struct machine_options machine;
+    struct replicated_options options;
+    struct replicated replicated;
+    struct guest guest;
+    char *description;
+    struct recorder *recorder;
+    struct file_sink *file;
+    struct log_writer *writer;
+};
+
+enum option_key { KEY_NEXT_EPOCH = 0x600 };
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct primary *primary = state->input;
+
+    (void)text;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &primary->machine;
+        state->child_inputs[1] = &primary->options;
+        return 0;
+    case KEY_NEXT_EPOCH:
+        primary->options.next_epoch = true;
+        return 0;
+    case ARGP_KEY_SUCCESS:
+        if (!primary->options.listen)
+            argp_error(state, "--listen is needed: where backups and consoles find this machine");
+        if (primary->machine.input || strcmp(primary->machine.console, "stdio") != 0)
+            argp_error(state, "the console of a replicated machine is at its address: see encore console");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Everything that can be wrong with what the user gave is found before the node starts. */
+static int build(struct primary *primary, struct error *error)
+{
+    primary->guest.engine = guest_engine(primary->machine.engine, false, error);
+    if (!primary->guest.engine || guest_describe(&primary->guest, &primary->machine, error) < 0)
+        return -1;
+    primary->recorder = recorder_create(error);
+    if (!primary->recorder)
+        return -1;
+    struct door door = recorder_door(primary->recorder);
+    if (guest_create_machine(&primary->guest, &door, error) < 0 || guest_boot(&primary->guest, error) < 0)
+        return -1;
+    primary->description = description_to_json(&primary->guest.description, error);
+    return primary->description ? 0 : -1;
+}
+
+static int open_log(struct primary *primary, struct error *error)
+{
+    const struct replicated_options *options = &primary->options;
+    struct log_header header = {.machine = primary->description};
+
+    if (!options->log)
+        return 0;
+    if (host_entropy(header.id.bytes, sizeof header.id.bytes, error) < 0)
+        return -1;
+    primary->file = file_sink_create(options->log, options->force,
+                                     options->durable ? FILE_SINK_FSYNC : FILE_SINK_PAGE_CACHE, error);
+    if (!primary->file)
+        return -1;
+    struct log_sink sink = file_sink_sink(primary->file);
+    primary->writer = log_writer_create(&sink, &header, NULL, error);
+    return primary->writer ? 0 : -1;
+}
+
+/* Waits until the epoch is ours. False: it never will be. */
+static bool await_start(struct primary *primary)
+{
+    struct port_orders orders = {0};
+
+    while (!orders.start && !orders.stop)
+        orders = port_wait(primary->replicated.port, &orders, UINT64_MAX);
+    return !orders.stop;
+}
+
+static int run(struct primary *primary, struct error *error)
+{
+    struct live live = {
+        .port = primary->replicated.port,
+        .machine = &primary->guest.machine,
+        .recorder = primary->recorder,
+        .writer = primary->writer,
+        .durable = primary->options.durable,
+        .description = primary->description,
+        .checkpoint_every = primary->machine.checkpoint_every,
+        .max_exits = primary->machine.max_exits,
+        .timeout = primary->machine.timeout,
+    };
+    struct error closing;
+
+    if (!await_start(primary))
+        return 0;
+    int status = replicated_live(&primary->replicated, &live, error);
+    if (primary->writer && log_writer_close(primary->writer, status == 0 ? error : &closing) < 0)
+        status = -1;
+    return status;
+}
+
+static void release(struct primary *primary)
+{
+    struct error ignored;
+
+    log_writer_free(primary->writer);
+    file_sink_close(primary->file, &ignored);
+    recorder_free(primary->recorder);
+    guest_free(&primary->guest);
+    free(primary->description);
+}
+
+int command_primary(int argc, char **argv)
+{
+    static const struct argp_option own[] = {
+        {"next-epoch", KEY_NEXT_EPOCH, NULL, 0,
+         "All earlier machines under this arbiter are dead: begin after them with a new one", 4},
+        {0},
+    };
+    static const struct argp_child children[] = {
+        {&machine_options_argp, 0, NULL, 0}, {&replicated_options_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        .options = own,
+        .parser = parse_option,
+        .children = children,
+        .args_doc = "IMAGE",
+        .doc = "Runs a guest whose log a backup may follow.\v"
+               "Output leaves only when the backup has the log up to it, so that the backup can go on from there "
+               "when this side dies. Until a backup joins (encore backup), the machine is like any other. SIGINT and "
+               "SIGTERM hand over to the backup. Exit code: the guest's, as for run; 0 after handing over; 7 when "
+               "another machine goes on; 2 bad input, 1 the host failed.",
+    };
+    struct primary primary = {
+        .machine = machine_options_default(), .options = replicated_options_default(), .replicated.command = "primary"};
+    struct error error = {0};
+    char name[] = "encore primary";
+
+    argv[0] = name;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &primary);
+    bool good = build(&primary, &error) == 0 &&
+                replicated_start(&primary.replicated, &primary.options, NULL, &error) == 0 &&
+                open_log(&primary, &error) == 0 && run(&primary, &error) == 0;
+    int code = replicated_finish(&primary.replicated, good ? NULL : &error);
+    release(&primary);
+    return code;
+}

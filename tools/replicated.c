@@ -1,0 +1,233 @@
+/* See replicated.h. */
+#include "tools/replicated.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/commands.h"
+#include "tools/outcome.h"
+#include "tools/quantity.h"
+
+/* The exit code of a side that has to give way to another machine. */
+#define EXIT_LOST 7
+
+enum option_key {
+    KEY_LISTEN = 0x500,
+    KEY_ARBITER,
+    KEY_KEY,
+    KEY_LOG,
+    KEY_FORCE,
+    KEY_DURABLE,
+    KEY_NEXT_EPOCH,
+    KEY_SUSPECT_AFTER,
+    KEY_BEAT_EVERY,
+    KEY_LAG_MAX,
+};
+
+static const struct argp_option options[] = {
+    {NULL, 0, NULL, 0, "Replication:", 4},
+    {"listen", KEY_LISTEN, "ADDR", 0,
+     "Where backups, consoles and commands find this side: ipc://PATH, tcp://HOST:PORT", 4},
+    {"arbiter", KEY_ARBITER, "SPEC", 0, "Who decides which side goes on: file:PATH or etcd:URL,KEY", 4},
+    {"key", KEY_KEY, "FILE", 0, "Authenticate and encrypt with this key (encore keygen)", 4},
+    {"log", KEY_LOG, "FILE", 0, "Keep the log on disk too", 4},
+    {"force", KEY_FORCE, NULL, 0, "... replacing FILE", 4},
+    {"durable", KEY_DURABLE, NULL, 0, "... on the disk before anything that depends on it leaves", 4},
+    {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0, "Silence after which the other side is taken for dead (80ms)", 4},
+    {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (25ms)", 4},
+    {"lag-max", KEY_LAG_MAX, "TIME", 0, "How far the backup may be behind before the primary waits (1s)", 4},
+    {0},
+};
+
+struct replicated_options replicated_options_default(void)
+{
+    return (struct replicated_options){.replica = replica_config_default()};
+}
+
+static void parse_time(const char *option, const char *text, uint64_t *to, struct argp_state *state)
+{
+    struct error error;
+
+    if (quantity_time(text, to, &error) < 0)
+        argp_error(state, "%s: %s", option, error.text);
+    if (*to < 1000000 || *to > UINT64_C(3600000000000))
+        argp_error(state, "%s: '%s' is not from 1ms to 1h", option, text);
+}
+
+static void check(const struct replicated_options *to, struct argp_state *state)
+{
+    if (!to->arbiter)
+        argp_error(state, "--arbiter is needed: file:PATH or etcd:URL,KEY");
+    if (to->durable && !to->log)
+        argp_error(state, "--durable is about the file of --log");
+    if (to->replica.suspect_after < 2 * to->replica.beat_every)
+        argp_error(state, "--suspect-after must be at least twice --beat-every");
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct replicated_options *to = state->input;
+
+    switch (key) {
+    case KEY_LISTEN:
+        to->listen = text;
+        return 0;
+    case KEY_ARBITER:
+        to->arbiter = text;
+        return 0;
+    case KEY_KEY:
+        to->key = text;
+        return 0;
+    case KEY_LOG:
+        to->log = text;
+        return 0;
+    case KEY_FORCE:
+        to->force = true;
+        return 0;
+    case KEY_DURABLE:
+        to->durable = true;
+        return 0;
+    case KEY_SUSPECT_AFTER:
+        parse_time("--suspect-after", text, &to->replica.suspect_after, state);
+        return 0;
+    case KEY_BEAT_EVERY:
+        parse_time("--beat-every", text, &to->replica.beat_every, state);
+        return 0;
+    case KEY_LAG_MAX:
+        parse_time("--lag-max", text, &to->replica.lag_max, state);
+        to->replica.lag_slow = to->replica.lag_max / 5;
+        return 0;
+    case ARGP_KEY_END:
+        check(to, state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp replicated_options_argp = {.options = options, .parser = parse_option};
+
+static void say(void *context, const char *text)
+{
+    const struct replicated *replicated = context;
+
+    fprintf(stderr, "%sencore %s: %s\n", replicated->shows ? "\r\033[K" : "", replicated->command, text);
+}
+
+static void show(void *context, const struct node_status *status)
+{
+    const struct replicated *replicated = context;
+    const struct replica_status *replica = &status->replica;
+
+    (void)replicated;
+    fprintf(stderr, "\r\033[K[epoch %" PRIu64 "] %s", replica->epoch, replica_state_name(replica->state));
+    if (replica->peer)
+        fprintf(stderr, "  other side heard %.0f ms ago  log %.1f KB  lag %.0f ms", (double)replica->heard / 1e6,
+                (double)replica->stream_end / 1e3, (double)replica->lag / 1e6);
+    fprintf(stderr, "  output held %" PRIu64 " bytes%s", status->output_held, status->client ? "  console" : "");
+    fflush(stderr);
+}
+
+static uint8_t exit_code(uint64_t reason, uint64_t value)
+{
+    return (uint8_t)outcome_exit_code((enum log_end_reason)reason, (uint32_t)value);
+}
+
+/* The node takes them (node.h); threads inherit the mask. */
+static void block_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int replicated_start(struct replicated *replicated, const struct replicated_options *given, const char *connect,
+                     struct error *error)
+{
+    struct node_options to = {
+        .replica = given->replica,
+        .listen = given->listen,
+        .connect = connect,
+        .key = given->key ? replicated->key : NULL,
+        .arbiter = given->arbiter,
+        .next_epoch = given->next_epoch,
+        .kept = connect ? &replicated->kept : NULL,
+        .exit_code = exit_code,
+        .say = say,
+        .context = replicated,
+    };
+
+    to.replica.backup = connect != NULL;
+    replicated->shows = isatty(STDERR_FILENO);
+    if (replicated->shows)
+        to.show = show;
+    if (given->key && session_read_key(given->key, replicated->key, error) < 0)
+        return -1;
+    replicated->kept = kept_log(given->log, given->force, given->durable ? FILE_SINK_FSYNC : FILE_SINK_PAGE_CACHE);
+    block_signals();
+    replicated->port = port_create(error);
+    if (!replicated->port)
+        return -1;
+    replicated->node = node_start(&to, replicated->port, error);
+    return replicated->node ? 0 : -1;
+}
+
+int replicated_live(struct replicated *replicated, const struct live *live, struct error *error)
+{
+    const struct inputs *inputs = &recorder_traffic(live->recorder)->inputs;
+    struct recorder_result result;
+    bool stopped;
+
+    port_tell(replicated->port, &(struct port_item){.news = NEWS_LIVE, .a = inputs->total, .b = inputs->owner});
+    if (live_run(live, &result, &stopped, error) < 0)
+        return -1;
+    if (!stopped)
+        port_tell(replicated->port,
+                  &(struct port_item){.news = NEWS_ENDED, .a = result.reason, .b = result.exit_value});
+    return 0;
+}
+
+static int code_of(const struct node_result *result)
+{
+    switch (result->end) {
+    case NODE_FINISHED:
+        return exit_code(result->reason, result->value);
+    case NODE_HANDED_OVER:
+        return 0;
+    case NODE_LOST:
+        return EXIT_LOST;
+    case NODE_SIGNALLED:
+        return 130;
+    case NODE_FAILED:
+        break;
+    }
+    return 1;
+}
+
+int replicated_finish(struct replicated *replicated, const struct error *error)
+{
+    struct node_result result = {.end = NODE_FAILED};
+
+    if (error) {
+        struct port_item failed = {
+            .news = NEWS_FAILED, .bytes = (const uint8_t *)error->text, .length = strlen(error->text)};
+        snprintf(result.text, sizeof result.text, "%s", error->text);
+        if (replicated->node)
+            port_tell(replicated->port, &failed);
+    }
+    if (replicated->node)
+        node_finish(replicated->node, &result);
+    port_free(replicated->port);
+    kept_log_close(&replicated->kept);
+    explicit_bzero(replicated->key, sizeof replicated->key);
+    say(replicated, result.text);
+    return error && !replicated->node ? error_exit_code(error->kind) : code_of(&result);
+}

@@ -1,0 +1,43 @@
+/* What the commands of a replicated machine share: their options, how they speak to the user, and how they end. */
+#ifndef ENCORE_TOOLS_REPLICATED_H
+#define ENCORE_TOOLS_REPLICATED_H
+
+#include <argp.h>
+
+#include "replication/live.h"
+#include "replication/node.h"
+#include "replication/session.h"
+
+struct replicated_options {
+    const char *listen, *arbiter, *key, *log;
+    bool force, durable, next_epoch;
+    struct replica_config replica;
+};
+
+struct replicated_options replicated_options_default(void);
+
+/* A child parser for argp; its input is a struct replicated_options. */
+extern const struct argp replicated_options_argp;
+
+/* A node with its port, and what belongs to them. */
+struct replicated {
+    const char *command; /* "primary" or "backup" */
+    bool shows;          /* a status line on the terminal */
+    uint8_t key[SESSION_KEY];
+    struct port *port;
+    struct node *node;
+    struct kept_log kept;
+};
+
+/* Blocks the signals and starts port and node; `connect` is NULL for a primary. Returns 0, or -1 with the error. */
+int replicated_start(struct replicated *replicated, const struct replicated_options *options, const char *connect,
+                     struct error *error);
+
+/* Runs a machine by itself, in the calling thread, until it ends or is stopped; the node is told. */
+int replicated_live(struct replicated *replicated, const struct live *live, struct error *error);
+
+/* Tells the node that the machine's thread failed; NULL: that it is done. Waits for the node, says how it ended, and
+ * returns the process's exit code. */
+int replicated_finish(struct replicated *replicated, const struct error *error);
+
+#endif

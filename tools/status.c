@@ -1,0 +1,33 @@
+/* encore status: how one side of a replicated machine is. */
+#include <stdio.h>
+
+#include "tools/commands.h"
+#include "tools/control.h"
+
+int command_status(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&control_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        .children = children,
+        .parser = NULL,
+        .args_doc = "ADDR",
+        .doc = "Prints how a primary or backup is, as a JSON object.\v"
+               "safe_bytes and replayed_bytes tell how much of the log's stream_bytes the backup has and has replayed; "
+               "lag_ms how long ago the primary wrote what the backup is replaying. Exit code: 0, or 1 when nobody "
+               "answers.",
+    };
+    struct control_options options = {0};
+    struct error error = {0};
+    char name[] = "encore status";
+
+    argv[0] = name;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    json_t *answer = control_ask(&options, "status", &error);
+    if (!answer)
+        return command_fails("status", &error);
+    json_dumpf(answer, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(answer);
+    return 0;
+}
