@@ -112,6 +112,8 @@ static void reset(struct node *node)
     struct error error;
 
     node->orders.reset++;
+    /* At once: what is delivered from here on belongs to the new stream. */
+    port_order(node->port, &node->orders);
     if (node->options.kept && kept_log_begin(node->options.kept, &error) < 0)
         node_end(node, NODE_FAILED, "%s", error.text);
 }

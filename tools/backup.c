@@ -184,9 +184,9 @@ int command_backup(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &backup);
     bool good = replicated_start(&backup.replicated, &backup.options, backup.connect, &error) == 0 &&
                 follow(&backup, &error) == 0;
-    int code = replicated_finish(&backup.replicated, good ? NULL : &error);
+    /* The machine's thread is done; what it had goes before the port and the kept log that it looks at. */
     log_writer_free(backup.writer);
     recorder_free(backup.recorder);
     shadow_free(backup.shadow);
-    return code;
+    return replicated_finish(&backup.replicated, good ? NULL : &error);
 }

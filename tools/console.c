@@ -19,6 +19,8 @@
 #include "vmm/host/script.h"
 
 #define MILLISECOND UINT64_C(1000000)
+/* A link that takes nothing for so long has nobody at its other end. */
+#define STUCK (50 * MILLISECOND)
 
 struct console_options {
     char *addresses;
@@ -37,6 +39,7 @@ struct console_command {
     struct script *script;
     struct bytes_writer out; /* a message that its link has not taken */
     unsigned out_link;
+    uint64_t stuck_since; /* host time; 0: it is not */
     uint64_t epoch;       /* as told to the user */
     uint64_t lost;        /* as told to the user */
     uint64_t last_output; /* host time */
@@ -199,19 +202,35 @@ static int receive(struct console_command *command, unsigned n, struct error *er
     }
 }
 
+/* A message that its link does not take. What only asks is asked again; input waits for room, but not for ever: nanomsg
+ * does not say that a peer is gone. */
+static void keep_or_drop(struct console_command *command, uint64_t now)
+{
+    if ((int)command->out_link != command->client->link) {
+        bytes_writer_clear(&command->out);
+        command->stuck_since = 0;
+    } else if (command->stuck_since == 0) {
+        command->stuck_since = now;
+    } else if (now - command->stuck_since > STUCK) {
+        console_client_unlinked(command->client, command->out_link, now);
+        bytes_writer_clear(&command->out);
+        command->stuck_since = 0;
+    }
+}
+
 static void send_next(struct console_command *command)
 {
     for (;;) {
-        if (command->out.length == 0 &&
-            !console_client_next(command->client, host_clock_now(), &command->out_link, &command->out))
+        uint64_t now = host_clock_now();
+        if (command->out.length == 0 && !console_client_next(command->client, now, &command->out_link, &command->out))
             return;
-        struct link *link = command->links[command->out_link];
-        if (!link_send(link, command->out.data, command->out.length)) {
-            /* A HELLO on a link that is not up is said again; anything else waits for room. */
-            if (!link_is_up(link))
-                bytes_writer_clear(&command->out);
-            return;
+        if (!link_send(command->links[command->out_link], command->out.data, command->out.length)) {
+            keep_or_drop(command, now);
+            if (command->out.length)
+                return;
+            continue;
         }
+        command->stuck_since = 0;
         bytes_writer_clear(&command->out);
     }
 }
