@@ -135,7 +135,7 @@ static void take_debug_trap(struct soft *cpu)
 {
     cpu->dr6 |= cpu->pending_db;
     cpu->pending_db = 0;
-    cpu->engine.halted = cpu->engine.halted_for_good = false;
+    cpu->engine.halted = cpu->engine.halted_for_good = cpu->halting = false;
     cpu->raised = EXC_DB;
     soft_deliver(cpu, NULL, EXC_DB, EVENT_EXTERNAL, false, 0, cpu->rip);
     cpu->raised = RAISED_NOTHING;
