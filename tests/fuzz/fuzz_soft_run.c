@@ -207,7 +207,8 @@ static void check_named(const struct scenario *scenario, const struct position *
     struct run run;
     struct error error;
     begin(&run, scenario);
-    if (scenario->interrupt_at && scenario->interrupt_at < scenario->halfway && go_to_tick(&run, scenario->interrupt_at))
+    if (scenario->interrupt_at && scenario->interrupt_at < scenario->halfway &&
+        go_to_tick(&run, scenario->interrupt_at))
         interrupt_here(&run);
     run.stop = engine_run(run.engine, position, &error);
     struct place got = place_of(&run);

@@ -215,8 +215,8 @@ static void set_segments(struct cpu_state *cpu, const struct world_plan *plan, u
 {
     if (is_protected(plan->mode)) {
         unsigned dpl = plan->user ? 3 : 0;
-        cpu->cs = flat_segment(plan->user ? SELECT_USER_CODE : SELECT_CODE, SEGMENT_TYPE_CODE, dpl,
-                               code_width(plan->mode));
+        cpu->cs =
+            flat_segment(plan->user ? SELECT_USER_CODE : SELECT_CODE, SEGMENT_TYPE_CODE, dpl, code_width(plan->mode));
         cpu->ss = flat_segment(plan->user ? SELECT_USER_DATA : SELECT_DATA, SEGMENT_TYPE_DATA, dpl, 32);
         cpu->ds = cpu->es = cpu->fs = cpu->gs = cpu->ss;
         /* One that is not flat sends every access the long way. */

@@ -17,14 +17,33 @@ struct prefixes {
 };
 
 static const struct prefixes prefixes[] = {
-    {{0}, 0, false},          {{0x66}, 1, false},       {{0xf2}, 1, false},       {{0xf3}, 1, false},
-    {{0x67}, 1, false},       {{0xf0}, 1, false},       {{0x2e}, 1, false},       {{0x64}, 1, false},
-    {{0x66, 0xf2}, 2, false}, {{0x66, 0xf3}, 2, false}, {{0x67, 0x66}, 2, false}, {{0xf3, 0xf2}, 2, false},
-    {{0x66, 0xf0}, 2, false}, {{0x40}, 1, true},        {{0x41}, 1, true},        {{0x44}, 1, true},
-    {{0x48}, 1, true},        {{0x4f}, 1, true},        {{0x66, 0x48}, 2, true},  {{0xf2, 0x48}, 2, true},
-    {{0xf3, 0x48}, 2, true},  {{0xf0, 0x48}, 2, true},  {{0x67, 0x41}, 2, true},
+    {{0}, 0, false},
+    {{0x66}, 1, false},
+    {{0xf2}, 1, false},
+    {{0xf3}, 1, false},
+    {{0x67}, 1, false},
+    {{0xf0}, 1, false},
+    {{0x2e}, 1, false},
+    {{0x64}, 1, false},
+    {{0x66, 0xf2}, 2, false},
+    {{0x66, 0xf3}, 2, false},
+    {{0x67, 0x66}, 2, false},
+    {{0xf3, 0xf2}, 2, false},
+    {{0x66, 0xf0}, 2, false},
+    {{0x40}, 1, true},
+    {{0x41}, 1, true},
+    {{0x44}, 1, true},
+    {{0x48}, 1, true},
+    {{0x4f}, 1, true},
+    {{0x66, 0x48}, 2, true},
+    {{0xf2, 0x48}, 2, true},
+    {{0xf3, 0x48}, 2, true},
+    {{0xf0, 0x48}, 2, true},
+    {{0x67, 0x41}, 2, true},
     /* A REX prefix that does not stand before the opcode is dropped. */
-    {{0x48, 0x66}, 2, true},  {{0x48, 0x2e}, 2, true},  {{0x48, 0x41}, 2, true},
+    {{0x48, 0x66}, 2, true},
+    {{0x48, 0x2e}, 2, true},
+    {{0x48, 0x41}, 2, true},
 };
 
 /* Base 5 with and without index 4, each scale, and all else. */

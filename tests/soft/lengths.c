@@ -49,8 +49,8 @@ static bool is_no_control_register(const struct opinions *o)
 static bool is_x87_alias(const struct opinions *o)
 {
     /* The low three bits of the opcode, and ModRM without its own: what no table of the SDM lists. */
-    static const uint8_t aliases[][2] = {{1, 0xd8}, {4, 0xd0}, {4, 0xd8}, {5, 0xc8}, {6, 0xd0},
-                                         {7, 0xc8}, {7, 0xd0}, {7, 0xd8}};
+    static const uint8_t aliases[][2] = {{1, 0xd8}, {4, 0xd0}, {4, 0xd8}, {5, 0xc8},
+                                         {6, 0xd0}, {7, 0xc8}, {7, 0xd0}, {7, 0xd8}};
     for (unsigned i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
         if (is_opcode(o, 1, 0xd8u + aliases[i][0], 0xd8u + aliases[i][0]) && (o->ours.modrm & 0xf8) == aliases[i][1])
             return !o->ours_valid && o->theirs_valid;
@@ -65,7 +65,8 @@ static bool is_prefetch_register(const struct opinions *o)
 /* No row is about a length: where both hold bytes to be an instruction, they must agree. */
 static const struct row rows[] = {
     {"SALC", "D6 is empty in the SDM's opcode map (volume 2, table A-2); this processor raises #UD", is_salc},
-    {"RSM", "outside system-management mode, which this processor does not have, RSM raises #UD (volume 2, RSM)", is_rsm},
+    {"RSM", "outside system-management mode, which this processor does not have, RSM raises #UD (volume 2, RSM)",
+     is_rsm},
     {"no such control register",
      "the SDM gives MOV to CR1, CR5 or DR8 a #UD (volume 2, MOV); ours raises it when the instruction is executed",
      is_no_control_register},

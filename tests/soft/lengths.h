@@ -23,8 +23,8 @@ struct lengths {
 
 void lengths_init(struct lengths *lengths);
 
-/* Whether both agree on bytes[LENGTHS_BYTES] in a code segment of `bits`, or a row explains the difference. If not, says
- * on standard error what each of them holds. */
+/* Whether both agree on bytes[LENGTHS_BYTES] in a code segment of `bits`, or a row explains the difference. If not,
+ * says on standard error what each of them holds. */
 bool lengths_check(struct lengths *lengths, const uint8_t *bytes, unsigned bits);
 
 /* A row's name, and why the SDM is with us; NULL beyond the last row. */
