@@ -7,8 +7,8 @@ run() { # NAME INPUTS
     timeout 300 "$BUILD/tests/fuzz/$1" --seed 1 --runs $(($2 / part)) || failures=$((failures + 1))
 }
 
-run fuzz_soft_run 10000
-run fuzz_soft_decode 100000
+run fuzz_soft_run 3000
+run fuzz_soft_decode 50000
 run fuzz_devices 2000
 run fuzz_log_reader 5000
 finish
