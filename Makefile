@@ -23,7 +23,7 @@ ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
               libcurl4-openssl-dev
-TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server
+TEST_DEPS  := libcmocka-dev libzydis-dev clang-format cppcheck mandoc etcd-server
 
 # The rooms of the house; see docs/architecture.md for what a line in each may touch.
 ROOMS   := base logs vmm vmm/devices vmm/boot vmm/host vmm/kvm vmm/soft replay replication
@@ -34,6 +34,8 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
+FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
 
 # V=1 shows the commands themselves.
 ifndef V
@@ -67,6 +69,18 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libencore.a
 # The truth harness is a program of several files.
 $(BUILD)/tests/integration/truth: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/soft/truth_*.c))
 
+# Every fuzz target can run without libFuzzer.
+$(FUZZ_BINS): $(BUILD)/tests/fuzz/main.o
+$(BUILD)/tests/fuzz/fuzz_soft_run: $(BUILD)/tests/fuzz/soft_world.o
+
+# Where the disassembler library is missing, what needs it is built without, and says so when it is run.
+ZYDIS := $(if $(wildcard /usr/include/Zydis/Zydis.h),$(BUILD)/tests/soft/lengths.o)
+$(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: $(ZYDIS)
+ifneq ($(ZYDIS),)
+$(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: ALL_CFLAGS += -DHAVE_ZYDIS
+$(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: ALL_LIBS += -lZydis
+endif
+
 guests: ## Build our own guests: build/guests/NAME
 
 # guests.mk asks the compiler where its headers are, and so has to wait until there is one.
@@ -75,7 +89,7 @@ ifneq ($(shell command -v $(firstword $(CC))),)
 endif
 
 units: $(UNIT_BINS) ## Build the unit tests
-integration: $(INTEGRATION_BINS) ## Build those integration tests that are programs
+integration: $(INTEGRATION_BINS) $(FUZZ_BINS) ## Build those integration tests that are programs
 
 deps: ## Install missing Debian packages, for building and testing
 	@tools/deps.sh $(BUILD_DEPS) $(TEST_DEPS)
@@ -94,6 +108,11 @@ unit: ## Run the unit tests only
 
 lint: encore ## Check format, cppcheck, the one door, sizes, the man page
 	@BUILD="$(BUILD)" tests/lint/lint.sh
+
+# Coverage-guided, each target for TIME seconds in one process; needs clang. Findings and corpora stay in build-fuzz.
+TIME ?= 600
+fuzz: ## Fuzz each target with libFuzzer for TIME=600 seconds
+	@tests/fuzz/libfuzzer.sh $(TIME) $(FUZZERS:tests/fuzz/%.c=%)
 
 format: ## Bring all sources into format
 	@tests/lint/sources.sh | xargs clang-format -i
@@ -119,14 +138,14 @@ uninstall: ## Remove what install put there
 	rm -rf $(DOC_DIR) $(SHARE_DIR)
 
 clean: ## Remove everything that was built
-	rm -rf $(BUILD) build-san $(BUILD)-clang
+	rm -rf $(BUILD) build-san build-fuzz $(BUILD)-clang
 
 help: ## This list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo "Settings: BUILD=DIR CC=gcc|clang CFLAGS=... SAN=1 (sanitizers) V=1 (show commands) PREFIX= DESTDIR="
 
-.PHONY: all encore guests units integration deps demo test unit lint format bench install uninstall clean help
+.PHONY: all encore guests units integration deps demo test unit lint fuzz format bench install uninstall clean help
 .DELETE_ON_ERROR:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

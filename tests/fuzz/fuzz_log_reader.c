@@ -4,9 +4,6 @@
  * The first byte of the input chooses what the rest is. Checksums would keep a fuzzer out of everything behind them, so
  * most choices put the input behind good checksums: as a header, as the stored bytes of a frame, as the contents of
  * frames, as index entries. Whatever it is then goes through the whole reader: records, checkpoints, verification.
- *
- *     clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -I. tests/fuzz/fuzz_log_reader.c base/[a-z]*.c ...
- *     gcc -DFUZZ_MAIN ... then with files as arguments: replays them
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,22 +170,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bytes_writer_free(&log);
     return 0;
 }
-
-#ifdef FUZZ_MAIN
-int main(int count, char **names)
-{
-    static uint8_t data[65536];
-
-    for (int i = 1; i < count; i++) {
-        FILE *file = fopen(names[i], "rb");
-        if (!file) {
-            perror(names[i]);
-            return 1;
-        }
-        size_t size = fread(data, 1, sizeof data, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(data, size);
-    }
-    return 0;
-}
-#endif

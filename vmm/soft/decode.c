@@ -182,7 +182,8 @@ static void decode_group15(struct insn *insn, struct opcode *entry, unsigned bit
 {
     unsigned reg = (insn->modrm >> 3) & 7;
     if (insn->repeat == 0xf3) {
-        entry->op = !insn->memory && reg < 4 && bits == 64 && !insn->operand_prefix ? OP_FSGSBASE : OP_INVALID;
+        entry->op = !insn->memory && reg < 4 && bits == 64 ? OP_FSGSBASE : OP_INVALID;
+        insn->operand_prefix = false; /* F3 is part of the opcode, and 66 then means nothing */
         entry->flags = OF_REG;
         insn->sub = (uint8_t)reg;
     } else if (insn->operand_prefix || insn->repeat) {

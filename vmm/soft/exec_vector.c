@@ -304,17 +304,13 @@ UOP_BODY(fxrstor)
         soft_raise_code(cpu, u, EXC_GP, 0);
     unsigned length = offsetof(struct fx_image, xmm) + (soft_64bit(cpu) ? 256 : 128);
     memcpy(&cpu->fx, &image, length);
-    cpu->fx.fcw = (cpu->fx.fcw & 0x1f7f) | 0x40; /* reserved bits are as FLDCW leaves them */
     cpu->fx.reserved = 0;
     cpu->fx.fop = 0;
     cpu->fx.fip = cpu->fx.fdp = 0;
     cpu->fx.mxcsr_mask = 0xffff;
     for (unsigned i = 0; i < 8; i++)
         memset(cpu->fx.st[i] + 10, 0, 6);
-    /* An unmasked exception that is flagged is pending; none is, otherwise. */
-    cpu->fx.fsw &= (uint16_t)~0x8080u;
-    if (cpu->fx.fsw & ~cpu->fx.fcw & 0x3f)
-        cpu->fx.fsw |= 0x8080;
+    fx_settle(&cpu->fx);
 }
 
 UOP_BODY(ldmxcsr)

@@ -102,6 +102,13 @@ static bool write_matters(const struct soft *cpu, uint64_t phys, uint64_t length
     return (flags & PAGE_TABLE) || ((flags & PAGE_CODE) && (cpu->code_lines[phys >> 12] & lines_of(phys, length)));
 }
 
+void soft_code_changed(struct soft *cpu, uint64_t phys, unsigned length)
+{
+    uint64_t page = phys >> 12;
+    if ((cpu->page_flags[page] & PAGE_CODE) && (cpu->code_lines[page] & lines_of(phys, length)))
+        soft_drop_page(cpu, page);
+}
+
 void soft_ram_changed(struct soft *cpu, uint64_t phys, uint64_t length)
 {
     for (uint64_t at = phys; at < phys + length; at = (at | PAGE_OFFSET) + 1) {
@@ -194,6 +201,9 @@ uint64_t soft_translate(struct soft *cpu, const struct uop *u, uint64_t linear, 
         soft_raise_code(cpu, NULL, EXC_PF, code);
     }
     fill(cpu, tlb, linear, phys, access);
+    /* A table that the walk marked may hold the very code that is being executed. */
+    if (u && uop_block(u)->mode == MODE_DEAD)
+        soft_alone(cpu, u);
     return phys;
 }
 

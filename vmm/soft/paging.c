@@ -167,6 +167,7 @@ static void set_bits(struct soft *cpu, const struct walk *walk, bool write)
             continue;
         memcpy(soft_ram(cpu, walk->entry_at[i], walk->entry_size), &entry, walk->entry_size);
         soft_mark_dirty(cpu, walk->entry_at[i]);
+        soft_code_changed(cpu, walk->entry_at[i], walk->entry_size);
     }
 }
 

@@ -83,6 +83,7 @@ static void set_fx(struct soft *cpu, const struct cpu_state *state)
     for (unsigned i = 0; i < 8; i++)
         memcpy(cpu->fx.st[i], state->st[i], 10);
     memcpy(cpu->fx.xmm, state->xmm, sizeof state->xmm);
+    fx_settle(&cpu->fx);
 }
 
 int soft_get_cpu(struct engine *engine, struct cpu_state *state, struct error *error)

@@ -82,6 +82,10 @@ static void combine(struct soft *cpu, uint8_t vector, bool has_code, uint32_t co
     uint8_t first = cpu->raised;
     if (first == EXC_DF)
         soft_shutdown(cpu);
+    /* Both are benign, so the second is handled in its turn, and so on without end: a processor is never heard of again
+     * (CVE-2015-5307 is about hypervisors that let a guest do this to them). */
+    if (first == EXC_AC && vector == EXC_AC)
+        soft_give_up(cpu, NULL, "delivering an alignment check raises another, without end");
     bool doubled = (contributory(first) && contributory(vector)) ||
                    (first == EXC_PF && (vector == EXC_PF || contributory(vector)));
     cpu->event_vector = doubled ? EXC_DF : vector;
@@ -131,7 +135,7 @@ static void take_debug_trap(struct soft *cpu)
 {
     cpu->dr6 |= cpu->pending_db;
     cpu->pending_db = 0;
-    cpu->engine.halted = cpu->engine.halted_for_good = false;
+    cpu->engine.halted = cpu->engine.halted_for_good = cpu->halting = false;
     cpu->raised = EXC_DB;
     soft_deliver(cpu, NULL, EXC_DB, EVENT_EXTERNAL, false, 0, cpu->rip);
     cpu->raised = RAISED_NOTHING;
@@ -186,6 +190,8 @@ static void execute_single(struct soft *cpu)
     cpu->rflags &= ~(uint64_t)RFLAGS_RF;
     cpu->bp_hits = 0;
     cpu->delivered = false;
+    /* A branch must not go on to the block that it leads to. */
+    soft_attend(cpu);
     execute(cpu, block);
     cpu->patch = NULL;
     if (trap && !cpu->delivered)
@@ -288,12 +294,12 @@ static void execute_towards(struct soft *cpu, uint64_t rip)
 {
     struct block *block = soft_find_block(cpu);
     bool inside = block == soft_scratch(cpu) || (rip - block->rip < block->bytes && rip != block->rip);
+    /* No going on from block to block past it. */
+    soft_attend(cpu);
     if (inside || block->count > cpu->left || cpu->rip == rip)
         execute_single(cpu);
     else
         execute(cpu, block);
-    /* No going on from block to block past it. */
-    soft_attend(cpu);
 }
 
 static enum engine_stop run_loop(struct soft *cpu, const struct position *until, struct error *error)

@@ -154,6 +154,17 @@ struct fx_image {
     uint8_t unused[96];
 } __attribute__((aligned(64)));
 
+/* Brings an image from outside into a form that the x87 itself could have left: reserved bits of the control word as
+ * FLDCW leaves them; ES and B set when an exception that is flagged is unmasked (SDM volume 1, 8.1.3.3), and only then.
+ * The host would trap on anything else. */
+static inline void fx_settle(struct fx_image *fx)
+{
+    fx->fcw = (uint16_t)((fx->fcw & 0x1f3f) | 0x40);
+    fx->fsw &= (uint16_t)~0x8080u;
+    if (fx->fsw & ~fx->fcw & 0x3f)
+        fx->fsw |= 0x8080;
+}
+
 /* soft.raised, apart from vectors. */
 enum { RAISED_NOTHING = 0xff, RAISED_INTERRUPT = 0xfe };
 

@@ -57,7 +57,7 @@ UOP_BODY(compare)
     {                                                                                                                  \
         uint8_t flags;                                                                                                 \
         __asm__ volatile("movups %1, %%xmm0\n\tmovups %2, %%xmm1\n\t" #name " %%xmm1, %%xmm0\n\tlahf\n\tmovb %%ah, %0" \
-                         : "=&r"(flags)                                                                                \
+                         : "=&Q"(flags) /* AH cannot go to a register that needs a REX prefix */                       \
                          : "m"(*(const vec128 *)d), "m"(*(const vec128 *)s)                                            \
                          : "xmm0", "xmm1", "rax", "cc");                                                               \
         d[0] = flags;                                                                                                  \

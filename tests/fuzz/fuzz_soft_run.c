@@ -1,0 +1,272 @@
+/*
+ * Arbitrary bytes, executed by the soft engine in every mode, for a bounded number of ticks.
+ *
+ * That nothing is worse than a guest error is for the sanitizers, CHECK and libFuzzer's -timeout to see. Besides, a run
+ * is a pure function of where it starts, so four ways to the same place must agree on processor, memory, exits and all
+ * values that went out:
+ *
+ *   straight   to the end in one go, but for the place of the forced interrupt
+ *   stepped    tick by tick, asking for the dirty pages at each
+ *   restored   the processor is taken out halfway, and put into a new engine, as a checkpoint does
+ *   named      a position that the stepped run named halfway is landed on from the start
+ *
+ * Input: mode, options, tick of the interrupt, vector, seed, tick of "halfway", two spare; the rest is code.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "tests/fuzz/soft_world.h"
+#include "vmm/soft/soft_engine.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define HEADER 8
+#define TICKS  600
+
+struct scenario {
+    struct world_plan plan;
+    uint64_t interrupt_at; /* 0: none */
+    uint64_t halfway;
+    uint8_t vector;
+};
+
+/* A place that was reached, and what was done on the way. */
+struct place {
+    enum engine_stop stop;
+    uint64_t ticks, exits, trace;
+    struct digest cpu, ram;
+    char fault[256];
+};
+
+struct run {
+    const struct scenario *scenario;
+    struct engine *engine;
+    struct ram ram;
+    uint64_t trace; /* of all exits */
+    enum engine_stop stop;
+};
+
+static uint64_t note(struct run *run, uint64_t what, uint64_t address, uint64_t value)
+{
+    run->trace = (run->trace ^ what) * UINT64_C(0x9e3779b97f4a7c15) + address;
+    return world_random(&run->trace) ^ value;
+}
+
+static uint64_t host_read(void *context, enum engine_space space, uint64_t address, unsigned size)
+{
+    return note(context, space * 16 + size, address, 0);
+}
+
+static void host_write(void *context, enum engine_space space, uint64_t address, unsigned size, uint64_t value)
+{
+    note(context, 256 + space * 16 + size, address, 0);
+    note(context, 512, value, 0);
+}
+
+static uint8_t host_acknowledge(void *context)
+{
+    struct run *run = context;
+    run->engine->intr = false;
+    note(run, 1024, 0, 0);
+    return run->scenario->vector;
+}
+
+static int host_ram_digest(void *context, struct digest *digest, struct error *error)
+{
+    const struct run *run = context;
+    (void)error;
+    *digest = digest_of(run->ram.bytes, run->ram.size, 0);
+    return 0;
+}
+
+static void new_engine(struct run *run)
+{
+    const struct engine_host host = {run, host_read, host_write, host_acknowledge, host_ram_digest};
+    struct error error;
+    run->engine = soft_engine_create(&host, &error);
+    CHECK(run->engine && engine_map_ram(run->engine, &run->ram, &error) == 0);
+}
+
+static void begin(struct run *run, const struct scenario *scenario)
+{
+    struct cpu_state cpu;
+    struct error error;
+    *run = (struct run){.scenario = scenario};
+    CHECK(ram_create(&run->ram, WORLD_RAM, &error) == 0);
+    new_engine(run);
+    world_make(&scenario->plan, &run->ram, &cpu);
+    CHECK(engine_set_cpu(run->engine, &cpu, 0, &error) == 0);
+}
+
+static void end(struct run *run)
+{
+    engine_destroy(run->engine);
+    ram_destroy(&run->ram);
+}
+
+static bool over(const struct run *run)
+{
+    return run->stop != ENGINE_STOP_POSITION;
+}
+
+/* To tick `ticks`, with all interrupts due there taken; returns false when the guest stopped before. No exit count is
+ * as high as that of this position, so that the tick alone ends the run. Where the delivery of an interrupt or a debug
+ * trap faults, there is no boundary between it and the delivery of the fault, which is a tick. */
+static bool go_to_tick(struct run *run, uint64_t ticks)
+{
+    const struct position until = {.kind = AT_TICK, .exits = UINT64_MAX, .ticks = ticks};
+    struct error error;
+    if (over(run))
+        return false;
+    enum engine_stop stop = engine_run(run->engine, &until, &error);
+    CHECK(stop != ENGINE_STOP_POSITION && stop != ENGINE_STOP_ERROR && stop != ENGINE_STOP_OVERSHOT);
+    run->stop = stop == ENGINE_STOP_MISSED ? ENGINE_STOP_POSITION : stop;
+    CHECK(over(run) || soft_engine_ticks(run->engine) - ticks <= 1);
+    return !over(run);
+}
+
+static void interrupt_here(struct run *run)
+{
+    if (!over(run) && run->scenario->interrupt_at == soft_engine_ticks(run->engine))
+        engine_set_intr(run->engine, true);
+}
+
+static struct place place_of(struct run *run)
+{
+    struct place place = {.stop = run->stop, .exits = run->engine->exits, .trace = run->trace};
+    struct cpu_state cpu;
+    struct error error;
+    place.ticks = soft_engine_ticks(run->engine);
+    CHECK(engine_get_cpu(run->engine, &cpu, &error) == 0);
+    place.cpu = cpu_state_digest(&cpu);
+    place.ram = digest_of(run->ram.bytes, run->ram.size, 0);
+    if (run->stop == ENGINE_STOP_FAULT)
+        memcpy(place.fault, run->engine->fault.text, sizeof place.fault);
+    return place;
+}
+
+static void print_place(const char *way, const struct place *place)
+{
+    char cpu[DIGEST_TEXT], ram[DIGEST_TEXT];
+    fprintf(stderr, "%s: stop %d, tick %lu, exit %lu, trace %lx, cpu %s, ram %s, %s\n", way, (int)place->stop,
+            (unsigned long)place->ticks, (unsigned long)place->exits, (unsigned long)place->trace,
+            digest_text(place->cpu, cpu), digest_text(place->ram, ram), place->fault);
+}
+
+static void compare(const char *way, const struct place *expected, const struct place *got)
+{
+    bool same = expected->stop == got->stop && expected->ticks == got->ticks && expected->exits == got->exits &&
+                expected->trace == got->trace && digest_equal(expected->cpu, got->cpu) &&
+                digest_equal(expected->ram, got->ram) && strcmp(expected->fault, got->fault) == 0;
+    if (same)
+        return;
+    print_place("expected", expected);
+    print_place(way, got);
+    abort();
+}
+
+/* In as few goes as can be to tick `until`. */
+static void go_straight(struct run *run, uint64_t until)
+{
+    uint64_t at = run->scenario->interrupt_at;
+    if (at > soft_engine_ticks(run->engine) && at < until && go_to_tick(run, at))
+        interrupt_here(run);
+    go_to_tick(run, until);
+}
+
+static void go_stepping(struct run *run, uint64_t from, uint64_t until)
+{
+    struct error error;
+    for (uint64_t tick = from + 1; tick <= until && go_to_tick(run, tick); tick++) {
+        CHECK(engine_collect_dirty(run->engine, &error) == 0);
+        if (tick < until)
+            interrupt_here(run);
+    }
+}
+
+/* What a checkpoint does: all of the processor's state goes through struct cpu_state. */
+static void replace_engine(struct run *run)
+{
+    struct engine old = *run->engine;
+    uint64_t ticks = soft_engine_ticks(run->engine);
+    struct cpu_state cpu;
+    struct error error;
+    CHECK(engine_get_cpu(run->engine, &cpu, &error) == 0);
+    engine_destroy(run->engine);
+    new_engine(run);
+    run->engine->exits = old.exits;
+    run->engine->intr = old.intr;
+    run->engine->look = old.look;
+    CHECK(engine_set_cpu(run->engine, &cpu, ticks, &error) == 0);
+}
+
+static void check_named(const struct scenario *scenario, const struct position *position, const struct place *place)
+{
+    struct run run;
+    struct error error;
+    begin(&run, scenario);
+    if (scenario->interrupt_at && scenario->interrupt_at < scenario->halfway &&
+        go_to_tick(&run, scenario->interrupt_at))
+        interrupt_here(&run);
+    run.stop = engine_run(run.engine, position, &error);
+    struct place got = place_of(&run);
+    compare("named", place, &got);
+    end(&run);
+}
+
+static void check(const struct scenario *scenario)
+{
+    struct run straight, stepped, restored;
+    struct position position;
+    struct error error;
+    begin(&straight, scenario);
+    go_straight(&straight, TICKS);
+    struct place expected = place_of(&straight);
+    end(&straight);
+
+    begin(&stepped, scenario);
+    go_stepping(&stepped, 0, scenario->halfway);
+    struct place halfway = place_of(&stepped);
+    bool reached = !over(&stepped);
+    CHECK(engine_name_position(stepped.engine, &position, &error));
+    if (reached) {
+        interrupt_here(&stepped);
+        go_stepping(&stepped, scenario->halfway, TICKS);
+    }
+    struct place got = place_of(&stepped);
+    compare("stepped", &expected, &got);
+    end(&stepped);
+    if (!reached)
+        return;
+    check_named(scenario, &position, &halfway);
+    begin(&restored, scenario);
+    go_straight(&restored, scenario->halfway);
+    replace_engine(&restored);
+    interrupt_here(&restored);
+    go_straight(&restored, TICKS);
+    got = place_of(&restored);
+    compare("restored", &expected, &got);
+    end(&restored);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size <= HEADER || size > HEADER + 512)
+        return 0;
+    struct scenario scenario = {
+        .plan = {.mode = data[0] % WORLD_MODES,
+                 .user = data[1] & 1,
+                 .odd = (data[1] & 6) == 2,
+                 .hostile = (data[1] & 24) == 8,
+                 .seed = data[4] | (uint64_t)data[6] << 8,
+                 .code = data + HEADER,
+                 .length = size - HEADER},
+        .interrupt_at = data[2],
+        .vector = data[3],
+        .halfway = 1 + data[5],
+    };
+    check(&scenario);
+    return 0;
+}
