@@ -42,6 +42,8 @@ struct truth {
     struct truth_state native_after, soft_after;
     char words[512]; /* what differs */
     const char *program;
+    bool any_stack; /* the host can start a case whose stack pointer is not canonical */
+    uint64_t left_out;
 };
 
 static struct family *family_of(struct truth *t, const char *name)
@@ -117,7 +119,9 @@ static void compare_registers(struct truth *t)
     if (n->rip != s->rip)
         differ(t, "rip");
     bool fault = n->vector == 14 || n->vector == 13 || n->vector == 12 || n->vector == 10 || n->vector == 11;
-    if (fault && !either && n->error_code != s->error_code)
+    /* Of a page that belongs to the kernel Linux says that it is present, whether it is or not. */
+    uint64_t hidden = n->vector == 14 && n->cr2 >> 63;
+    if (fault && !either && (n->error_code ^ s->error_code) & ~hidden)
         differ(t, "error code");
     if (n->vector == 14 && !either && (t->c.fault_page ? n->cr2 >> 12 != s->cr2 >> 12 : n->cr2 != s->cr2))
         differ(t, "cr2");
@@ -223,6 +227,23 @@ static void show(const struct truth *t, bool all)
     show_memory(t);
 }
 
+static bool is_canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+/* Whether user code can be entered with a stack pointer that is not canonical: IRET lets it, but a kernel may return
+ * by another way (FRED's ERETU raises #GP). */
+static bool starts_with_any_stack(struct truth *t)
+{
+    t->c = (struct truth_case){.row = t->rows.rows, .memory = &t->before, .start = CODE_BASE, .code = {0xcc}};
+    t->c.length = 1;
+    t->c.before = (struct truth_state){.rip = CODE_BASE, .rflags = 0x202, .fcw = 0x37f, .mxcsr = 0x1f80};
+    t->c.before.gprs[4] = UINT64_C(0x900000000000);
+    truth_native_run(t->native, &t->c, &t->native_after, &t->native_memory);
+    return t->native_after.vector == 3;
+}
+
 /* Runs case `number`; false when the two sides differ, in what t->words says. */
 static bool run_case(struct truth *t, uint64_t seed, uint64_t number)
 {
@@ -231,6 +252,11 @@ static bool run_case(struct truth *t, uint64_t seed, uint64_t number)
     truth_generate(&t->c, &t->rows, seed, number);
     if (t->c.skip)
         return true;
+    if (!t->any_stack && !is_canonical(t->c.before.gprs[4])) {
+        t->left_out++;
+        t->c.skip = true;
+        return true;
+    }
     memset(&t->native_after, 0, sizeof t->native_after);
     memset(&t->soft_after, 0, sizeof t->soft_after);
     truth_native_run(t->native, &t->c, &t->native_after, &t->native_memory);
@@ -268,6 +294,9 @@ static int report(const struct truth *t)
                (unsigned long long)f->cases, (unsigned long long)(f->cases - f->ended[3]),
                (unsigned long long)f->failures);
     }
+    if (t->left_out)
+        printf("# %llu cases left out: this host cannot start with a stack pointer that is not canonical\n",
+               (unsigned long long)t->left_out);
     return failed;
 }
 
@@ -285,6 +314,7 @@ static struct truth *truth_new(const char *program)
     truth_rows_x87(&t->rows);
     t->native = truth_native_new();
     t->soft = truth_soft_new();
+    t->any_stack = starts_with_any_stack(t);
     return t;
 }
 

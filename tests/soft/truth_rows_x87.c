@@ -46,17 +46,6 @@ static bool is_sse3(unsigned opcode, int digit)
     return digit == 1 && (opcode == 0xdb || opcode == 0xdd || opcode == 0xdf);
 }
 
-/* Forms that no manual defines. The host's processor runs them as aliases of others; the soft one raises #UD. */
-static bool is_alias(unsigned opcode, int digit)
-{
-    static const uint8_t digits[] = {[0xd9 & 7] = 1 << 3,
-                                     [0xdc & 7] = 1 << 2 | 1 << 3,
-                                     [0xdd & 7] = 1 << 1,
-                                     [0xde & 7] = 1 << 2,
-                                     [0xdf & 7] = 1 << 1 | 1 << 2 | 1 << 3};
-    return digits[opcode & 7] >> digit & 1;
-}
-
 static void add_memory_forms(struct truth_rows *rows, unsigned opcode)
 {
     for (int digit = 0; digit < 8; digit++) {
@@ -82,8 +71,6 @@ void truth_rows_x87(struct truth_rows *rows)
         add_memory_forms(rows, opcode);
         for (int digit = 0; digit < 8; digit++) {
             char name[28];
-            if (is_alias(opcode, digit))
-                continue;
             snprintf(name, sizeof name, "%02x /%d register", opcode, digit);
             truth_row_add(rows, "x87 registers", name, opcode, digit, F_REG | F_SEQ | F_NOAC, 0)->values = V_F80;
             if (opcode == 0xd9 && digit >= 4) /* constants and functions: eight instructions in each */

@@ -44,9 +44,23 @@ static UOP(pop_64)
     NEXT();
 }
 
+/* The address of the memory operand at `offset`. That it is not canonical is not for UF_STACK to judge: see
+ * select_stack. */
+static uint64_t operand_address(struct soft *cpu, const struct uop *u, uint64_t offset, enum access access)
+{
+    uint64_t linear = u->flags & UF_CHECK ? soft_segment_address(cpu, u, u->seg, offset, u->size, access)
+                                          : offset + cpu->seg_base[u->seg];
+    if (soft_64bit(cpu) && !soft_canonical(linear))
+        soft_raise_code(cpu, u, u->imm ? EXC_SS : EXC_GP, 0);
+    return linear;
+}
+
 UOP_BODY(push_rm)
 {
-    soft_push(cpu, u, u->size, rm_get(cpu, u));
+    uint64_t value = u->flags & UF_MEMORY
+                         ? soft_load(cpu, u, operand_address(cpu, u, soft_offset(cpu, u), ACCESS_READ), u->size)
+                         : reg_get(cpu, u->dst, u->size);
+    soft_push(cpu, u, u->size, value);
 }
 
 UOP_BODY(push_immediate)
@@ -67,10 +81,8 @@ UOP_BODY(pop_memory)
     uint64_t value = soft_peek(cpu, u, u->size, 0), old = cpu->RSP;
     soft_move_sp(cpu, u->size);
     uint64_t offset = soft_offset(cpu, u), moved = cpu->RSP;
-    cpu->RSP = old;
-    uint64_t linear = u->flags & UF_CHECK ? soft_segment_address(cpu, u, u->seg, offset, u->size, ACCESS_WRITE)
-                                          : offset + cpu->seg_base[u->seg];
-    soft_store(cpu, u, linear, u->size, value);
+    cpu->RSP = old; /* which it stays, should the store fail */
+    soft_store(cpu, u, operand_address(cpu, u, offset, ACCESS_WRITE), u->size, value);
     cpu->RSP = moved;
 }
 
@@ -142,24 +154,43 @@ static UOP(popf)
     soft_stop_after(cpu, next);
 }
 
+/* Where word `i` of the old frame is. */
+static uint64_t old_frame_word(struct soft *cpu, const struct uop *u, unsigned i)
+{
+    uint64_t at = (cpu->RBP - i * u->size) & soft_stack_mask(cpu);
+    return soft_segment_address(cpu, u, SEG_SS, at, u->size, ACCESS_READ);
+}
+
+/* Everything that ENTER may raise, in the order of its accesses: SDM volume 2, ENTER. */
+static void probe_frame(struct soft *cpu, const struct uop *u, unsigned level)
+{
+    unsigned size = u->size, words = level ? 1 + level : 1;
+    for (unsigned i = 1; i <= words; i++) {
+        if (i > 1 && i <= level) {
+            uint64_t old = old_frame_word(cpu, u, i - 1);
+            soft_check_alignment(cpu, u, old, size);
+            soft_probe_read(cpu, u, old, size);
+        }
+        uint64_t at = soft_stack_address(cpu, u, -(int64_t)(i * size), size, ACCESS_WRITE);
+        soft_check_alignment(cpu, u, at, size);
+        soft_probe_write(cpu, u, at, size);
+    }
+    /* The last word of the new frame must be writable too. */
+    int64_t last = -(int64_t)(words * size + (uint32_t)u->imm);
+    uint64_t at = soft_stack_address(cpu, u, last, size, ACCESS_WRITE);
+    soft_check_alignment(cpu, u, at, size);
+    soft_probe_write(cpu, u, at, size);
+}
+
+/* The old frame may lie within the new one: each word is read after those before it were pushed. */
 UOP_BODY(enter)
 {
     unsigned size = u->size, level = u->src & 31;
-    unsigned bytes = size * (1 + level);
     uint64_t mask = soft_stack_mask(cpu), frame = cpu->RSP - size;
-    uint64_t copies[32];
-    for (unsigned i = 1; i < level; i++) {
-        uint64_t at = soft_segment_address(cpu, u, SEG_SS, (cpu->RBP - i * size) & mask, size, ACCESS_READ);
-        copies[i] = soft_load(cpu, u, at, size);
-    }
-    uint64_t below = soft_stack_address(cpu, u, -(int64_t)bytes, bytes, ACCESS_WRITE);
-    soft_probe_write(cpu, u, below, bytes);
-    /* The last word of the new frame must be writable too. */
-    uint64_t last = (frame - (level ? level * size : 0) - (uint32_t)u->imm) & mask;
-    soft_probe_write(cpu, u, soft_segment_address(cpu, u, SEG_SS, last, size, ACCESS_WRITE), size);
+    probe_frame(cpu, u, level);
     soft_push(cpu, u, size, cpu->RBP);
     for (unsigned i = 1; i < level; i++)
-        soft_push(cpu, u, size, copies[i]);
+        soft_push(cpu, u, size, soft_load(cpu, u, old_frame_word(cpu, u, i), size));
     if (level)
         soft_push(cpu, u, size, frame);
     soft_move_sp(cpu, -(int64_t)(uint32_t)u->imm);

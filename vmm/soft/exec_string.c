@@ -48,7 +48,9 @@ typedef bool element_fn(struct soft *cpu, const struct uop *u, const struct stri
 
 static bool movs_element(struct soft *cpu, const struct uop *u, const struct string *s)
 {
-    uint64_t from = source(cpu, u, s), to = destination(cpu, u, s, ACCESS_WRITE);
+    uint64_t from = source(cpu, u, s);
+    soft_probe_read(cpu, u, from, s->size);
+    uint64_t to = destination(cpu, u, s, ACCESS_WRITE);
     soft_probe_write(cpu, u, to, s->size);
     soft_store(cpu, u, to, s->size, soft_load(cpu, u, from, s->size));
     advance_source(cpu, s, 1);

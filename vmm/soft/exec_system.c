@@ -105,6 +105,7 @@ static UOP(hlt)
     soft_stop_after(cpu, here(u));
 }
 
+/* Those that do not exist were seen to when the instruction was selected. */
 static uint64_t *control_register(struct soft *cpu, unsigned number)
 {
     switch (number) {
@@ -116,19 +117,14 @@ static uint64_t *control_register(struct soft *cpu, unsigned number)
         return &cpu->cr3;
     case 4:
         return &cpu->cr4;
-    case 8:
-        return &cpu->cr8;
     default:
-        return NULL;
+        return &cpu->cr8;
     }
 }
 
 UOP_BODY(mov_from_cr)
 {
-    const uint64_t *from = control_register(cpu, u->src / 8);
-    if (!from)
-        soft_raise(cpu, u, EXC_UD);
-    reg_set(cpu, u->dst, soft_64bit(cpu) ? 8 : 4, *from);
+    reg_set(cpu, u->dst, soft_64bit(cpu) ? 8 : 4, *control_register(cpu, u->src / 8));
 }
 
 static UOP(mov_to_cr)
@@ -147,13 +143,11 @@ static UOP(mov_to_cr)
     case 4:
         soft_write_cr4(cpu, u, value);
         break;
-    case 8:
+    default:
         if (value > 15)
             soft_raise_code(cpu, u, EXC_GP, 0);
         cpu->cr8 = value;
         break;
-    default:
-        soft_raise(cpu, u, EXC_UD);
     }
     soft_stop_after(cpu, here(u));
 }

@@ -40,11 +40,12 @@ __asm__(".pushsection .text\n"
         ".endr\n"
         ".popsection\n");
 
-/* Which register forms exist: bit n of [opcode - D8] for ModRM C0 + n. */
+/* Which register forms exist: bit n of [opcode - D8] for ModRM C0 + n. Those that no manual defines (D9 D8, DC D0, DC
+ * D8, DD C8, DE D0, DF C8 to DF D8) are other names of FSTP, FCOM, FCOMP and FXCH, to the host as to the guest. */
 static const uint64_t register_forms[8] = {
-    UINT64_C(0xffffffffffffffff), UINT64_C(0xffff7f330001ffff), UINT64_C(0x00000200ffffffff),
-    UINT64_C(0x00ffff1fffffffff), UINT64_C(0xffffffff0000ffff), UINT64_C(0x0000ffffffff00ff),
-    UINT64_C(0xffffffff0200ffff), UINT64_C(0x00ffff01000000ff),
+    UINT64_C(0xffffffffffffffff), UINT64_C(0xffff7f33ff01ffff), UINT64_C(0x00000200ffffffff),
+    UINT64_C(0x00ffff1fffffffff), UINT64_C(0xffffffffffffffff), UINT64_C(0x0000ffffffffffff),
+    UINT64_C(0xffffffff02ffffff), UINT64_C(0x00ffff01ffffffff),
 };
 
 /* Bytes of the memory forms: positive to read, negative to write, 0 undefined, ENVIRONMENT done here. */

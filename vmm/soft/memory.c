@@ -243,13 +243,18 @@ static void settle(struct soft *cpu, const struct uop *u, const struct span *spa
     }
 }
 
+void soft_check_alignment(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length)
+{
+    bool checked = (cpu->cr0 & CR0_AM) && (cpu->rflags & RFLAGS_AC) && cpu->cpl == 3;
+    if (checked && length <= 8 && (linear & (length - 1)))
+        soft_raise_code(cpu, u, EXC_AC, 0);
+}
+
 static void watch(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length, bool write)
 {
     if (!cpu->no_tlb)
         return;
-    bool checked = (cpu->cr0 & CR0_AM) && (cpu->rflags & RFLAGS_AC) && cpu->cpl == 3;
-    if (checked && length <= 8 && (linear & (length - 1)))
-        soft_raise_code(cpu, u, EXC_AC, 0);
+    soft_check_alignment(cpu, u, linear, length);
     for (unsigned i = 0; i < 4; i++) {
         unsigned kind = (cpu->dr7 >> (16 + 4 * i)) & 3;
         static const uint8_t lengths[4] = {1, 2, 8, 4};
@@ -376,6 +381,12 @@ void soft_load_bytes(struct soft *cpu, const struct uop *u, uint64_t linear, voi
 void soft_store_bytes(struct soft *cpu, const struct uop *u, uint64_t linear, const void *bytes, unsigned length)
 {
     store_any(cpu, u, linear, bytes, length, false);
+}
+
+void soft_probe_read(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length)
+{
+    struct span span = span_of(cpu, u, linear, length, ACCESS_READ, false);
+    settle(cpu, u, &span, false);
 }
 
 void soft_probe_write(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length)

@@ -35,7 +35,11 @@ void soft_system_store(struct soft *cpu, const struct uop *u, uint64_t linear, u
 void soft_load_bytes(struct soft *cpu, const struct uop *u, uint64_t linear, void *bytes, unsigned length);
 void soft_store_bytes(struct soft *cpu, const struct uop *u, uint64_t linear, const void *bytes, unsigned length);
 
-/* Raises whatever a write of `length` bytes would raise; after it the write cannot fail. */
+/* Raises #AC where alignment is checked and `length` bytes at `linear` are not aligned. */
+void soft_check_alignment(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length);
+
+/* Raises whatever a read, or a write, of `length` bytes would raise; after it the access cannot fail. */
+void soft_probe_read(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length);
 void soft_probe_write(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length);
 
 /* The linear address of the memory operand of `u`, with segment checks; `size` bytes are accessed. */

@@ -112,6 +112,9 @@ static uop_fn *select_branch(const struct insn *insn, uint32_t mode, uint64_t ne
 static uop_fn *select_stack(const struct insn *insn, uint32_t mode, struct uop *u)
 {
     place_generic(insn, u);
+    /* PUSH and POP of memory have two addresses: `imm` tells of the operand's, UF_STACK of the stack's. */
+    if (insn->memory)
+        u->imm = (u->flags & UF_STACK) != 0;
     u->flags |= UF_STACK;
     if (insn->op == OP_PUSH_SEG || insn->op == OP_POP_SEG)
         u->src = (insn->opcode >> 3) & 7;
@@ -192,9 +195,18 @@ static uop_fn *select_family(const struct insn *insn, uint32_t mode, uint64_t ne
     return fn ? fn : system_uop(insn);
 }
 
+/* CR1, CR5 to CR7 and CR9 to CR15 do not exist, at any privilege level. */
+static bool names_no_register(const struct insn *insn)
+{
+    bool control = insn->op == OP_MOV_FROM_CR || insn->op == OP_MOV_TO_CR;
+    return control && !((0x11du >> insn->reg) & 1);
+}
+
 uop_fn *soft_select(const struct insn *insn, uint32_t mode, uint64_t next_rip, struct uop *u)
 {
     unsigned cpl = (mode >> MODE_CPL_SHIFT) & 3;
+    if (names_no_register(insn))
+        return NULL;
     if ((insn->flags & OF_PROT) && !(mode & MODE_PROTECTED))
         return NULL;
     if ((insn->flags & OF_CPL0) && cpl != 0)
