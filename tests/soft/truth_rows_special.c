@@ -54,6 +54,13 @@ static void adjust_indirect(struct truth_gen *gen)
         memcpy(at, &to, 8);
 }
 
+/* Whether CALL finds the stack or its target bad first is not defined. */
+static void adjust_call(struct truth_gen *gen)
+{
+    gen->c->two_faults = true;
+    adjust_indirect(gen);
+}
+
 static void adjust_return(struct truth_gen *gen)
 {
     write_stack(gen, gen->c->before.gprs[4], truth_chance(gen, 30) ? UINT64_C(0x0000900000000000) : target(gen));
@@ -132,7 +139,7 @@ static void add_branches(struct truth_rows *rows)
     truth_row_add(rows, f, "loop", 0xe2, -1, F_IB, 0)->adjust = adjust_relative;
     truth_row_add(rows, f, "jrcxz", 0xe3, -1, F_IB, 0)->adjust = adjust_relative;
     struct truth_row *row = truth_row_add(rows, f, "call rm", 0xff, 2, 0, 0);
-    row->adjust = adjust_indirect;
+    row->adjust = adjust_call;
     row->size = 8;
     row = truth_row_add(rows, f, "jmp rm", 0xff, 4, 0, 0);
     row->adjust = adjust_indirect;

@@ -30,8 +30,10 @@ static UOP(mov_to_segment)
     uint16_t selector = (uint16_t)rm_get_size(cpu, u, 2);
     unsigned seg = u->src / 8;
     soft_load_segment(cpu, u, seg, selector);
-    if (seg == SEG_SS)
+    if (seg == SEG_SS) {
         soft_set_shadow(cpu);
+        cpu->shadow_ss = true;
+    }
     soft_stop_after(cpu, here(u));
 }
 
@@ -58,6 +60,13 @@ static UOP(str)
     NEXT();
 }
 
+/* In long mode the base has 64 bits, and must be canonical. */
+static void check_base(struct soft *cpu, const struct uop *u, const struct segment *s)
+{
+    if (soft_long_mode(cpu) && !soft_canonical(s->base))
+        soft_raise_code(cpu, u, EXC_GP, s->selector & 0xfffcu);
+}
+
 UOP_BODY(lldt)
 {
     uint16_t selector = (uint16_t)rm_get_size(cpu, u, 2);
@@ -71,6 +80,7 @@ UOP_BODY(lldt)
             soft_raise_code(cpu, u, EXC_GP, selector & 0xfffcu);
         if (!(s.attributes & SEGMENT_P))
             soft_raise_code(cpu, u, EXC_NP, selector & 0xfffcu);
+        check_base(cpu, u, &s);
     }
     cpu->ldt = s;
 }
@@ -89,6 +99,7 @@ UOP_BODY(ltr)
         soft_raise_code(cpu, u, EXC_GP, selector & 0xfffcu);
     if (!(s.attributes & SEGMENT_P))
         soft_raise_code(cpu, u, EXC_NP, selector & 0xfffcu);
+    check_base(cpu, u, &s);
     soft_mark_descriptor(cpu, u, &d, 2);
     s.attributes |= 2; /* busy */
     cpu->tr = s;

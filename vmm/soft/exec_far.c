@@ -5,6 +5,7 @@
 #include "vmm/soft/ops.h"
 #include "vmm/soft/segment.h"
 #include "vmm/soft/stack.h"
+#include "vmm/soft/task.h"
 
 struct far_target {
     uint16_t selector;
@@ -113,16 +114,38 @@ static struct segment gate_code(struct soft *cpu, const struct uop *u, struct fa
  * that the caller pushed: SDM volume 3, 5.8.5. */
 static struct soft_stack gate_stack(struct soft *cpu, const struct uop *u, unsigned cpl, unsigned size, unsigned copies)
 {
+    struct soft_stack stack = soft_tss_stack(cpu, u, cpl, 0, 0);
+    soft_stack_room(cpu, u, &stack, size, (4 + copies) * size);
     struct soft_stack old = soft_current_stack(cpu);
     uint64_t words[31];
     for (unsigned i = 0; i < copies; i++)
         words[i] = soft_stack_pop(cpu, u, &old, size);
-    struct soft_stack stack = soft_tss_stack(cpu, u, cpl, 0, 0);
     soft_stack_push(cpu, u, &stack, size, cpu->segs[SEG_SS].selector);
     soft_stack_push(cpu, u, &stack, size, cpu->RSP);
     for (unsigned i = copies; i > 0; i--)
         soft_stack_push(cpu, u, &stack, size, words[i - 1]);
     return stack;
+}
+
+/* A jump or call to another task, by its TSS or a task gate; false when `d` is neither, or in long mode. */
+static bool far_task(struct soft *cpu, const struct uop *u, struct descriptor *d, bool call)
+{
+    struct task_switch s = {
+        .u = u, .cause = call ? TASK_CALL : TASK_JUMP, .return_rip = uop_tail(u)->next_rip, .rflags = soft_rflags(cpu)};
+    unsigned type = (d->raw >> 40) & 31, dpl = (d->raw >> 45) & 3;
+    bool gate = type == 5, available = type == 1 || type == 9;
+    if (soft_long_mode(cpu) || !(gate || available))
+        return false;
+    uint32_t code = d->selector & 0xfffcu;
+    if (dpl < cpu->cpl || dpl < (d->selector & 3u) || (!gate && (d->selector & 4)))
+        soft_raise_code(cpu, u, EXC_GP, code);
+    if (!((d->raw >> 47) & 1))
+        soft_raise_code(cpu, u, EXC_NP, code);
+    if (gate)
+        soft_task_gate(cpu, &s, (uint16_t)(d->raw >> 16));
+    else
+        soft_task_switch(cpu, &s, d);
+    return true;
 }
 
 /* Through a call gate, to the same or (for CALL) an inner level: SDM volume 3, 5.8.3 to 5.8.5. */
@@ -170,8 +193,8 @@ static void far_protected(struct soft *cpu, const struct uop *u, struct far_targ
     bool system = !(cs.attributes & SEGMENT_S);
     if (system && (type == 12 || (type == 4 && !soft_long_mode(cpu))))
         return far_gate(cpu, u, &d, call);
-    if (system && !soft_long_mode(cpu) && (type == 1 || type == 5 || type == 9))
-        soft_give_up(cpu, u, "a far jump or call to a task (hardware task switch) is not modelled");
+    if (far_task(cpu, u, &d, call))
+        return;
     soft_raise_code(cpu, u, EXC_GP, target.selector & 0xfffcu);
 }
 
@@ -305,19 +328,20 @@ static UOP(sysret)
     if (wide && !soft_canonical(cpu->RCX))
         soft_raise_code(cpu, u, EXC_GP, 0);
     cpu->rip = wide ? cpu->RCX : (uint32_t)cpu->RCX;
-    if (soft_long_mode(cpu))
-        soft_set_rflags(cpu, cpu->regs[GPR_R11], 0x3fffff & ~(uint64_t)(RFLAGS_VM));
+    if (soft_64bit(cpu))
+        soft_set_rflags(cpu, cpu->regs[GPR_R11] & ~(uint64_t)RFLAGS_RF, 0x3fffff & ~(uint64_t)RFLAGS_VM);
     else
         soft_set_rflags(cpu, RFLAGS_IF, RFLAGS_IF);
     switch_level(cpu, 3, (uint16_t)((wide ? base + 16 : base) | 3), (uint16_t)((base + 8) | 3), wide);
 }
 
-/* SYSENTER and SYSEXIT are for legacy mode: in long mode AMD's processors do not have them. */
+/* SYSENTER and SYSEXIT are for legacy mode, virtual-8086 mode among it: in long mode AMD's processors do not have them.
+ */
 static UOP(sysenter)
 {
     if (soft_long_mode(cpu))
         soft_raise(cpu, u, EXC_UD);
-    if ((cpu->sysenter_cs & 0xfffc) == 0)
+    if (!(cpu->cr0 & CR0_PE) || (cpu->sysenter_cs & 0xfffc) == 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
     uint16_t cs = (uint16_t)cpu->sysenter_cs & 0xfffc;
     cpu->rip = (uint32_t)cpu->sysenter_eip;
@@ -330,7 +354,7 @@ static UOP(sysexit)
 {
     if (soft_long_mode(cpu))
         soft_raise(cpu, u, EXC_UD);
-    if ((cpu->sysenter_cs & 0xfffc) == 0 || cpu->cpl != 0)
+    if (!(cpu->cr0 & CR0_PE) || (cpu->sysenter_cs & 0xfffc) == 0 || cpu->cpl != 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
     uint16_t cs = (uint16_t)cpu->sysenter_cs & 0xfffc;
     cpu->rip = (uint32_t)cpu->RDX;

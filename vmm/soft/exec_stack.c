@@ -223,8 +223,10 @@ static UOP(pop_segment)
     uint64_t sp = cpu->RSP, mask = soft_stack_mask(cpu);
     soft_load_segment(cpu, u, u->src, selector);
     cpu->RSP = (mask == 0xffff ? sp & ~mask : 0) | ((sp + u->size) & mask);
-    if (u->src == SEG_SS)
+    if (u->src == SEG_SS) {
         soft_set_shadow(cpu);
+        cpu->shadow_ss = true;
+    }
     soft_stop_after(cpu, uop_tail(u)->next_rip);
 }
 

@@ -96,7 +96,7 @@ static bool scas_element(struct soft *cpu, const struct uop *u, const struct str
 }
 
 /* SDM volume 1, 19.5.2: the permission bitmap of the TSS, unless CPL is within IOPL. */
-static void check_port(struct soft *cpu, const struct uop *u, uint16_t port, unsigned size)
+static void check_permission(struct soft *cpu, const struct uop *u, uint16_t port, unsigned size)
 {
     if (!(cpu->cr0 & CR0_PE) || (!soft_v86(cpu) && cpu->cpl <= soft_iopl(cpu)))
         return;
@@ -111,6 +111,13 @@ static void check_port(struct soft *cpu, const struct uop *u, uint16_t port, uns
     uint64_t bits = soft_system_load(cpu, u, cpu->tr.base + at, 2) >> (port % 8);
     if (bits & ((1u << size) - 1))
         soft_raise_code(cpu, u, EXC_GP, 0);
+}
+
+static void check_port(struct soft *cpu, const struct uop *u, uint16_t port, unsigned size)
+{
+    check_permission(cpu, u, port, size);
+    if (cpu->dr7 & 0xff)
+        soft_watch_port(cpu, port, size);
 }
 
 static bool ins_element(struct soft *cpu, const struct uop *u, const struct string *s)
@@ -215,6 +222,9 @@ static __attribute__((noinline)) bool repeat(struct soft *cpu, const struct uop 
         if ((compares && !on) || (cpu->RCX & mask) == 0)
             break;
         if (cpu->left <= 0 || soft_interrupted(cpu) || (cpu->rflags & RFLAGS_TF)) {
+            /* An instruction breakpoint here was passed already, and an interrupt saves RF set (SDM volume 3,
+             * 17.3.1.1). */
+            cpu->rflags |= RFLAGS_RF;
             soft_stop_after(cpu, uop_block(u)->rip + u->off);
             return false;
         }

@@ -160,9 +160,9 @@ static unsigned debug_register(struct soft *cpu, const struct uop *u)
         soft_raise(cpu, u, EXC_UD);
     if (cpu->cpl != 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
-    if (cpu->dr7 & 0x2000) {
-        cpu->dr6 |= 0x2000;
-        cpu->dr7 &= ~UINT64_C(0x2000);
+    if (cpu->dr7 & DR7_GD) {
+        cpu->dr6 |= DR6_BD;
+        cpu->dr7 &= ~(uint64_t)DR7_GD;
         soft_raise(cpu, u, EXC_DB);
     }
     return number == 4 || number == 5 ? number + 2 : number;
@@ -186,7 +186,7 @@ static UOP(mov_to_dr)
     else if (number == 6)
         cpu->dr6 = (value & 0xe00f) | 0xffff0ff0;
     else
-        cpu->dr7 = (value & 0xffff2bff) | 0x400;
+        cpu->dr7 = (value & 0xffff23ff) | 0x400;
     soft_update_mode(cpu);
     soft_flush_tlb(cpu);
     soft_stop_after(cpu, here(u));

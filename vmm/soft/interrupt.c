@@ -8,6 +8,7 @@
 #include "vmm/soft/memory.h"
 #include "vmm/soft/segment.h"
 #include "vmm/soft/stack.h"
+#include "vmm/soft/task.h"
 
 struct event {
     const struct uop *u;
@@ -18,6 +19,8 @@ struct event {
     uint64_t rip;      /* to return to */
     uint64_t rflags;   /* the image to push */
 };
+
+#define GATE_TASK 5
 
 struct gate {
     unsigned type, dpl, ist;
@@ -64,8 +67,6 @@ static struct gate read_gate(struct soft *cpu, const struct event *e)
         soft_raise_code(cpu, e->u, EXC_GP, code);
     if (!gate.present)
         soft_raise_code(cpu, e->u, EXC_NP, code);
-    if (gate.type == 5)
-        soft_give_up(cpu, e->u, "an interrupt through a task gate (hardware task switch) is not modelled");
     return gate;
 }
 
@@ -115,23 +116,39 @@ static void enter_handler(struct soft *cpu, const struct gate *gate, struct segm
                 cpu->segs[seg] = (struct segment){.attributes = SEGMENT_UNUSABLE};
 }
 
-static void deliver_protected(struct soft *cpu, const struct event *e)
+/* The stack that the handler gets, and how its lack of room is reported: SDM volume 2, INT n. */
+static struct soft_stack handler_stack(struct soft *cpu, const struct event *e, const struct gate *gate, unsigned cpl)
 {
-    struct gate gate = read_gate(cpu, e);
-    struct segment cs = gate_code_segment(cpu, e, &gate);
+    struct soft_stack stack;
+    if (cpl < cpu->cpl || gate->ist) {
+        stack = soft_tss_stack(cpu, e->u, cpl, gate->ist, e->external);
+    } else {
+        stack = soft_current_stack(cpu);
+        stack.code = e->external;
+    }
+    stack.user = cpl == 3;
+    if (soft_long_mode(cpu)) {
+        stack.mask = UINT64_MAX;
+        stack.sp &= ~UINT64_C(15);
+    }
+    return stack;
+}
+
+static void deliver_through(struct soft *cpu, const struct event *e, const struct gate *gate)
+{
+    struct segment cs = gate_code_segment(cpu, e, gate);
     bool wide = soft_long_mode(cpu), v86 = soft_v86(cpu);
     unsigned cpl = segment_is_conforming(&cs) ? cpu->cpl : segment_dpl(&cs);
     bool inner = cpl < cpu->cpl;
     if (v86 && (!inner || cpl != 0))
-        soft_raise_code(cpu, e->u, EXC_GP, (gate.selector & 0xfffcu) | e->external);
-    struct soft_stack stack =
-        inner || gate.ist ? soft_tss_stack(cpu, e->u, cpl, gate.ist, e->external) : soft_current_stack(cpu);
-    stack.user = cpl == 3;
-    if (wide) {
-        stack.mask = UINT64_MAX;
-        stack.sp &= ~UINT64_C(15);
-    }
-    unsigned size = wide ? 8 : gate.type & 8 ? 4 : 2;
+        soft_raise_code(cpu, e->u, EXC_GP, (gate->selector & 0xfffcu) | e->external);
+    struct soft_stack stack = handler_stack(cpu, e, gate, cpl);
+    unsigned size = wide ? 8 : gate->type & 8 ? 4 : 2;
+    unsigned words = 3u + (v86 ? 4 : 0) + (inner || wide ? 2 : 0) + e->has_code;
+    soft_stack_room(cpu, e->u, &stack, size, words * size);
+    bool outside = wide ? !soft_canonical(gate->offset) : gate->offset > cs.limit;
+    if (outside)
+        soft_raise_code(cpu, e->u, EXC_GP, e->external);
     if (v86)
         push_v86_segments(cpu, e, &stack, size);
     if (inner || wide) {
@@ -143,10 +160,24 @@ static void deliver_protected(struct soft *cpu, const struct event *e)
     soft_stack_push(cpu, e->u, &stack, size, e->rip);
     if (e->has_code)
         soft_stack_push(cpu, e->u, &stack, size, e->code);
-    bool limited = !(wide || gate.offset <= cs.limit);
-    if (limited || (wide && !soft_canonical(gate.offset)))
-        soft_raise_code(cpu, e->u, EXC_GP, e->external);
-    enter_handler(cpu, &gate, cs, cpl, &stack, inner);
+    enter_handler(cpu, gate, cs, cpl, &stack, inner);
+}
+
+static void deliver_protected(struct soft *cpu, const struct event *e)
+{
+    struct gate gate = read_gate(cpu, e);
+    if (gate.type == GATE_TASK) {
+        struct task_switch s = {.u = e->u,
+                                .cause = TASK_CALL,
+                                .return_rip = e->rip,
+                                .rflags = e->rflags,
+                                .external = e->external,
+                                .has_code = e->has_code,
+                                .code = e->code};
+        soft_task_gate(cpu, &s, gate.selector);
+    } else {
+        deliver_through(cpu, e, &gate);
+    }
 }
 
 void soft_deliver(struct soft *cpu, const struct uop *u, uint8_t vector, enum event_source source, bool has_code,
@@ -226,27 +257,38 @@ static void iret_to_v86(struct soft *cpu, const struct uop *u, const struct fram
     cpu->rip = f->rip & 0xffff;
 }
 
-static struct segment return_code_segment(struct soft *cpu, const struct uop *u, uint16_t selector, uint64_t rip)
+/* Where a return leads, found before anything is changed. */
+struct return_target {
+    struct descriptor code;
+    struct segment cs, ss;
+    bool to_64;
+};
+
+static void check_return_code(struct soft *cpu, const struct uop *u, uint16_t selector, struct return_target *target)
 {
     uint32_t code = selector & 0xfffcu;
     unsigned rpl = selector & 3;
     if (code == 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
-    struct descriptor d = soft_read_descriptor(cpu, u, selector, EXC_GP, 0, false);
-    struct segment cs = soft_descriptor_segment(&d);
+    target->code = soft_read_descriptor(cpu, u, selector, EXC_GP, 0, false);
+    struct segment cs = soft_descriptor_segment(&target->code);
     bool conforming = segment_is_conforming(&cs);
     if (!segment_is_code(&cs) || rpl < cpu->cpl || (conforming ? segment_dpl(&cs) > rpl : segment_dpl(&cs) != rpl))
         soft_raise_code(cpu, u, EXC_GP, code);
-    bool to_64 = soft_long_mode(cpu) && (cs.attributes & SEGMENT_L);
-    if (to_64 && (cs.attributes & SEGMENT_DB))
+    target->to_64 = soft_long_mode(cpu) && (cs.attributes & SEGMENT_L);
+    if (target->to_64 && (cs.attributes & SEGMENT_DB))
         soft_raise_code(cpu, u, EXC_GP, code);
     if (!(cs.attributes & SEGMENT_P))
         soft_raise_code(cpu, u, EXC_NP, code);
-    if (to_64 ? !soft_canonical(rip) : rip > cs.limit)
-        soft_raise_code(cpu, u, EXC_GP, 0);
-    soft_mark_descriptor(cpu, u, &d, 1);
     cs.attributes |= 1;
-    return cs;
+    target->cs = cs;
+}
+
+static void check_return_rip(struct soft *cpu, const struct uop *u, struct return_target *target, uint64_t rip)
+{
+    if (target->to_64 ? !soft_canonical(rip) : rip > target->cs.limit)
+        soft_raise_code(cpu, u, EXC_GP, 0);
+    soft_mark_descriptor(cpu, u, &target->code, 1);
 }
 
 /* SS for a return to level `rpl`: in 64-bit mode it may be null, but not at level 3. */
@@ -258,14 +300,15 @@ static struct segment return_stack_segment(struct soft *cpu, const struct uop *u
     return soft_stack_segment(cpu, u, selector, rpl, EXC_GP, 0);
 }
 
-static void return_to(struct soft *cpu, const struct frame *f, const struct segment *cs, const struct segment *ss,
-                      uint64_t stack_mask)
+/* `pops_stack`: the stack pointer is in the frame, too. */
+static void return_to(struct soft *cpu, const struct frame *f, const struct return_target *target, bool pops_stack)
 {
     unsigned rpl = f->cs & 3;
     bool outer = rpl > cpu->cpl;
-    cpu->segs[SEG_CS] = *cs;
-    if (ss) {
-        cpu->segs[SEG_SS] = *ss;
+    cpu->segs[SEG_CS] = target->cs;
+    if (pops_stack) {
+        cpu->segs[SEG_SS] = target->ss;
+        uint64_t stack_mask = target->to_64 ? UINT64_MAX : target->ss.attributes & SEGMENT_DB ? 0xffffffff : 0xffff;
         uint64_t kept = stack_mask == 0xffff ? cpu->regs[GPR_RSP] & ~stack_mask : 0;
         cpu->regs[GPR_RSP] = kept | (f->rsp & stack_mask);
     }
@@ -275,19 +318,12 @@ static void return_to(struct soft *cpu, const struct frame *f, const struct segm
         soft_null_inner_segments(cpu);
 }
 
-static uint64_t mask_for(struct soft *cpu, const struct segment *cs, const struct segment *ss)
-{
-    if (soft_long_mode(cpu) && (cs->attributes & SEGMENT_L))
-        return UINT64_MAX;
-    return ss->attributes & SEGMENT_DB ? 0xffffffff : 0xffff;
-}
-
 static void iret_protected(struct soft *cpu, const struct uop *u)
 {
     if (cpu->rflags & RFLAGS_NT) {
         if (soft_long_mode(cpu))
             soft_raise_code(cpu, u, EXC_GP, 0);
-        soft_give_up(cpu, u, "IRET with NT set (hardware task switch) is not modelled");
+        return soft_task_return(cpu, u);
     }
     struct soft_stack stack = soft_current_stack(cpu);
     struct frame f = {0};
@@ -298,19 +334,18 @@ static void iret_protected(struct soft *cpu, const struct uop *u)
         return iret_to_v86(cpu, u, &f, &stack);
     bool outer = (f.cs & 3) > cpu->cpl;
     bool pops_stack = outer || soft_64bit(cpu);
+    struct return_target target;
+    check_return_code(cpu, u, f.cs, &target);
     if (pops_stack) {
         f.rsp = soft_stack_pop(cpu, u, &stack, u->size);
         f.ss = (uint16_t)soft_stack_pop(cpu, u, &stack, u->size);
+        target.ss = return_stack_segment(cpu, u, f.ss, f.cs & 3, target.to_64);
     }
-    struct segment cs = return_code_segment(cpu, u, f.cs, f.rip), ss;
-    if (pops_stack) {
-        bool to_64 = soft_long_mode(cpu) && (cs.attributes & SEGMENT_L);
-        ss = return_stack_segment(cpu, u, f.ss, f.cs & 3, to_64);
-    }
+    check_return_rip(cpu, u, &target, f.rip);
     uint64_t may_change = changeable_flags(cpu, u->size);
     if (!pops_stack)
         cpu->regs[GPR_RSP] = stack.sp;
-    return_to(cpu, &f, &cs, pops_stack ? &ss : NULL, pops_stack ? mask_for(cpu, &cs, &ss) : 0);
+    return_to(cpu, &f, &target, pops_stack);
     soft_set_rflags(cpu, f.rflags, may_change);
 }
 
@@ -343,17 +378,18 @@ void soft_far_return(struct soft *cpu, const struct uop *u)
         soft_update_mode(cpu);
         return;
     }
-    struct segment cs = return_code_segment(cpu, u, f.cs, f.rip), ss;
+    struct return_target target;
     bool outer = (f.cs & 3) > cpu->cpl;
+    check_return_code(cpu, u, f.cs, &target);
     if (outer) {
         f.rsp = soft_stack_pop(cpu, u, &stack, u->size) + (uint32_t)u->imm;
         f.ss = (uint16_t)soft_stack_pop(cpu, u, &stack, u->size);
-        bool to_64 = soft_long_mode(cpu) && (cs.attributes & SEGMENT_L);
-        ss = return_stack_segment(cpu, u, f.ss, f.cs & 3, to_64);
-    } else {
-        cpu->regs[GPR_RSP] = stack.sp;
+        target.ss = return_stack_segment(cpu, u, f.ss, f.cs & 3, target.to_64);
     }
-    return_to(cpu, &f, &cs, outer ? &ss : NULL, outer ? mask_for(cpu, &cs, &ss) : 0);
+    check_return_rip(cpu, u, &target, f.rip);
+    if (!outer)
+        cpu->regs[GPR_RSP] = stack.sp;
+    return_to(cpu, &f, &target, outer);
     soft_update_mode(cpu);
     soft_attend(cpu);
 }

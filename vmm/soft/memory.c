@@ -95,11 +95,15 @@ void soft_mark_code(struct soft *cpu, uint64_t phys, unsigned length)
     cpu->code_lines[page] |= lines_of(phys, length);
 }
 
+bool soft_holds_code(const struct soft *cpu, uint64_t phys, uint64_t length)
+{
+    return (cpu->page_flags[phys >> 12] & PAGE_CODE) && (cpu->code_lines[phys >> 12] & lines_of(phys, length));
+}
+
 /* Whether a write to [phys, phys + length), in one page, needs soft_ram_changed. */
 static bool write_matters(const struct soft *cpu, uint64_t phys, uint64_t length)
 {
-    uint8_t flags = cpu->page_flags[phys >> 12];
-    return (flags & PAGE_TABLE) || ((flags & PAGE_CODE) && (cpu->code_lines[phys >> 12] & lines_of(phys, length)));
+    return (cpu->page_flags[phys >> 12] & PAGE_TABLE) || soft_holds_code(cpu, phys, length);
 }
 
 void soft_code_changed(struct soft *cpu, uint64_t phys, unsigned length)
@@ -116,17 +120,16 @@ void soft_ram_changed(struct soft *cpu, uint64_t phys, uint64_t length)
         uint64_t part = room < rest ? room : rest, page = at >> 12;
         if (page >= cpu->page_count)
             return;
-        uint8_t flags = cpu->page_flags[page];
-        if (flags & PAGE_TABLE)
+        if (cpu->page_flags[page] & PAGE_TABLE)
             soft_flush_tlb(cpu);
-        if ((flags & PAGE_CODE) && (cpu->code_lines[page] & lines_of(at, part)))
+        if (soft_holds_code(cpu, at, part))
             soft_drop_page(cpu, page);
     }
 }
 
 static struct tlb *tlb_for(struct soft *cpu, bool system)
 {
-    return system && cpu->cpl == 3 ? &cpu->tlbs[TLB_SUPERVISOR] : cpu->tlb;
+    return system ? &cpu->tlbs[TLB_SUPERVISOR] : cpu->tlb;
 }
 
 static void fill(struct soft *cpu, struct tlb *tlb, uint64_t linear, uint64_t phys, enum access access)
@@ -195,7 +198,7 @@ uint64_t soft_translate(struct soft *cpu, const struct uop *u, uint64_t linear, 
         raise_noncanonical(cpu, u);
     uint32_t code = 0;
     bool user = cpu->cpl == 3 && !system;
-    if (!soft_walk(cpu, linear, access, user, system && cpu->cpl == 3, &phys, &code)) {
+    if (!soft_walk(cpu, u, linear, access, user, system, &phys, &code)) {
         soft_sync(cpu, u);
         cpu->cr2 = linear;
         soft_raise_code(cpu, NULL, EXC_PF, code);
@@ -250,20 +253,34 @@ void soft_check_alignment(struct soft *cpu, const struct uop *u, uint64_t linear
         soft_raise_code(cpu, u, EXC_AC, 0);
 }
 
+/* DR7's R/W fields, SDM volume 3, 17.2.4. */
+enum { BREAK_EXECUTE, BREAK_WRITE, BREAK_PORT, BREAK_ACCESS };
+
+/* Notes which breakpoints of those `kinds` (bits) are hit by an access to [address, address + length). */
+static void note_hits(struct soft *cpu, uint64_t address, unsigned length, unsigned kinds)
+{
+    static const uint8_t lengths[4] = {1, 2, 8, 4};
+    for (unsigned i = 0; i < 4; i++) {
+        bool enabled = (cpu->dr7 >> (2 * i)) & 3;
+        unsigned kind = (cpu->dr7 >> (16 + 4 * i)) & 3, span = lengths[(cpu->dr7 >> (18 + 4 * i)) & 3];
+        uint64_t base = cpu->dr[i] & ~(uint64_t)(span - 1);
+        if (enabled && (kinds >> kind & 1) && address < base + span && base < address + length)
+            cpu->bp_hits |= 1u << i;
+    }
+}
+
 static void watch(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length, bool write)
 {
     if (!cpu->no_tlb)
         return;
     soft_check_alignment(cpu, u, linear, length);
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned kind = (cpu->dr7 >> (16 + 4 * i)) & 3;
-        static const uint8_t lengths[4] = {1, 2, 8, 4};
-        unsigned span = lengths[(cpu->dr7 >> (18 + 4 * i)) & 3];
-        uint64_t base = cpu->dr[i] & ~(uint64_t)(span - 1);
-        if ((cpu->dr7 >> (2 * i)) & 3 && (kind == 3 || (kind == 1 && write)) && linear < base + span &&
-            base < linear + length)
-            cpu->bp_hits |= 1u << i;
-    }
+    note_hits(cpu, linear, length, write ? 1u << BREAK_WRITE | 1u << BREAK_ACCESS : 1u << BREAK_ACCESS);
+}
+
+void soft_watch_port(struct soft *cpu, uint16_t port, unsigned size)
+{
+    if (cpu->cr4 & CR4_DE)
+        note_hits(cpu, port, size, 1u << BREAK_PORT);
 }
 
 void soft_exit_done(struct soft *cpu)
@@ -392,6 +409,12 @@ void soft_probe_read(struct soft *cpu, const struct uop *u, uint64_t linear, uns
 void soft_probe_write(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length)
 {
     struct span span = span_of(cpu, u, linear, length, ACCESS_WRITE, false);
+    settle(cpu, u, &span, true);
+}
+
+void soft_system_probe_write(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length)
+{
+    struct span span = span_of(cpu, u, linear, length, ACCESS_WRITE, true);
     settle(cpu, u, &span, true);
 }
 

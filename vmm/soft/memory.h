@@ -17,10 +17,14 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 /* Bits of the page-fault error code, SDM volume 3, 4.7. */
 enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RESERVED = 8, PF_FETCH = 16 };
 
-/* paging.c: walks the tables. Returns true with the physical address, or false with the page-fault error code.
- * Accessed and dirty bits are set only when the translation succeeds. */
-bool soft_walk(struct soft *cpu, uint64_t linear, enum access access, bool user, bool implicit, uint64_t *phys,
-               uint32_t *error_code);
+/* paging.c: walks the tables for the instruction of `u`. Returns true with the physical address, or false with the
+ * page-fault error code. Accessed and dirty bits are set only when the translation succeeds. `implicit`: the
+ * processor's own access to a descriptor or TSS. */
+bool soft_walk(struct soft *cpu, const struct uop *u, uint64_t linear, enum access access, bool user, bool implicit,
+               uint64_t *phys, uint32_t *error_code);
+
+/* Whether the four page-directory-pointer entries that `cr3` leads to may be loaded: SDM volume 3, 4.4.1. */
+bool soft_pdptes_valid(struct soft *cpu, uint64_t cr3);
 
 /* The physical address of `linear`; raises #PF, #GP or #SS. */
 uint64_t soft_translate(struct soft *cpu, const struct uop *u, uint64_t linear, enum access access, bool system);
@@ -35,12 +39,15 @@ void soft_system_store(struct soft *cpu, const struct uop *u, uint64_t linear, u
 void soft_load_bytes(struct soft *cpu, const struct uop *u, uint64_t linear, void *bytes, unsigned length);
 void soft_store_bytes(struct soft *cpu, const struct uop *u, uint64_t linear, const void *bytes, unsigned length);
 
+/* Notes which I/O breakpoints an access to `port` hits. */
+void soft_watch_port(struct soft *cpu, uint16_t port, unsigned size);
 /* Raises #AC where alignment is checked and `length` bytes at `linear` are not aligned. */
 void soft_check_alignment(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length);
 
 /* Raises whatever a read, or a write, of `length` bytes would raise; after it the access cannot fail. */
 void soft_probe_read(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length);
 void soft_probe_write(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length);
+void soft_system_probe_write(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length);
 
 /* The linear address of the memory operand of `u`, with segment checks; `size` bytes are accessed. */
 uint64_t soft_address(struct soft *cpu, const struct uop *u, unsigned size, enum access access);
@@ -61,6 +68,8 @@ void soft_mark_dirty(struct soft *cpu, uint64_t phys);
 void soft_mark_table(struct soft *cpu, uint64_t phys);
 /* Notes that blocks were decoded from [phys, phys + length) of one page. */
 void soft_mark_code(struct soft *cpu, uint64_t phys, unsigned length);
+/* Whether decoded code lies in [phys, phys + length), in one page. */
+bool soft_holds_code(const struct soft *cpu, uint64_t phys, uint64_t length);
 /* The host or the processor writes [phys, phys + length): forget what depends on it. */
 void soft_ram_changed(struct soft *cpu, uint64_t phys, uint64_t length);
 

@@ -11,18 +11,30 @@ static void fail(struct soft *cpu, const struct uop *u)
     soft_raise_code(cpu, u, EXC_GP, 0);
 }
 
+/* With PAE paging, writes that (re)load the page-directory-pointer entries check them: SDM volume 3, 4.4.1. */
+static void check_pdptes(struct soft *cpu, const struct uop *u, uint64_t cr0, uint64_t cr3, uint64_t cr4)
+{
+    bool pae = (cr0 & CR0_PG) && (cr4 & CR4_PAE) && !(cpu->efer & EFER_LME);
+    if (pae && !soft_pdptes_valid(cpu, cr3))
+        fail(cpu, u);
+}
+
 void soft_write_cr0(struct soft *cpu, const struct uop *u, uint64_t value)
 {
     bool paging = value & CR0_PG, was_paging = cpu->cr0 & CR0_PG;
     if (value >> 32 || (paging && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD)))
         fail(cpu, u);
     if (paging && !was_paging && (cpu->efer & EFER_LME)) {
-        if (!(cpu->cr4 & CR4_PAE) || (cpu->segs[SEG_CS].attributes & SEGMENT_L))
+        unsigned tss = cpu->tr.attributes & (SEGMENT_S | SEGMENT_TYPE);
+        bool tss16 = tss == 1 || tss == 3;
+        if (!(cpu->cr4 & CR4_PAE) || (cpu->segs[SEG_CS].attributes & SEGMENT_L) || tss16)
             fail(cpu, u);
     }
     if (!paging && was_paging && soft_64bit(cpu))
         fail(cpu, u);
     uint64_t old = cpu->cr0;
+    if ((old ^ value) & (CR0_PG | CR0_CD | CR0_NW))
+        check_pdptes(cpu, u, value, cpu->cr3, cpu->cr4);
     cpu->cr0 =
         (value & (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)) | CR0_ET;
     if (paging && (cpu->efer & EFER_LME))
@@ -38,6 +50,7 @@ void soft_write_cr3(struct soft *cpu, const struct uop *u, uint64_t value)
 {
     if (soft_long_mode(cpu) && value >> PHYSICAL_BITS)
         fail(cpu, u);
+    check_pdptes(cpu, u, cpu->cr0, value, cpu->cr4);
     if (value == cpu->cr3)
         return;
     cpu->cr3 = value;
@@ -49,6 +62,8 @@ void soft_write_cr4(struct soft *cpu, const struct uop *u, uint64_t value)
     if (value & ~(uint64_t)CR4_ALLOWED || (soft_long_mode(cpu) && !(value & CR4_PAE)))
         fail(cpu, u);
     uint64_t old = cpu->cr4;
+    if ((old ^ value) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
+        check_pdptes(cpu, u, cpu->cr0, cpu->cr3, value);
     cpu->cr4 = value;
     if ((old ^ value) & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP))
         soft_flush_tlb(cpu);

@@ -1,8 +1,9 @@
 /*
  * Page-table walks: 32-bit, PAE and 4-level paging (SDM volume 3, chapter 4).
  *
- * With PAE paging the four page-directory-pointer entries are read from memory at each walk; the architecture lets a
- * processor hold copies taken when CR3 was loaded, and a guest may not depend on either (4.4.1).
+ * With PAE paging the four page-directory-pointer entries are checked when CR3 is loaded (4.4.1), and read from memory
+ * at each walk; the architecture has the processor keep the copies that it took then, and a guest that changes the
+ * entries in memory must load CR3 anew.
  */
 #include "vmm/soft/memory.h"
 
@@ -17,6 +18,8 @@ enum {
 #define PTE_NX       (UINT64_C(1) << 63)
 #define PTE_ADDRESS  UINT64_C(0x000ffffffffff000)
 #define PTE_RESERVED (UINT64_C(0x000fffffffffffff) & ~((UINT64_C(1) << PHYSICAL_BITS) - 1))
+/* Of the page-directory-pointer entries of PAE paging: SDM volume 3, table 4-8. */
+#define PDPTE_RESERVED (PTE_RESERVED | UINT64_C(0xfff00000000001e6))
 
 #define LEVELS 4
 
@@ -118,7 +121,7 @@ static void walk_pae(struct soft *cpu, struct walk *walk, uint64_t linear, uint6
         return;
     /* These entries have no rights and no accessed bit. */
     walk->count = 0;
-    walk->reserved = pdpte & (PTE_RESERVED | UINT64_C(0xfff0000000000000) | 0x1e6);
+    walk->reserved = pdpte & PDPTE_RESERVED;
     if (!walk->reserved)
         walk_directory(cpu, walk, pdpte & PTE_ADDRESS, linear, reserved | UINT64_C(0x7ff0000000000000));
 }
@@ -157,22 +160,36 @@ static bool permitted(const struct soft *cpu, const struct walk *walk, enum acce
     return access != ACCESS_WRITE || walk->write || !(cpu->cr0 & CR0_WP);
 }
 
-static void set_bits(struct soft *cpu, const struct walk *walk, bool write)
+/* The tables in memory are the guest's to see, so they may even be executed: then this is a write to decoded code. */
+static void set_bits(struct soft *cpu, const struct uop *u, const struct walk *walk, bool write)
 {
     for (unsigned i = 0; i < walk->count; i++) {
-        uint64_t entry = walk->entries[i] | PTE_A;
+        uint64_t at = walk->entry_at[i], entry = walk->entries[i] | PTE_A;
         if (write && i + 1 == walk->count)
             entry |= PTE_D;
         if (entry == walk->entries[i])
             continue;
-        memcpy(soft_ram(cpu, walk->entry_at[i], walk->entry_size), &entry, walk->entry_size);
-        soft_mark_dirty(cpu, walk->entry_at[i]);
-        soft_code_changed(cpu, walk->entry_at[i], walk->entry_size);
+        if (soft_holds_code(cpu, at, walk->entry_size)) {
+            soft_alone(cpu, u);
+            soft_drop_page(cpu, at >> 12);
+        }
+        memcpy(soft_ram(cpu, at, walk->entry_size), &entry, walk->entry_size);
+        soft_mark_dirty(cpu, at);
     }
 }
 
-bool soft_walk(struct soft *cpu, uint64_t linear, enum access access, bool user, bool implicit, uint64_t *phys,
-               uint32_t *error_code)
+bool soft_pdptes_valid(struct soft *cpu, uint64_t cr3)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t entry = read_entry(cpu, (cr3 & 0xffffffe0) + 8 * i, 8);
+        if ((entry & PTE_P) && (entry & PDPTE_RESERVED))
+            return false;
+    }
+    return true;
+}
+
+bool soft_walk(struct soft *cpu, const struct uop *u, uint64_t linear, enum access access, bool user, bool implicit,
+               uint64_t *phys, uint32_t *error_code)
 {
     if (!(cpu->cr0 & CR0_PG)) {
         *phys = linear & 0xffffffff;
@@ -188,7 +205,7 @@ bool soft_walk(struct soft *cpu, uint64_t linear, enum access access, bool user,
         walk_32bit(cpu, &walk, linear);
     bool present = !walk.absent;
     if (present && !walk.reserved && permitted(cpu, &walk, access, user, implicit)) {
-        set_bits(cpu, &walk, access == ACCESS_WRITE);
+        set_bits(cpu, u, &walk, access == ACCESS_WRITE);
         *phys = walk.page | (linear & walk.page_mask);
         return true;
     }

@@ -179,6 +179,8 @@ int soft_set_cpu(struct engine *engine, const struct cpu_state *state, uint64_t 
     engine->halted_for_good = state->halted && !(state->rflags & RFLAGS_IF);
     cpu->halting = false;
     cpu->shadow = state->interrupt_shadow;
+    /* STI's shadow begins where it sets IF; only the other kind can be with IF clear. */
+    cpu->shadow_ss = cpu->shadow && !(state->rflags & RFLAGS_IF);
     cpu->nmi_blocked = state->nmi_blocked;
     cpu->pending_db = 0;
     cpu->alone = false;

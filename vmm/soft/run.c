@@ -52,7 +52,7 @@ static void note_code(struct soft *cpu)
     fault->code_length = 0;
     while (fault->code_length < sizeof fault->code) {
         uint64_t at = linear + fault->code_length;
-        if (!soft_canonical(at) || !soft_walk(cpu, at, ACCESS_FETCH, cpu->cpl == 3, false, &phys, &code))
+        if (!soft_canonical(at) || !soft_walk(cpu, NULL, at, ACCESS_FETCH, cpu->cpl == 3, false, &phys, &code))
             return;
         const uint8_t *byte = soft_ram(cpu, phys, 1);
         if (!byte)
@@ -117,7 +117,7 @@ static void take_exception(struct soft *cpu)
     enum event_source source = cpu->event_vector == EXC_DF ? EVENT_EXTERNAL : EVENT_FAULT;
     soft_deliver(cpu, NULL, cpu->event_vector, source, cpu->event_has_code, cpu->event_code, cpu->rip);
     cpu->raised = RAISED_NOTHING;
-    cpu->shadow = false;
+    cpu->shadow = cpu->shadow_ss = false;
     cpu->left--;
 }
 
@@ -130,15 +130,22 @@ static void take_interrupt(struct soft *cpu)
     cpu->raised = RAISED_NOTHING;
 }
 
-/* A trap belongs to the instruction that caused it: it is no tick of its own. */
-static void take_debug_trap(struct soft *cpu)
+static void deliver_debug(struct soft *cpu, uint64_t reasons)
 {
-    cpu->dr6 |= cpu->pending_db;
-    cpu->pending_db = 0;
-    cpu->engine.halted = cpu->engine.halted_for_good = cpu->halting = false;
+    cpu->dr6 |= reasons;
     cpu->raised = EXC_DB;
     soft_deliver(cpu, NULL, EXC_DB, EVENT_EXTERNAL, false, 0, cpu->rip);
     cpu->raised = RAISED_NOTHING;
+    cpu->shadow = cpu->shadow_ss = false;
+}
+
+/* A trap belongs to the instruction that caused it: it is no tick of its own. */
+static void take_debug_trap(struct soft *cpu)
+{
+    uint64_t reasons = cpu->pending_db;
+    cpu->pending_db = 0;
+    cpu->engine.halted = cpu->engine.halted_for_good = cpu->halting = false;
+    deliver_debug(cpu, reasons);
 }
 
 static bool interruptible(const struct soft *cpu)
@@ -157,19 +164,22 @@ static bool debugging(const struct soft *cpu)
     return (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) || (cpu->dr7 & 0xff);
 }
 
-static void check_instruction_breakpoints(struct soft *cpu)
+/* Takes the fault of an instruction breakpoint at RIP, if there is one; it is the one fault whose image of RF is as RF
+ * was (SDM volume 3, 17.3.1.1). After MOV SS there is none. */
+static bool take_instruction_breakpoint(struct soft *cpu)
 {
     uint64_t linear = (cpu->rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask;
     unsigned hits = 0;
-    if (cpu->rflags & RFLAGS_RF)
-        return;
+    if ((cpu->rflags & RFLAGS_RF) || cpu->shadow_ss)
+        return false;
     for (unsigned i = 0; i < 4; i++)
         if (((cpu->dr7 >> (2 * i)) & 3) && ((cpu->dr7 >> (16 + 4 * i)) & 3) == 0 && cpu->dr[i] == linear)
             hits |= 1u << i;
-    if (hits) {
-        cpu->dr6 |= hits;
-        soft_raise(cpu, NULL, EXC_DB);
-    }
+    if (!hits)
+        return false;
+    deliver_debug(cpu, hits);
+    cpu->left--;
+    return true;
 }
 
 static void execute(struct soft *cpu, struct block *block)
@@ -182,11 +192,11 @@ static void execute(struct soft *cpu, struct block *block)
 static void execute_single(struct soft *cpu)
 {
     bool trap = cpu->rflags & RFLAGS_TF;
-    if (cpu->dr7 & 0xff)
-        check_instruction_breakpoints(cpu);
+    if ((cpu->dr7 & 0xff) && take_instruction_breakpoint(cpu))
+        return;
     struct block *block = soft_single_block(cpu);
     cpu->alone = false;
-    cpu->shadow = false;
+    cpu->shadow = cpu->shadow_ss = false;
     cpu->rflags &= ~(uint64_t)RFLAGS_RF;
     cpu->bp_hits = 0;
     cpu->delivered = false;
@@ -194,8 +204,9 @@ static void execute_single(struct soft *cpu)
     soft_attend(cpu);
     execute(cpu, block);
     cpu->patch = NULL;
-    if (trap && !cpu->delivered)
-        cpu->pending_db |= 0x4000; /* BS */
+    /* MOV SS and POP SS hold off single-stepping too: SDM volume 3, 6.8.3. */
+    if (trap && !cpu->delivered && !cpu->shadow_ss)
+        cpu->pending_db |= DR6_BS;
     cpu->pending_db |= cpu->bp_hits;
     cpu->bp_hits = 0;
     if (cpu->pending_db)
@@ -257,7 +268,7 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
 {
     uint32_t attention = atomic_fetch_and(&cpu->attention, ~(uint32_t)ATTENTION_CHECK);
     cpu->patch = NULL;
-    if (cpu->pending_db && !cpu->shadow)
+    if (cpu->pending_db && !cpu->shadow_ss)
         take_debug_trap(cpu);
     bool failed = false;
     if (arrived(cpu, until, &failed, error)) {

@@ -60,6 +60,9 @@ struct descriptor soft_read_descriptor(struct soft *cpu, const struct uop *u, ui
         if (offset + 15 > limit)
             soft_raise_code(cpu, u, vector, code);
         d.high = soft_system_load(cpu, u, d.linear + 8, 8);
+        /* The type of the upper half is zero, lest it be taken for a descriptor of its own (SDM volume 3, 5.8.3.1). */
+        if ((d.high >> 40) & 31)
+            soft_raise_code(cpu, u, vector, code);
     }
     return d;
 }
@@ -120,17 +123,19 @@ struct segment soft_stack_segment(struct soft *cpu, const struct uop *u, uint16_
     return s;
 }
 
-static struct segment data_segment(struct soft *cpu, const struct uop *u, uint16_t selector)
+struct segment soft_data_segment(struct soft *cpu, const struct uop *u, uint16_t selector, uint8_t vector,
+                                 uint32_t external)
 {
-    struct descriptor d = soft_read_descriptor(cpu, u, selector, EXC_GP, 0, false);
+    uint32_t code = (selector & 0xfffcu) | external;
+    struct descriptor d = soft_read_descriptor(cpu, u, selector, vector, external, false);
     struct segment s = soft_descriptor_segment(&d);
     unsigned rpl = selector & 3, type = segment_type(&s);
     bool readable = (s.attributes & SEGMENT_S) && (!(type & TYPE_CODE) || (type & TYPE_WRITABLE));
     bool allowed = segment_is_conforming(&s) || (rpl <= segment_dpl(&s) && cpu->cpl <= segment_dpl(&s));
     if (!readable || !allowed)
-        soft_raise_code(cpu, u, EXC_GP, selector & 0xfffcu);
+        soft_raise_code(cpu, u, vector, code);
     if (!(s.attributes & SEGMENT_P))
-        soft_raise_code(cpu, u, EXC_NP, selector & 0xfffcu);
+        soft_raise_code(cpu, u, EXC_NP, code);
     soft_mark_descriptor(cpu, u, &d, 1);
     s.attributes |= 1;
     return s;
@@ -151,7 +156,7 @@ void soft_load_segment(struct soft *cpu, const struct uop *u, unsigned seg, uint
     } else if (is_stack) {
         s = soft_stack_segment(cpu, u, selector, cpu->cpl, EXC_GP, 0);
     } else {
-        s = data_segment(cpu, u, selector);
+        s = soft_data_segment(cpu, u, selector, EXC_GP, 0);
     }
     cpu->segs[seg] = s;
     soft_update_mode(cpu);
@@ -169,7 +174,8 @@ void soft_null_inner_segments(struct soft *cpu)
 
 struct soft_stack soft_current_stack(const struct soft *cpu)
 {
-    return (struct soft_stack){cpu->segs[SEG_SS], cpu->regs[GPR_RSP], soft_stack_mask(cpu), cpu->cpl == 3};
+    return (struct soft_stack){
+        .ss = cpu->segs[SEG_SS], .sp = cpu->regs[GPR_RSP], .mask = soft_stack_mask(cpu), .user = cpu->cpl == 3};
 }
 
 /* In long mode the TSS holds stack pointers alone, and SS is a null selector of the new level. */
@@ -184,7 +190,7 @@ static struct soft_stack long_tss_stack(struct soft *cpu, const struct uop *u, u
         soft_raise_code(cpu, u, EXC_SS, external);
     struct segment ss = null_segment((uint16_t)dpl);
     ss.attributes |= dpl << SEGMENT_DPL_SHIFT;
-    return (struct soft_stack){ss, rsp, UINT64_MAX, dpl == 3};
+    return (struct soft_stack){ss, rsp, UINT64_MAX, dpl == 3, external};
 }
 
 struct soft_stack soft_tss_stack(struct soft *cpu, const struct uop *u, unsigned dpl, unsigned ist, uint32_t external)
@@ -199,7 +205,8 @@ struct soft_stack soft_tss_stack(struct soft *cpu, const struct uop *u, unsigned
     uint64_t sp = soft_system_load(cpu, u, at & 0xffffffff, wide ? 4 : 2);
     uint16_t selector = (uint16_t)soft_system_load(cpu, u, (at + (wide ? 4 : 2)) & 0xffffffff, 2);
     struct segment ss = soft_stack_segment(cpu, u, selector, dpl, EXC_TS, external);
-    return (struct soft_stack){ss, sp, ss.attributes & SEGMENT_DB ? 0xffffffff : 0xffff, false};
+    uint64_t mask = ss.attributes & SEGMENT_DB ? 0xffffffff : 0xffff;
+    return (struct soft_stack){ss, sp, mask, false, (selector & 0xfffcu) | external};
 }
 
 static uint64_t stack_linear(struct soft *cpu, const struct uop *u, const struct soft_stack *stack, uint64_t sp,
@@ -208,18 +215,26 @@ static uint64_t stack_linear(struct soft *cpu, const struct uop *u, const struct
     sp &= stack->mask;
     if (stack->mask == UINT64_MAX) {
         if (!soft_canonical(sp))
-            soft_raise_code(cpu, u, EXC_SS, 0);
+            soft_raise_code(cpu, u, EXC_SS, stack->code);
         return sp;
     }
-    soft_check_limit(cpu, u, &stack->ss, sp, size, EXC_SS, 0);
+    soft_check_limit(cpu, u, &stack->ss, sp, size, EXC_SS, stack->code);
     return (stack->ss.base + sp) & 0xffffffff;
 }
 
+void soft_stack_room(struct soft *cpu, const struct uop *u, const struct soft_stack *stack, unsigned size,
+                     unsigned bytes)
+{
+    for (unsigned by = size; by <= bytes; by += size)
+        stack_linear(cpu, u, stack, stack->sp - by, size);
+}
+
+/* Pushes on an inner stack are the supervisor's already while the privilege level is still the user's. */
 void soft_stack_push(struct soft *cpu, const struct uop *u, struct soft_stack *stack, unsigned size, uint64_t value)
 {
     uint64_t sp = stack->sp - size;
     uint64_t linear = stack_linear(cpu, u, stack, sp, size);
-    if (stack->user)
+    if (stack->user || cpu->cpl < 3)
         soft_store(cpu, u, linear, size, value);
     else
         soft_system_store(cpu, u, linear, size, value);

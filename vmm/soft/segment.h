@@ -62,6 +62,9 @@ void soft_mark_descriptor(struct soft *cpu, const struct uop *u, struct descript
 
 /* Loads DS, ES, FS, GS or SS, as MOV does; what comes after it in the instruction must not fail. */
 void soft_load_segment(struct soft *cpu, const struct uop *u, unsigned seg, uint16_t selector);
+/* Checks a data segment, or readable code, whose selector is not null; raises `vector` or #NP. */
+struct segment soft_data_segment(struct soft *cpu, const struct uop *u, uint16_t selector, uint8_t vector,
+                                 uint32_t external);
 /* Checks a stack segment for privilege `cpl`; raises `vector` or #SS. */
 struct segment soft_stack_segment(struct soft *cpu, const struct uop *u, uint16_t selector, unsigned cpl,
                                   uint8_t vector, uint32_t external);
@@ -75,10 +78,14 @@ void soft_null_inner_segments(struct soft *cpu);
 struct soft_stack {
     struct segment ss;
     uint64_t sp, mask;
-    bool user; /* accesses are the user's */
+    bool user;     /* accesses are the user's */
+    uint32_t code; /* the error code of #SS, should it lack room */
 };
 struct soft_stack soft_tss_stack(struct soft *cpu, const struct uop *u, unsigned dpl, unsigned ist, uint32_t external);
 struct soft_stack soft_current_stack(const struct soft *cpu);
+/* Raises #SS unless `bytes` more in pushes of `size` have room. */
+void soft_stack_room(struct soft *cpu, const struct uop *u, const struct soft_stack *stack, unsigned size,
+                     unsigned bytes);
 void soft_stack_push(struct soft *cpu, const struct uop *u, struct soft_stack *stack, unsigned size, uint64_t value);
 uint64_t soft_stack_pop(struct soft *cpu, const struct uop *u, struct soft_stack *stack, unsigned size);
 

@@ -199,7 +199,8 @@ struct soft {
     uint64_t dr[4], dr6, dr7;
     unsigned cpl;
     bool shadow, nmi_blocked;
-    bool halting; /* a HLT that the caller has not been told of */
+    bool shadow_ss; /* the shadow is that of MOV SS or POP SS, which holds off debug exceptions too */
+    bool halting;   /* a HLT that the caller has not been told of */
     struct fx_image fx;
 
     /* The run in progress. */
@@ -299,7 +300,6 @@ static inline void soft_attend(struct soft *cpu)
     atomic_fetch_or_explicit(&cpu->attention, ATTENTION_CHECK, memory_order_relaxed);
 }
 
-/* Whether the run must stop soon: long instructions ask between their elements. */
 /* No interrupt is taken before the next instruction is complete. */
 static inline void soft_set_shadow(struct soft *cpu)
 {
@@ -307,6 +307,7 @@ static inline void soft_set_shadow(struct soft *cpu)
     soft_attend(cpu);
 }
 
+/* Whether the run must stop soon: long instructions ask between their elements. */
 static inline bool soft_interrupted(struct soft *cpu)
 {
     return atomic_load_explicit(&cpu->attention, memory_order_relaxed) != 0;
@@ -415,6 +416,10 @@ enum {
 #define RFLAGS_VIP    0x100000u
 #define RFLAGS_ID     0x200000u
 #define RFLAGS_STATUS 0x8d5u
+#define DR6_BD        0x2000u
+#define DR6_BS        0x4000u
+#define DR6_BT        0x8000u
+#define DR7_GD        0x2000u
 #define CR4_VME       0x1u
 #define CR4_PVI       0x2u
 #define CR4_TSD       0x4u
