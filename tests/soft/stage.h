@@ -64,8 +64,9 @@ struct stage {
     struct error error;
     uint64_t written[16]; /* values that went to ports */
     unsigned writes;
-    uint8_t vector; /* what an acknowledge cycle answers */
-    bool wide;      /* 64-bit interrupt frames */
+    uint8_t vector;     /* what an acknowledge cycle answers */
+    bool wide;          /* 64-bit interrupt frames */
+    bool stop_at_write; /* a write to a port ends the run */
 };
 
 /* What became of the code. */
@@ -90,6 +91,8 @@ static inline void stage_write(void *context, enum engine_space space, uint64_t 
     (void)space, (void)address, (void)size;
     if (s->writes < sizeof s->written / sizeof *s->written)
         s->written[s->writes++] = value;
+    if (s->stop_at_write)
+        engine_request_stop(s->engine);
 }
 
 static inline uint8_t stage_acknowledge(void *context)
