@@ -232,6 +232,13 @@ static void test_sysret(void **state)
         assert_int_equal(o.ss, 0x1b);
         assert_int_equal(o.rflags, 0x3c7ed7 | FLAG_RF | 2); /* RF is the #GP's own */
     }
+    /* With RF clear a breakpoint on the first instruction is seen. */
+    stage_long(s, 0);
+    s->cpu.gprs[GPR_RCX] = s->cpu.dr[0] = ENTRY;
+    s->cpu.gprs[GPR_R11] = FLAG_RF | 2;
+    s->cpu.dr7 = 0x402;
+    stage_code(s, "\x48\x0f\x07", 3);
+    assert_int_equal(stage_run(s, 0).vector, 1);
     stage_long(s, 0);
     s->cpu.gprs[GPR_RCX] = NOT_CANONICAL;
     stage_code(s, "\x48\x0f\x07", 3);
