@@ -102,13 +102,6 @@ static void compare_x87(struct truth *t)
         }
 }
 
-/* When overflow is unmasked and raises #XM, the soft engine may set PE where the host does not. */
-static uint32_t undefined_mxcsr(const struct truth_state *native)
-{
-    bool overflow = native->vector == 19 && native->mxcsr & 0x08 && !(native->mxcsr & 0x400);
-    return overflow ? 0x20 : 0;
-}
-
 static void compare_registers(struct truth *t)
 {
     const struct truth_state *n = &t->native_after, *s = &t->soft_after;
@@ -137,7 +130,7 @@ static void compare_registers(struct truth *t)
             snprintf(text, sizeof text, "xmm%u", i);
             differ(t, text);
         }
-    if ((n->mxcsr ^ s->mxcsr) & ~undefined_mxcsr(n))
+    if (n->mxcsr != s->mxcsr)
         differ(t, "mxcsr");
     if (!t->c.ignore_x87)
         compare_x87(t);
@@ -354,7 +347,9 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < cases; i++) {
         if (only && !strstr(t->rows.rows[i % t->rows.count].family, only))
             continue;
-        if (!run_case(t, seed, i))
+        /* An interrupt of the host that comes while the case has NT set loses NT (Linux clears it on the way back).
+         * Such a difference does not come again. */
+        if (!run_case(t, seed, i) && !run_case(t, seed, i))
             fail(t);
     }
     return report(t);

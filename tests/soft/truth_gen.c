@@ -272,8 +272,7 @@ static void fill_state(struct truth_gen *gen)
         b->rflags |= FLAG_AC, gen->c->two_faults = true; /* #AC or #PF */
     for (unsigned i = 0; i < 16; i++)
         truth_fill(gen, gen->row->values, b->xmm[i], 16);
-    /* Underflow stays masked: docs/soft-engine.md, section 4, tells of the one case where it would matter. */
-    b->mxcsr = truth_chance(gen, 5) ? (truth_random(gen) & 0xffff) | 0x800 : 0x1f80 | truth_below(gen, 4) << 13;
+    b->mxcsr = truth_chance(gen, 5) ? truth_random(gen) & 0xffff : 0x1f80 | truth_below(gen, 4) << 13;
     fill_x87(gen);
 }
 

@@ -108,6 +108,21 @@ UOP_BODY(mmx_op)
     put_mmx(cpu, u->src & 7, d);
 }
 
+/* OM and UM, the masks of overflow and underflow. */
+#define MXCSR_RANGE_MASKS 0x0c00u
+
+static __attribute__((noinline)) void unmasked_float(struct soft *cpu, const struct uop *u, vec_fn *fn, uint8_t *d,
+                                                     const uint8_t *s)
+{
+    unsigned opcode = ((uint32_t)u->imm >> 8) & 0xff, prefix = ((uint32_t)u->imm >> 16) & 3;
+    uint32_t raised = vec_compute(cpu, fn, d, s);
+    struct vec_lanes lanes = {.opcode = opcode, .size = prefix & 1 ? 8 : 4};
+    lanes.count = prefix > 1 ? 1 : 16 / lanes.size;
+    if (vec_may_leave_range(opcode, prefix))
+        raised = vec_exact_flags(cpu, &lanes, fn, vec_dst(cpu, u), s);
+    vec_merge_flags(cpu, u, raised);
+}
+
 UOP_BODY(float_op)
 {
     const struct vec_op *op = vec_op_of(u, true);
@@ -115,7 +130,9 @@ UOP_BODY(float_op)
     vec_check(cpu, u);
     vec_source(cpu, u, false, op->memory, op->memory == 16, s);
     memcpy(d, vec_dst(cpu, u), 16);
-    if (op->kind == VEC_FLOAT)
+    if (op->kind == VEC_FLOAT && (~cpu->fx.mxcsr & MXCSR_RANGE_MASKS))
+        unmasked_float(cpu, u, op->fn, d, s);
+    else if (op->kind == VEC_FLOAT)
         vec_float(cpu, u, op->fn, d, s);
     else
         op->fn(d, s);

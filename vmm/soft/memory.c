@@ -106,13 +106,6 @@ static bool write_matters(const struct soft *cpu, uint64_t phys, uint64_t length
     return (cpu->page_flags[phys >> 12] & PAGE_TABLE) || soft_holds_code(cpu, phys, length);
 }
 
-void soft_code_changed(struct soft *cpu, uint64_t phys, unsigned length)
-{
-    uint64_t page = phys >> 12;
-    if ((cpu->page_flags[page] & PAGE_CODE) && (cpu->code_lines[page] & lines_of(phys, length)))
-        soft_drop_page(cpu, page);
-}
-
 void soft_ram_changed(struct soft *cpu, uint64_t phys, uint64_t length)
 {
     for (uint64_t at = phys; at < phys + length; at = (at | PAGE_OFFSET) + 1) {

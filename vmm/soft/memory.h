@@ -59,9 +59,6 @@ uint64_t soft_offset(const struct soft *cpu, const struct uop *u);
 
 /* Physical accesses, for the walker and the decoder: NULL outside RAM. */
 uint8_t *soft_ram(const struct soft *cpu, uint64_t phys, uint64_t length);
-/* The processor itself wrote [phys, phys + length), in one page, by marking a table's entry: code decoded from there is
- * forgotten, translations stand. */
-void soft_code_changed(struct soft *cpu, uint64_t phys, unsigned length);
 /* Notes that the processor writes a page by itself. */
 void soft_mark_dirty(struct soft *cpu, uint64_t phys);
 /* Notes that a translation depends on this page. */

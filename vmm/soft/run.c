@@ -161,7 +161,7 @@ static bool interrupt_due(const struct soft *cpu)
 
 static bool debugging(const struct soft *cpu)
 {
-    return (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) || (cpu->dr7 & 0xff);
+    return (cpu->rflags & RFLAGS_TF) || (cpu->dr7 & 0xff);
 }
 
 /* Takes the fault of an instruction breakpoint at RIP, if there is one; it is the one fault whose image of RF is as RF
@@ -326,7 +326,11 @@ static enum engine_stop run_loop(struct soft *cpu, const struct position *until,
             if (cpu->engine.exits != exits)
                 continue;
         }
-        if (cpu->alone || cpu->shadow || debugging(cpu))
+        bool single = cpu->alone || cpu->shadow || debugging(cpu);
+        /* Without breakpoints RF has nothing to do but be cleared by the next instruction. */
+        if (!single)
+            cpu->rflags &= ~(uint64_t)RFLAGS_RF;
+        if (single)
             execute_single(cpu);
         else if (seeking && cpu->engine.exits == until->exits)
             execute_towards(cpu, until->rip);

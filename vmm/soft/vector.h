@@ -40,6 +40,19 @@ void mmx_enter(struct soft *cpu);
 
 /* Runs `fn` under the guest's MXCSR; raises #XM before `d` may be used. */
 void vec_float(struct soft *cpu, const struct uop *u, vec_fn *fn, uint8_t *d, const uint8_t *s);
+/* Runs `fn` under the guest's MXCSR; returns the flags that it raised. */
+uint32_t vec_compute(const struct soft *cpu, vec_fn *fn, uint8_t *d, const uint8_t *s);
+
+/* vector_exact.c: an operation on elements, of `size` bytes in its operands. */
+struct vec_lanes {
+    unsigned opcode, size, count;
+};
+/* Whether an operation may overflow or underflow at all. */
+bool vec_may_leave_range(unsigned opcode, unsigned prefix);
+/* The flags that `fn` raises where overflow or underflow is unmasked. `d` and `s` are the operands. */
+uint32_t vec_exact_flags(const struct soft *cpu, const struct vec_lanes *lanes, vec_fn *fn, const uint8_t *d,
+                         const uint8_t *s);
+
 /* The host's flags after a computation, merged into the guest's MXCSR; raises #XM. */
 void vec_merge_flags(struct soft *cpu, const struct uop *u, uint32_t raised);
 uint32_t vec_begin_float(const struct soft *cpu);

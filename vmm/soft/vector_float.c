@@ -38,12 +38,17 @@ void vec_merge_flags(struct soft *cpu, const struct uop *u, uint32_t raised)
         soft_raise(cpu, u, cpu->cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 }
 
-void vec_float(struct soft *cpu, const struct uop *u, vec_fn *fn, uint8_t *d, const uint8_t *s)
+uint32_t vec_compute(const struct soft *cpu, vec_fn *fn, uint8_t *d, const uint8_t *s)
 {
     uint32_t mxcsr = vec_begin_float(cpu);
     __asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
     fn(d, s);
-    vec_merge_flags(cpu, u, vec_end_float());
+    return vec_end_float();
+}
+
+void vec_float(struct soft *cpu, const struct uop *u, vec_fn *fn, uint8_t *d, const uint8_t *s)
+{
+    vec_merge_flags(cpu, u, vec_compute(cpu, fn, d, s));
 }
 
 #define FLOAT_OP(name)                                                                                                 \
