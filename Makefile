@@ -100,6 +100,11 @@ demo: ## Install what is missing, build, then record and replay a guest
 	@$(MAKE) --no-print-directory encore guests
 	@tools/demo.sh $(BUILD)
 
+demo-failover: ## Kill the machine that a guest runs on, twice, and lose nothing
+	@tools/deps.sh $(BUILD_DEPS)
+	@$(MAKE) --no-print-directory encore guests
+	@tools/demo_failover.sh $(BUILD)
+
 test: deps ## Run all tests; the last line counts them
 	@MAKE="$(MAKE)" BUILD="$(BUILD)" tests/run
 
@@ -142,10 +147,10 @@ clean: ## Remove everything that was built
 
 help: ## This list
 	@echo "Targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo "Settings: BUILD=DIR CC=gcc|clang CFLAGS=... SAN=1 (sanitizers) V=1 (show commands) PREFIX= DESTDIR="
 
-.PHONY: all encore guests units integration deps demo test unit lint fuzz format bench install uninstall clean help
+.PHONY: all encore guests units integration deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
 .DELETE_ON_ERROR:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -37,26 +37,6 @@ static bool is_rsm(const struct opinions *o)
     return o->theirs_valid && o->theirs.mnemonic == ZYDIS_MNEMONIC_RSM;
 }
 
-/* MOV to or from a control or debug register that is not there. */
-static bool is_no_control_register(const struct opinions *o)
-{
-    unsigned reg = o->ours.reg;
-    bool control = !(o->ours.opcode & 1);
-    return is_opcode(o, 2, 0x20, 0x23) && o->ours_valid && !o->theirs_valid &&
-           (control ? reg == 1 || (reg >= 5 && reg <= 7) || reg > 8 : reg > 7);
-}
-
-static bool is_x87_alias(const struct opinions *o)
-{
-    /* The low three bits of the opcode, and ModRM without its own: what no table of the SDM lists. */
-    static const uint8_t aliases[][2] = {{1, 0xd8}, {4, 0xd0}, {4, 0xd8}, {5, 0xc8},
-                                         {6, 0xd0}, {7, 0xc8}, {7, 0xd0}, {7, 0xd8}};
-    for (unsigned i = 0; i < sizeof aliases / sizeof aliases[0]; i++)
-        if (is_opcode(o, 1, 0xd8u + aliases[i][0], 0xd8u + aliases[i][0]) && (o->ours.modrm & 0xf8) == aliases[i][1])
-            return !o->ours_valid && o->theirs_valid;
-    return false;
-}
-
 static bool is_prefetch_register(const struct opinions *o)
 {
     return is_opcode(o, 2, 0x0d, 0x0d) && !o->ours.memory && !o->ours_valid;
@@ -67,11 +47,6 @@ static const struct row rows[] = {
     {"SALC", "D6 is empty in the SDM's opcode map (volume 2, table A-2); this processor raises #UD", is_salc},
     {"RSM", "outside system-management mode, which this processor does not have, RSM raises #UD (volume 2, RSM)",
      is_rsm},
-    {"no such control register",
-     "the SDM gives MOV to CR1, CR5 or DR8 a #UD (volume 2, MOV); ours raises it when the instruction is executed",
-     is_no_control_register},
-    {"x87 aliases", "other encodings of FXCH, FCOM, FCOMP and FSTP, which the SDM's tables A-7 to A-22 leave empty",
-     is_x87_alias},
     {"PREFETCH with a register", "PREFETCHW takes m8 (volume 2, PREFETCHW); with a register AMD's processors raise #UD",
      is_prefetch_register},
 };
