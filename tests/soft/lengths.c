@@ -37,6 +37,15 @@ static bool is_rsm(const struct opinions *o)
     return o->theirs_valid && o->theirs.mnemonic == ZYDIS_MNEMONIC_RSM;
 }
 
+/* MOV to or from a control or debug register that is not there. */
+static bool is_no_control_register(const struct opinions *o)
+{
+    unsigned reg = o->ours.reg;
+    bool control = !(o->ours.opcode & 1);
+    return is_opcode(o, 2, 0x20, 0x23) && o->ours_valid && !o->theirs_valid &&
+           (control ? reg == 1 || (reg >= 5 && reg <= 7) || reg > 8 : reg > 7);
+}
+
 static bool is_prefetch_register(const struct opinions *o)
 {
     return is_opcode(o, 2, 0x0d, 0x0d) && !o->ours.memory && !o->ours_valid;
@@ -47,6 +56,9 @@ static const struct row rows[] = {
     {"SALC", "D6 is empty in the SDM's opcode map (volume 2, table A-2); this processor raises #UD", is_salc},
     {"RSM", "outside system-management mode, which this processor does not have, RSM raises #UD (volume 2, RSM)",
      is_rsm},
+    {"no such control register",
+     "the SDM gives MOV to CR1, CR5 or DR8 a #UD (volume 2, MOV); ours raises it when the instruction is executed",
+     is_no_control_register},
     {"PREFETCH with a register", "PREFETCHW takes m8 (volume 2, PREFETCHW); with a register AMD's processors raise #UD",
      is_prefetch_register},
 };
