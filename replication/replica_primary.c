@@ -176,6 +176,8 @@ static void pump(struct replica *replica)
         uint64_t length = replica->end - replica->sent;
         if (length > MESSAGE_BYTES_MAX)
             length = MESSAGE_BYTES_MAX;
+        if (length > replica->config.window - under_way)
+            length = replica->config.window - under_way;
         struct message *message = send_stream(replica, MESSAGE_LOG, replica->sent);
         message->bytes = replica->backlog.held.data + (replica->sent - replica->backlog.start);
         message->length = length;
