@@ -17,6 +17,7 @@
 struct replica_request {
     enum { REQUEST_NONE, REQUEST_CLAIM, REQUEST_VERIFY } kind;
     bool asked;        /* the answer is awaited */
+    bool stale;        /* ... but it is the answer to an earlier request, which does not matter any more */
     uint64_t again_at; /* else: when to ask */
     bool told;         /* the user knows that the arbiter cannot be reached */
 };

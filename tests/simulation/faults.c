@@ -114,12 +114,13 @@ static void partition(struct sim_world *world)
     }
 }
 
-/* Says something again that was said in an earlier epoch, or to another node. */
+/* Says something again that was said in an earlier epoch, by another than the present peer: pipes do not repeat. */
 static void say_stale(struct sim_world *world, struct sim_node *node)
 {
     const struct sim_stale *stale = &world->stale[sim_below(world, SIM_STALE)];
+    struct replica_status status = node_status(world, node);
 
-    if (stale->length == 0 || stale->epoch >= node_status(world, node).epoch)
+    if (stale->length == 0 || stale->epoch >= status.epoch || stale->node == status.peer)
         return;
     SIM_TRACE(world, "host %d: hears something from epoch %llu", node->host, (unsigned long long)stale->epoch);
     node_message(world, node, stale->bytes, stale->length);

@@ -111,6 +111,7 @@ static void keep_stale(struct sim_world *world, const struct message *message)
     memcpy(stale->bytes, world->letter.data, world->letter.length);
     stale->length = world->letter.length;
     stale->epoch = message->epoch;
+    stale->node = message->node;
 }
 
 static void send_message(struct sim_world *world, struct sim_node *node, const struct message *message)

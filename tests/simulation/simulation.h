@@ -181,7 +181,7 @@ struct sim_world {
     struct sim_stale {
         uint8_t bytes[512];
         size_t length;
-        uint64_t epoch;
+        uint64_t epoch, node;
     } stale[SIM_STALE]; /* what machines said to each other, kept to be said again in a later epoch */
     unsigned stale_next;
     uint64_t fault_every[SIM_FAULTS]; /* mean, ns; 0: never */
