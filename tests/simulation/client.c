@@ -80,6 +80,7 @@ static void send(struct sim_world *world)
         if (!console_client_next(console, world->now, &link, &world->letter))
             return;
         CHECK(link < (unsigned)world->hosts);
+        SIM_TRACE(world, "client: to host %u: kind %d", link, world->letter.data[1]);
         if (!pipe_send(world, SIM_CONSOLE + link, 0, world->letter.data, world->letter.length))
             console_client_unlinked(console, link, world->now);
     }

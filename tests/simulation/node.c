@@ -157,8 +157,6 @@ static void boot(struct sim_world *world, struct sim_node *node, uint64_t epoch)
 static void stop(struct sim_world *world, struct sim_node *node, const char *text)
 {
     SIM_TRACE(world, "host %d: stops: %s", node->host, text);
-    if (node->diverged)
-        node_lost(world, node);
     world->counts[SIM_LOSERS]++;
     node->stopped = true;
     node->live = node->going_live = false;

@@ -312,6 +312,7 @@ void stream_replay(struct sim_world *world, struct sim_node *node)
             break;
     if (node->diverged) {
         world->counts[SIM_DIVERGENCES]++;
+        node_lost(world, node);
         node_step(world, node,
                   (struct replica_event){.kind = REPLICA_EVENT_DIVERGED, .offset = node->replay_at});
         return;
@@ -321,6 +322,9 @@ void stream_replay(struct sim_world *world, struct sim_node *node)
                   (struct replica_event){.kind = REPLICA_EVENT_REPLAYED,
                                          .offset = node->replay_at,
                                          .guest_time = node->machine.guest_time});
+    if (same_process(node, incarnation) && node->restored && node->machine.ended && !node->going_live &&
+        node->replay_at > before)
+        node_step(world, node, (struct replica_event){.kind = REPLICA_EVENT_ENDED});
     if (same_process(node, incarnation) && node->going_live && node->restored)
         go_live(world, node);
 }

@@ -147,7 +147,8 @@ static void judge_death(struct sim_world *world)
     world->dead = true;
     while (--epoch > 0 && world->owners[epoch] == 0)
         ;
-    const struct sim_process *owner = process(world, world->owners[epoch]);
+    /* No epoch at all: he that would have been the first was killed. */
+    const struct sim_process *owner = epoch ? process(world, world->owners[epoch]) : &world->processes[0];
     if (!world->guest_ended && !(owner && owner->lost))
         checker_fail(&world->checker, "liveness",
                      "all stopped, but node %" PRIx64 ", which has epoch %" PRIu64 ", was not killed",
