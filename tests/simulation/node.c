@@ -277,11 +277,18 @@ static void look(struct sim_world *world, struct sim_node *node, enum replica_st
         world->counts[SIM_WON_ALONE] += status.state == REPLICA_ALONE && before == REPLICA_CONTENDING;
         world->counts[SIM_HANDOVERS] += status.state == REPLICA_HANDING_OVER;
     }
-    if (node->live && status.epoch != node->server.epoch) {
-        checker_live(&world->checker, (unsigned)node->host, status.epoch,
-                     status.epoch < SIM_EPOCHS ? world->owners[status.epoch] : 0, &node->machine);
-        console_server_live(&node->server, status.epoch, node->machine.owner, node->machine.inputs);
-    }
+}
+
+/* A machine that goes on alone speaks for the next epoch; the console must know before it hears that the guest ended. */
+static void enter_epoch(struct sim_world *world, struct sim_node *node)
+{
+    uint64_t epoch = node_status(world, node).epoch;
+
+    if (!node->live || epoch == node->server.epoch)
+        return;
+    checker_live(&world->checker, (unsigned)node->host, epoch, epoch < SIM_EPOCHS ? world->owners[epoch] : 0,
+                 &node->machine);
+    console_server_live(&node->server, epoch, node->machine.owner, node->machine.inputs);
 }
 
 void node_step(struct sim_world *world, struct sim_node *node, struct replica_event event)
@@ -294,6 +301,7 @@ void node_step(struct sim_world *world, struct sim_node *node, struct replica_ev
     world->counts[SIM_STEPS]++;
     event.now = clock_of(world, node);
     replica_step(node->replica, &event, actions);
+    enter_epoch(world, node);
     if (actions->count > REPLICA_ACTIONS_MAX)
         checker_fail(&world->checker, "contract", "%zu actions in one step", actions->count);
     for (size_t n = 0; n < actions->count && node->alive && !world->checker.failed; n++) {
