@@ -156,7 +156,8 @@ void checker_status(struct checker *checker, unsigned place, const struct replic
                      node->status.epoch, status->epoch);
     node->status = *status;
     check_members(checker, node);
-    bool primary = status->state == REPLICA_ALONE || status->state == REPLICA_PRIMARY;
+    bool primary = status->state == REPLICA_ALONE || status->state == REPLICA_PRIMARY ||
+                   status->state == REPLICA_CONTENDING || status->state == REPLICA_HANDING_OVER;
     if (primary && status->stream_end - status->safe > config->backlog_max)
         checker_fail(checker, "bounds", "%" PRIu64 " bytes are kept for a backup, of at most %" PRIu64,
                      status->stream_end - status->safe, config->backlog_max);

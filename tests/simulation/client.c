@@ -15,7 +15,7 @@ void client_start(struct sim_world *world)
     console_client_init(&client->console, SIM_CLIENT_ID, (unsigned)world->hosts, true);
     client->commands = (unsigned)sim_between(world, 5, 120);
     client->ahead = sim_chance(world, 500) ? 1 : (unsigned)sim_between(world, 2, 10);
-    client->quits = sim_chance(world, 600);
+    client->quits = !world->lasting && sim_chance(world, 600);
     client->typed = client->replied = client->frame_length = 0;
     sim_at(world, world->now, SIM_CLIENT, 0, 0, 0);
     for (unsigned n = 0; n < (unsigned)world->hosts; n++) {

@@ -34,6 +34,7 @@ void faults_plan(struct sim_world *world)
     world->delay = sim_chance(world, 500) ? SIM_MS : sim_between(world, 1, 15) * SIM_MS;
     world->loss = sim_chance(world, 250) ? (unsigned)sim_between(world, 1, 100) : 0;
     world->heal_at = sim_between(world, 100, 2000) * SIM_MS;
+    world->lasting = sim_chance(world, 100);
     world->end_at = world->heal_at + 10000 * SIM_MS;
     for (unsigned fault = 0; fault < SIM_FAULTS; fault++) {
         bool plays = fault == SIM_FAULT_RETARGET || sim_chance(world, fault == SIM_FAULT_CRASH ? 700 : 350);

@@ -104,14 +104,17 @@ void node_kill(struct sim_world *world, struct sim_node *node, const char *why)
 
 static void keep_stale(struct sim_world *world, const struct message *message)
 {
-    struct sim_stale *stale = &world->stale[world->stale_next++ % SIM_STALE];
+    struct sim_stale *stale = &world->stale[world->stale_next % SIM_STALE];
 
-    if (world->letter.length > sizeof stale->bytes)
+    /* What is said all the time would leave no place for the rest. */
+    bool common = message->kind == MESSAGE_LOG || message->kind == MESSAGE_ACK || message->kind == MESSAGE_BEAT;
+    if (world->letter.length > sizeof stale->bytes || (common && sim_below(world, 32) > 0))
         return;
     memcpy(stale->bytes, world->letter.data, world->letter.length);
     stale->length = world->letter.length;
     stale->epoch = message->epoch;
     stale->node = message->node;
+    world->stale_next++;
 }
 
 static void send_message(struct sim_world *world, struct sim_node *node, const struct message *message)

@@ -188,6 +188,7 @@ struct sim_world {
     unsigned loss;                    /* permille of messages lost although the pipe stays up */
     uint64_t delay;                   /* of a message, at most */
     uint64_t heal_at, end_at;
+    bool lasting;     /* the run goes on after the last fault, until there is a backup again */
     bool guest_ended; /* some machine's, with all its output let out */
     struct sim_process {
         uint64_t id;

@@ -156,6 +156,26 @@ static void judge_death(struct sim_world *world)
     SIM_TRACE(world, "nobody is left");
 }
 
+/* Whether each machine that a backup is linked to has a member. */
+static bool redundant(const struct sim_world *world)
+{
+    for (int host = 0; host < world->hosts; host++) {
+        const struct sim_node *node = &world->nodes[host];
+        if (!node->alive || !node->live || pipe_to(world, host) < 0)
+            continue;
+        const struct sim_node *backup = &world->nodes[pipe_to(world, host)];
+        if (node_status(world, node).state != REPLICA_PRIMARY || node_status(world, backup).state != REPLICA_BACKUP)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the run has come to its end. */
+static bool complete(const struct sim_world *world)
+{
+    return client_done(world) && (!world->lasting || (world->now > world->heal_at + 200 * SIM_MS && redundant(world)));
+}
+
 static void watch(struct sim_world *world)
 {
     sim_at(world, world->now + WATCH_EVERY, SIM_WATCH, 0, 0, 0);
@@ -165,6 +185,9 @@ static void watch(struct sim_world *world)
     }
     if (!anybody(world))
         judge_death(world);
+    else if (world->now >= world->end_at && client_done(world))
+        checker_fail(&world->checker, "redundancy", "%" PRIu64 " ms after the last fault there is no member",
+                     (world->now - world->heal_at) / SIM_MS);
     else if (world->now >= world->end_at)
         checker_fail(&world->checker, "liveness",
                      "%" PRIu64 " ms after the last fault %u of %u commands are answered, and the guest has %s",
@@ -280,7 +303,7 @@ const char *sim_run(struct sim_world *world, uint64_t seed, bool trace)
         node_start(world, host, !(rival && host == 1), rival ? (int)sim_below(world, 2) : 0);
     client_start(world);
     sim_at(world, WATCH_EVERY, SIM_WATCH, 0, 0, 0);
-    while (!world->checker.failed && !world->dead && !client_done(world)) {
+    while (!world->checker.failed && !world->dead && !complete(world)) {
         struct sim_event event = next_event(world);
         world->now = event.time;
         happen(world, &event);
