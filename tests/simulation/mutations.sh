@@ -5,7 +5,7 @@ backup=replication/replica_backup.c
 
 # What has left.
 mutate no-hold history $primary '    replica_act(replica, REPLICA_HOLD)->offset = replica->end;
-    send_stream(replica, MESSAGE_MEMBER' '    send_stream(replica, MESSAGE_MEMBER'
+    tell_member' '    tell_member'
 mutate commit-what-was-written history $primary 'if (holds && replica->peer_safe > replica->committed)
         commit(replica, replica->peer_safe);' 'if (holds && replica->end > replica->committed)
         commit(replica, replica->end);'
@@ -44,6 +44,10 @@ mutate send-from-elsewhere stream $primary '(replica->sent - replica->backlog.st
     '(replica->sent - replica->backlog.start) / 2;'
 mutate gap-not-noticed redundancy $backup '    if (replica->welcomed)
         say_hello(replica);' '    (void)replica;'
+
+mutate joining-for-nothing redundancy $backup '    if (replica->state == REPLICA_JOINING && replica->welcomed && !replica_hears(replica))
+        replica->welcomed = false;' ''
+mutate member-told-once redundancy $primary 'replica->now - replica->member_told_at >=' '0 >'
 
 # Limits.
 mutate no-window bounds $primary 'uint64_t under_way = replica->sent - replica->peer_received;' 'uint64_t under_way = 0;'
