@@ -15,7 +15,7 @@
 #define LOGS_PER_STEP 24
 /* MEMBER may be lost, and is not answered; it is said again after so many suspect_after. */
 #define MEMBER_AGAIN 10
-#define SAMPLE_EVERY  UINT64_C(1000000)
+#define SAMPLE_EVERY UINT64_C(1000000)
 
 uint64_t primary_lag(const struct replica *replica)
 {

@@ -4,7 +4,8 @@
  *     replication_sim [--seeds N] [--first S] [--jobs N] [--failures N]   seeds S, S + 1, ...; each job ends at its
  *                                                                         N-th failure
  *     replication_sim --seed S                                            one seed, with all that happens
- *     replication_sim --expect CHECK [--seeds N] ...                      0 only if that check fails for one of the seeds
+ *     replication_sim --expect CHECK [--seeds N] ...                      0 only if that check fails for one of the
+ * seeds
  *
  * Without options: 200,000 seeds from 1, the same each time.
  */
@@ -84,8 +85,8 @@ static void show_counts(uint64_t runs, const uint64_t *counts)
     printf("# %" PRIu64 " runs: %" PRIu64 " to the end, %" PRIu64 " where the guest ended first, %" PRIu64
            " where nobody was left\n",
            runs, counts[SIM_RUNS_DONE], counts[SIM_RUNS_ENDED], counts[SIM_RUNS_DEAD]);
-    printf("# %" PRIu64 " backups became members, %" PRIu64 " took over, %" PRIu64 " primaries won and went on alone, %"
-           PRIu64 " machines stopped\n",
+    printf("# %" PRIu64 " backups became members, %" PRIu64 " took over, %" PRIu64
+           " primaries won and went on alone, %" PRIu64 " machines stopped\n",
            counts[SIM_MEMBERS], counts[SIM_TAKEOVERS], counts[SIM_WON_ALONE], counts[SIM_LOSERS]);
     printf("# %" PRIu64 " processes killed, %" PRIu64 " divergences, %" PRIu64 " handovers begun, %" PRIu64
            " steps of replicas\n",
@@ -183,10 +184,13 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'}, {"first", required_argument, NULL, 'f'},
-        {"seed", required_argument, NULL, 's'},  {"jobs", required_argument, NULL, 'j'},
-        {"expect", required_argument, NULL, 'e'}, {"failures", required_argument, NULL, 'x'}, {0}};
+    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
+                                            {"first", required_argument, NULL, 'f'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"expect", required_argument, NULL, 'e'},
+                                            {"failures", required_argument, NULL, 'x'},
+                                            {0}};
     const char *sanitized = getenv("SANITIZED");
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct plan plan = {.program = argv[0], .first = 1, .failures = FAILURES};

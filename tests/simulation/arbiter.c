@@ -23,7 +23,10 @@ static void ask(struct sim_world *world, struct sim_node *node, struct sim_reque
     sim_at(world, world->now + answered, SIM_ARBITER_ANSWER, slot, 0, world->next_request);
     SIM_TRACE(world, "host %d asks %s of epoch %llu for node %llx%s", node->host, request.verify ? "VERIFY" : "CLAIM",
               (unsigned long long)request.epoch, (unsigned long long)request.node,
-              lost ? " (lost)" : late ? " (late)" : request.unheard ? " (answer lost)" : "");
+              lost              ? " (lost)"
+              : late            ? " (late)"
+              : request.unheard ? " (answer lost)"
+                                : "");
 }
 
 void arbiter_question(struct sim_world *world, struct sim_node *node, bool verify, uint64_t epoch, uint64_t id)
@@ -33,12 +36,9 @@ void arbiter_question(struct sim_world *world, struct sim_node *node, bool verif
     if (epoch == 0 || epoch >= SIM_EPOCHS)
         return checker_fail(&world->checker, "contract", "the arbiter is asked for epoch %llu",
                             (unsigned long long)epoch);
-    if (!node->requesting)
-        ask(world, node, request);
-    else if (node->waiting_count < sizeof node->waiting / sizeof node->waiting[0])
-        node->waiting[node->waiting_count++] = request;
-    else
-        checker_fail(&world->checker, "contract", "too many requests to the arbiter at a time");
+    if (node->requesting)
+        return checker_fail(&world->checker, "contract", "the arbiter is asked although it has not answered yet");
+    ask(world, node, request);
 }
 
 void arbiter_effect(struct sim_world *world, unsigned slot)
@@ -65,12 +65,5 @@ void arbiter_tell(struct sim_world *world, unsigned slot)
         return sim_at(world, node->paused_until + sim_below(world, SIM_MS), SIM_ARBITER_ANSWER, slot, 0, 0);
     node->requesting = false;
     enum replica_answer answer = request->unheard ? REPLICA_UNREACHABLE : request->answer;
-    if (node->waiting_count > 0) {
-        struct sim_request next = node->waiting[0];
-        for (unsigned n = 1; n < node->waiting_count; n++)
-            node->waiting[n - 1] = node->waiting[n];
-        node->waiting_count--;
-        ask(world, node, next);
-    }
     node_step(world, node, (struct replica_event){.kind = REPLICA_EVENT_ARBITER, .answer = answer});
 }

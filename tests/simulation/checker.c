@@ -137,7 +137,8 @@ static void check_lag(struct checker *checker, struct checker_node *node, const 
         return;
     }
     if (node->status.throttle != 1000)
-        checker_fail(checker, "lag", "the member is %" PRIu64 " ms behind, but the machine is slowed by %u permille only",
+        checker_fail(checker, "lag",
+                     "the member is %" PRIu64 " ms behind, but the machine is slowed by %u permille only",
                      lag / 1000000, node->status.throttle);
     if (node->lag_since == 0)
         node->lag_since = now;
@@ -265,8 +266,9 @@ void checker_delivered(struct checker *checker, unsigned place, uint64_t id, con
     }
     if (!stream || node->delivered + length > stream->length ||
         memcmp(stream->bytes + node->delivered, bytes, length) != 0)
-        checker_fail(checker, "stream", "node %" PRIx64 " was given other bytes at offset %" PRIu64 " than were written",
-                     node->id, node->delivered);
+        checker_fail(checker, "stream",
+                     "node %" PRIx64 " was given other bytes at offset %" PRIu64 " than were written", node->id,
+                     node->delivered);
     node->delivered += length;
 }
 

@@ -35,7 +35,7 @@ struct checker_stream {
     size_t length, capacity;
     struct checker_chunk {
         uint64_t end, time;
-    } *chunks; /* CHECKER_CHUNKS */
+    } * chunks; /* CHECKER_CHUNKS */
     unsigned chunk_count, chunk_done;
     uint64_t replayed; /* as the primary was told */
 };
@@ -44,19 +44,19 @@ struct checker_node {
     uint64_t id; /* 0: no process */
     struct replica_status status;
     bool live;
-    uint64_t epoch;       /* in which it is live */
-    uint64_t delivered;   /* bytes since RESET */
-    uint64_t lag_since;   /* 0: the member is not too far behind */
+    uint64_t epoch;     /* in which it is live */
+    uint64_t delivered; /* bytes since RESET */
+    uint64_t lag_since; /* 0: the member is not too far behind */
 };
 
 struct checker {
     const char *failed; /* the check's name; NULL: all is well */
     char text[240];
 
-    uint64_t live_node[CHECKER_EPOCHS];  /* whose machine was live in the epoch */
-    uint64_t live_base[CHECKER_EPOCHS];  /* outputs in its history when it began */
-    uint64_t highest;                    /* live epoch */
-    uint64_t released;                   /* so many bytes of output were ever let out */
+    uint64_t live_node[CHECKER_EPOCHS]; /* whose machine was live in the epoch */
+    uint64_t live_base[CHECKER_EPOCHS]; /* outputs in its history when it began */
+    uint64_t highest;                   /* live epoch */
+    uint64_t released;                  /* so many bytes of output were ever let out */
     uint8_t released_byte[MACHINE_HISTORY];
     uint64_t seen;      /* bytes that the client's user got */
     uint64_t confirmed; /* bytes of input that the user was promised are safe */

@@ -24,9 +24,9 @@ static void plan_config(struct sim_world *world)
 void faults_plan(struct sim_world *world)
 {
     static const unsigned rarest[SIM_FAULTS] = {
-        [SIM_FAULT_CRASH] = 1500,   [SIM_FAULT_PAUSE] = 900,   [SIM_FAULT_CUT] = 700,   [SIM_FAULT_STALL] = 600,
-        [SIM_FAULT_PARTITION] = 1200, [SIM_FAULT_ARBITER] = 1000, [SIM_FAULT_SLOW] = 1500, [SIM_FAULT_STUCK] = 1500,
-        [SIM_FAULT_DIVERGE] = 1200, [SIM_FAULT_HANDOVER] = 900, [SIM_FAULT_RETARGET] = 100, [SIM_FAULT_STALE] = 200,
+        [SIM_FAULT_CRASH] = 1500,     [SIM_FAULT_PAUSE] = 900,    [SIM_FAULT_CUT] = 700,      [SIM_FAULT_STALL] = 600,
+        [SIM_FAULT_PARTITION] = 1200, [SIM_FAULT_ARBITER] = 1000, [SIM_FAULT_SLOW] = 1500,    [SIM_FAULT_STUCK] = 1500,
+        [SIM_FAULT_DIVERGE] = 400,    [SIM_FAULT_HANDOVER] = 900, [SIM_FAULT_RETARGET] = 100, [SIM_FAULT_STALE] = 200,
     };
 
     plan_config(world);

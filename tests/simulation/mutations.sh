@@ -26,7 +26,7 @@ mutate loser-takes-over one-live $backup '} else if (answer == REPLICA_LOST) {' 
 mutate unreachable-is-won one-live $backup 'if (answer == REPLICA_UNREACHABLE)
         return;' 'if (answer == REPLICA_UNREACHABLE && verifying)
         return;'
-mutate answer-to-another-request one-live replication/replica.c '.asked = request->asked, .stale = request->asked};' \
+mutate two-requests-at-a-time contract replication/replica.c '.asked = request->asked, .stale = request->asked};' \
     '.asked = false};'
 mutate two-members one-member $primary '    if (replica->state != REPLICA_ALONE)
         return replica_refuse' '    if (replica->state != REPLICA_ALONE && replica->state != REPLICA_PRIMARY)
@@ -51,7 +51,8 @@ mutate member-told-once redundancy $primary 'replica->now - replica->member_told
 
 # Limits.
 mutate no-window bounds $primary 'uint64_t under_way = replica->sent - replica->peer_received;' 'uint64_t under_way = 0;'
-mutate no-backlog-limit bounds $primary '> replica->config.backlog_max ||' '> UINT64_MAX / 2 ||'
+mutate no-backlog-limit bounds replication/replica.c 'replica->config = *config;' 'replica->config = *config;
+    replica->config.backlog_max = UINT64_MAX / 2;'
 mutate lag-does-not-stop lag $primary 'permille = 1000;' 'permille = 900;'
 mutate lag-patience lag $primary 'replica->contend_for_good = true;
         lose_member(replica, "the backup is too slow");' ';'

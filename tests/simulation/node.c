@@ -165,8 +165,7 @@ static void stop(struct sim_world *world, struct sim_node *node, const char *tex
     node->live = node->going_live = false;
     console_server_standby(&node->server, node->server.epoch);
     checker_halted(&world->checker, (unsigned)node->host);
-    sim_at(world, world->now + sim_below(world, 50 * SIM_MS), SIM_OPERATOR, (unsigned)node->host, 0,
-           node->incarnation);
+    sim_at(world, world->now + sim_below(world, 50 * SIM_MS), SIM_OPERATOR, (unsigned)node->host, 0, node->incarnation);
 }
 
 static void finish(struct sim_world *world, struct sim_node *node)
@@ -282,7 +281,8 @@ static void look(struct sim_world *world, struct sim_node *node, enum replica_st
     }
 }
 
-/* A machine that goes on alone speaks for the next epoch; the console must know before it hears that the guest ended. */
+/* A machine that goes on alone speaks for the next epoch; the console must know before it hears that the guest ended.
+ */
 static void enter_epoch(struct sim_world *world, struct sim_node *node)
 {
     uint64_t epoch = node_status(world, node).epoch;
@@ -369,8 +369,7 @@ void node_console(struct sim_world *world, struct sim_node *node, const uint8_t 
         CHECK(!"a console message that we encoded");
     bytes_writer_clear(&world->letter);
     if (!console_server_receive(&node->server, &message, &node->gate, &world->letter))
-        checker_fail(&world->checker, "client", "a machine refuses its client's message of kind %d",
-                     (int)message.kind);
+        checker_fail(&world->checker, "client", "a machine refuses its client's message of kind %d", (int)message.kind);
     if (world->letter.length > 0 &&
         !pipe_send(world, SIM_CONSOLE + (unsigned)node->host, 1, world->letter.data, world->letter.length))
         pipe_cut(world, SIM_CONSOLE + (unsigned)node->host);

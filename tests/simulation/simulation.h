@@ -22,18 +22,18 @@
 #include "tests/simulation/checker.h"
 #include "tests/simulation/machine.h"
 
-#define SIM_MS        UINT64_C(1000000)
-#define SIM_HOSTS     4
-#define SIM_EPOCHS    512
-#define SIM_QUEUE     128 /* messages that a pipe holds one way */
-#define SIM_REQUESTS  512
-#define SIM_EVENTS    2048
-#define SIM_STALE     32
-#define SIM_PROCESSES 256
+#define SIM_MS         UINT64_C(1000000)
+#define SIM_HOSTS      4
+#define SIM_EPOCHS     512
+#define SIM_QUEUE      128 /* messages that a pipe holds one way */
+#define SIM_REQUESTS   512
+#define SIM_EVENTS     2048
+#define SIM_STALE      32
+#define SIM_PROCESSES  256
 #define SIM_STREAM_MAX (4u << 20)
-#define SIM_PIPES     (2 * SIM_HOSTS)
-#define SIM_CONSOLE   SIM_HOSTS /* pipes below are those of backups, by host; from here on the client's, by host */
-#define SIM_CLIENT_ID 77
+#define SIM_PIPES      (2 * SIM_HOSTS)
+#define SIM_CONSOLE    SIM_HOSTS /* pipes below are those of backups, by host; from here on the client's, by host */
+#define SIM_CLIENT_ID  77
 
 enum sim_event_kind {
     SIM_TICK,           /* a: host */
@@ -98,8 +98,8 @@ struct sim_node {
     int crash_after;       /* so many actions; negative: never */
     struct replica_config config;
     struct replica *replica;
-    int target;   /* host to follow */
-    bool follows; /* a backup: it links itself to the target */
+    int target;             /* host to follow */
+    bool follows;           /* a backup: it links itself to the target */
     uint64_t peer_received; /* as a primary was told on the present link */
 
     struct sim_machine machine;
@@ -119,20 +119,18 @@ struct sim_node {
     struct bytes_writer in; /* what was delivered since RESET */
     size_t replay_at;
     bool restored, going_live;
-    bool diverged;              /* found: it is of no use until RESET */
+    bool diverged; /* found: it is of no use until RESET */
     uint64_t going_live_epoch;
-    uint64_t safe_due;          /* offset that is being made safe; 0: none */
+    uint64_t safe_due; /* offset that is being made safe; 0: none */
     uint64_t replay_every;
-    unsigned replay_records;    /* at a time */
-    uint64_t stuck_until; /* its replay makes no progress */
+    unsigned replay_records; /* at a time */
+    uint64_t stuck_until;    /* its replay makes no progress */
 
     bool gate_made;
     struct output_gate gate;
     bool commit_all;
     struct gate_marks inputs;
-    bool requesting;
-    struct sim_request waiting[8]; /* behind the request that is under way */
-    unsigned waiting_count;
+    bool requesting; /* the arbiter was asked, and has not answered */
 
     struct console_server server; /* last, for its buffer need not be cleared */
 };

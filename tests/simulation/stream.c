@@ -66,8 +66,8 @@ static void record(struct sim_node *node, enum machine_record kind, const void *
     bytes_put(&node->out, payload, length);
 }
 
-static void record_number(struct sim_node *node, enum machine_record kind, uint64_t first,
-                          uint64_t second, size_t length)
+static void record_number(struct sim_node *node, enum machine_record kind, uint64_t first, uint64_t second,
+                          size_t length)
 {
     uint8_t payload[16];
 
@@ -313,8 +313,7 @@ void stream_replay(struct sim_world *world, struct sim_node *node)
     if (node->diverged) {
         world->counts[SIM_DIVERGENCES]++;
         node_lost(world, node);
-        node_step(world, node,
-                  (struct replica_event){.kind = REPLICA_EVENT_DIVERGED, .offset = node->replay_at});
+        node_step(world, node, (struct replica_event){.kind = REPLICA_EVENT_DIVERGED, .offset = node->replay_at});
         return;
     }
     if (node->replay_at > before)

@@ -55,8 +55,8 @@ void sim_at(struct sim_world *world, uint64_t time, enum sim_event_kind kind, un
             uint32_t generation)
 {
     struct sim_event *heap = world->heap;
-    struct sim_event event = {time < world->now ? world->now : time, world->order++, generation, (uint16_t)a,
-                              (uint16_t)b, kind};
+    struct sim_event event = {
+        time < world->now ? world->now : time, world->order++, generation, (uint16_t)a, (uint16_t)b, kind};
     unsigned at = world->events++;
 
     CHECK(world->events < SIM_EVENTS);
