@@ -7,11 +7,6 @@
 
 void console_server_live(struct console_server *server, uint64_t epoch, uint64_t owner, uint64_t input)
 {
-    /* A client that we spoke to in an earlier epoch heeds nothing that is said in this one before it is welcomed. */
-    if (server->live && server->linked) {
-        server->asked = server->owner;
-        server->asked_output = server->received;
-    }
     *server = (struct console_server){.live = true,
                                       .epoch = epoch,
                                       .owner = owner,

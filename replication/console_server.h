@@ -35,8 +35,8 @@ struct console_server {
     size_t pending_length;
 };
 
-/* Begins to speak (a new primary, the first, or the same in another epoch): the machine has recorded `input` bytes of
- * input, the last owner was `owner` (0: none). */
+/* Begins to speak (a new primary, or the first): the machine has recorded `input` bytes of input, the last owner was
+ * `owner` (0: none). */
 void console_server_live(struct console_server *server, uint64_t epoch, uint64_t owner, uint64_t input);
 /* Not yet the one that speaks. A client that says HELLO meanwhile is welcomed as soon as we are. */
 void console_server_standby(struct console_server *server, uint64_t epoch);

@@ -165,10 +165,10 @@ void checker_status(struct checker *checker, unsigned place, const struct replic
     check_lag(checker, node, config, now);
 }
 
-void checker_released(struct checker *checker, unsigned place, uint64_t epoch, uint64_t number, const uint8_t *bytes,
-                      size_t length)
+void checker_released(struct checker *checker, unsigned place, uint64_t number, const uint8_t *bytes, size_t length)
 {
     const struct checker_node *node = &checker->nodes[place];
+    uint64_t epoch = node->epoch;
 
     if (number > checker->released || number + length > MACHINE_HISTORY)
         return checker_fail(checker, "history", "output %" PRIu64 " is let out before output %" PRIu64, number,

@@ -83,8 +83,7 @@ void checker_halted(struct checker *checker, unsigned place);
 void checker_status(struct checker *checker, unsigned place, const struct replica_status *status,
                     const struct replica_config *config, uint64_t now);
 /* Output on its way to a client. */
-void checker_released(struct checker *checker, unsigned place, uint64_t epoch, uint64_t number, const uint8_t *bytes,
-                      size_t length);
+void checker_released(struct checker *checker, unsigned place, uint64_t number, const uint8_t *bytes, size_t length);
 void checker_typed(struct checker *checker, const uint8_t *bytes, size_t length);
 void checker_confirmed(struct checker *checker, uint64_t number);
 /* A live machine took input. */

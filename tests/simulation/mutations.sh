@@ -66,13 +66,11 @@ mutate never-ask-again liveness replication/replica.c 'replica->now < request->a
 # The console.
 mutate output-twice client replication/console_client.c 'size_t known = client->output - message->output;' \
     'size_t known = 0;'
-mutate input-accepted-and-forgotten input-order replication/console_server.c '.input = input,' \
-    '.input = server->input > input ? server->input : input,'
+mutate input-left-out input-order replication/console_server.c '.input = input,' '.input = input + (input > 0),'
 mutate welcome-confirms input-lost replication/console_client.c '    client->sent = welcome->input - client->input;' \
     '    forget_input(client, welcome->input);'
 mutate input-not-sent-again liveness replication/console_client.c '    client->sent = welcome->input - client->input;' \
     '    client->sent = client->kept_length;'
-mutate not-welcomed-in-new-epoch liveness replication/console_server.c 'if (server->live && server->linked) {' 'if (false) {'
 
 # What is around a replica.
 mutate checkpoint-without-output client tests/simulation/stream.c 'bytes_put_uint(&node->out, 8, unread);' \

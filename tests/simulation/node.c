@@ -151,6 +151,7 @@ static void boot(struct sim_world *world, struct sim_node *node, uint64_t epoch)
         CHECK(!"memory");
     node->gate_made = true;
     node->live = true;
+    node->epoch = epoch;
     node->stepped_at = world->now;
     checker_live(&world->checker, (unsigned)node->host, epoch, epoch < SIM_EPOCHS ? world->owners[epoch] : 0,
                  &node->machine);
@@ -287,11 +288,11 @@ static void enter_epoch(struct sim_world *world, struct sim_node *node)
 {
     uint64_t epoch = node_status(world, node).epoch;
 
-    if (!node->live || epoch == node->server.epoch)
+    if (!node->live || epoch == node->epoch)
         return;
+    node->epoch = epoch;
     checker_live(&world->checker, (unsigned)node->host, epoch, epoch < SIM_EPOCHS ? world->owners[epoch] : 0,
                  &node->machine);
-    console_server_live(&node->server, epoch, node->machine.owner, node->machine.inputs);
 }
 
 void node_step(struct sim_world *world, struct sim_node *node, struct replica_event event)
@@ -354,8 +355,7 @@ void node_speak(struct sim_world *world, struct sim_node *node)
         if (console_message_decode(letter->data, letter->length, &message, &error) != 0)
             CHECK(!"a console message that we encoded");
         if (message.kind == CONSOLE_OUTPUT)
-            checker_released(&world->checker, (unsigned)node->host, message.epoch, message.output, message.bytes,
-                             message.length);
+            checker_released(&world->checker, (unsigned)node->host, message.output, message.bytes, message.length);
         pipe_send(world, pipe, 1, letter->data, letter->length);
     }
 }

@@ -103,8 +103,9 @@ struct sim_node {
     uint64_t peer_received; /* as a primary was told on the present link */
 
     struct sim_machine machine;
-    bool live;     /* the machine runs by itself */
-    bool quiesced; /* stands still, for a handover */
+    bool live;      /* the machine runs by itself */
+    uint64_t epoch; /* ... in this epoch */
+    bool quiesced;  /* stands still, for a handover */
     bool quiet_due;
     unsigned throttle;
     uint64_t stepped_at;

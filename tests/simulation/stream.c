@@ -283,6 +283,7 @@ static void go_live(struct sim_world *world, struct sim_node *node)
 
     node->going_live = false;
     node->live = true;
+    node->epoch = node->going_live_epoch;
     node->follows = false;
     node->phase = SIM_NO_STREAM;
     node->commit_all = false;
