@@ -11,7 +11,7 @@ if [ "${SANITIZED:-0}" = 1 ]; then
 fi
 
 only=${1:-}
-seeds=30000
+seeds=100000
 running=0
 
 compile() { # SOURCE OUTPUT FILE-THAT-IT-REPLACES

@@ -24,7 +24,7 @@
 
 #define DEFAULT_SEEDS UINT64_C(200000)
 /* Under the sanitizers, which look for other things, fewer. */
-#define SANITIZED_SEEDS UINT64_C(6000)
+#define SANITIZED_SEEDS UINT64_C(3000)
 #define FAILURES        3
 #define JOBS_MAX        64
 
