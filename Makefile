@@ -69,6 +69,9 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libencore.a
 # The truth harness is a program of several files.
 $(BUILD)/tests/integration/truth: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/soft/truth_*.c))
 
+# So is the simulation of the replication protocol.
+$(BUILD)/tests/integration/replication_sim: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/simulation/*.c))
+
 # Every fuzz target can run without libFuzzer.
 $(FUZZ_BINS): $(BUILD)/tests/fuzz/main.o
 $(BUILD)/tests/fuzz/fuzz_soft_run: $(BUILD)/tests/fuzz/soft_world.o

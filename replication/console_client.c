@@ -5,6 +5,8 @@
 
 /* A HELLO that is not answered is said again after this time; so is one to a machine that stands by. */
 #define HELLO_AGAIN UINT64_C(20000000)
+/* After a link broke, was renewed, or took nothing: soon, but not in the same round, which would never end. */
+#define HELLO_SOON UINT64_C(1000000)
 /* Once welcomed, links to other machines are asked more rarely. */
 #define HELLO_OTHERS UINT64_C(50000000)
 /* Output is acknowledged at the latest after so many bytes. */
@@ -160,7 +162,7 @@ bool console_client_next(struct console_client *client, uint64_t now, unsigned *
 
 void console_client_unlinked(struct console_client *client, unsigned link, uint64_t now)
 {
-    client->hello_at[link] = now;
+    client->hello_at[link] = now + HELLO_SOON;
     if (client->link == (int)link)
         client->link = -1;
 }

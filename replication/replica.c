@@ -110,7 +110,11 @@ bool replica_hears(const struct replica *replica)
 
 void replica_ask(struct replica *replica, int kind)
 {
-    replica->request = (struct replica_request){.kind = kind, .again_at = replica->now};
+    struct replica_request *request = &replica->request;
+
+    /* The arbiter answers in the order of the requests, and does not say to which: so one at a time. */
+    *request = (struct replica_request){
+        .kind = kind, .again_at = replica->now, .asked = request->asked, .stale = request->asked};
 }
 
 /* Puts the request to the arbiter when it is time to. */
@@ -131,9 +135,10 @@ static void take_answer(struct replica *replica, enum replica_answer answer)
 {
     struct replica_request *request = &replica->request;
 
-    if (request->kind == REQUEST_NONE || !request->asked)
+    bool awaited = request->kind != REQUEST_NONE && request->asked && !request->stale;
+    request->asked = request->stale = false;
+    if (!awaited)
         return;
-    request->asked = false;
     request->again_at = replica->now + replica->config.arbiter_retry;
     if (answer == REPLICA_UNREACHABLE && !request->told) {
         request->told = true;

@@ -285,6 +285,9 @@ void backup_tick(struct replica *replica)
     watch_primary(replica);
     if (replica->state == REPLICA_TAKING_OVER)
         return;
+    /* A primary that gave up on our joining does not tell us, and may have no stream for us any more. */
+    if (replica->state == REPLICA_JOINING && replica->welcomed && !replica_hears(replica))
+        replica->welcomed = false;
     if (!replica->welcomed && replica->now >= replica->hello_at)
         say_hello(replica);
     else if (replica->welcomed && replica->now - replica->sent_at >= replica->config.beat_every)

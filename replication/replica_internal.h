@@ -17,6 +17,7 @@
 struct replica_request {
     enum { REQUEST_NONE, REQUEST_CLAIM, REQUEST_VERIFY } kind;
     bool asked;        /* the answer is awaited */
+    bool stale;        /* ... but it is the answer to an earlier request, which does not matter any more */
     uint64_t again_at; /* else: when to ask */
     bool told;         /* the user knows that the arbiter cannot be reached */
 };
@@ -47,6 +48,7 @@ struct replica {
     uint64_t committed;    /* what COMMIT said; NO_OFFSET: everything */
     bool member;           /* the peer may ask for the next epoch */
     uint64_t member_from;  /* ... once it has the stream up to here */
+    uint64_t member_told_at;
     bool stream_broken;    /* the stream cannot be continued: the member must be given up */
     bool later_epoch;      /* somebody spoke of one: only the arbiter can let us go on */
     bool contend_for_good; /* hearing the member again does not help */

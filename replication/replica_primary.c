@@ -13,7 +13,9 @@
 /* A joining backup may be silent for so many suspect_after: it may be busy restoring. */
 #define JOIN_PATIENCE 25
 #define LOGS_PER_STEP 24
-#define SAMPLE_EVERY  UINT64_C(1000000)
+/* MEMBER may be lost, and is not answered; it is said again after so many suspect_after. */
+#define MEMBER_AGAIN 10
+#define SAMPLE_EVERY UINT64_C(1000000)
 
 uint64_t primary_lag(const struct replica *replica)
 {
@@ -176,6 +178,8 @@ static void pump(struct replica *replica)
         uint64_t length = replica->end - replica->sent;
         if (length > MESSAGE_BYTES_MAX)
             length = MESSAGE_BYTES_MAX;
+        if (length > replica->config.window - under_way)
+            length = replica->config.window - under_way;
         struct message *message = send_stream(replica, MESSAGE_LOG, replica->sent);
         message->bytes = replica->backlog.held.data + (replica->sent - replica->backlog.start);
         message->length = length;
@@ -195,13 +199,19 @@ static void begin_join(struct replica *replica, uint64_t node)
     send_stream(replica, MESSAGE_WELCOME, 0);
 }
 
+static void tell_member(struct replica *replica)
+{
+    replica->member_told_at = replica->now;
+    send_stream(replica, MESSAGE_MEMBER, replica->member_from);
+}
+
 /* The member's, or the joining backup's, link was renewed. */
 static void resume_stream(struct replica *replica, uint64_t offset)
 {
     replica->sent = replica->peer_received = offset;
     send_stream(replica, MESSAGE_WELCOME, offset);
     if (replica->member)
-        send_stream(replica, MESSAGE_MEMBER, replica->member_from);
+        tell_member(replica);
     if (replica->state == REPLICA_HANDING_OVER && replica->quiet)
         send_stream(replica, MESSAGE_HANDOVER, replica->end);
     pump(replica);
@@ -237,7 +247,7 @@ static void invite(struct replica *replica)
     replica->committed = replica->end;
     replica->state = REPLICA_PRIMARY;
     replica_act(replica, REPLICA_HOLD)->offset = replica->end;
-    send_stream(replica, MESSAGE_MEMBER, replica->member_from);
+    tell_member(replica);
     replica_say(replica, "the backup follows: output waits for it from now on");
 }
 
@@ -462,6 +472,8 @@ void primary_tick(struct replica *replica)
 {
     watch_peer(replica);
     pace(replica);
+    if (replica->member && replica->now - replica->member_told_at >= MEMBER_AGAIN * replica->config.suspect_after)
+        tell_member(replica);
     if (replica->stream && replica->now - replica->sent_at >= replica->config.beat_every)
         send_stream(replica, MESSAGE_BEAT, replica->sent);
 }

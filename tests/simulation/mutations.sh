@@ -1,0 +1,82 @@
+# The mutations: each breaks one rule of the protocol (or, the last ones, of those around it), and names the check that
+# must see it. Read by tests/integration/replication_mutations.sh.
+primary=replication/replica_primary.c
+backup=replication/replica_backup.c
+
+# What has left.
+mutate no-hold history $primary '    replica_act(replica, REPLICA_HOLD)->offset = replica->end;
+    tell_member' '    tell_member'
+mutate commit-what-was-written history $primary 'if (holds && replica->peer_safe > replica->committed)
+        commit(replica, replica->peer_safe);' 'if (holds && replica->end > replica->committed)
+        commit(replica, replica->end);'
+mutate acknowledge-more-than-received history $backup 'ack->safe = replica->safe;' \
+    'ack->offset = ack->safe = replica->received + 22;'
+mutate gate-open history replication/output_gate.c 'uint64_t open = gate->marks.shown;' \
+    'uint64_t open = gate->end;'
+mutate confirm-what-came input-lost replication/console_server.c 'message.input = server->confirmed = confirmed;' \
+    'message.input = server->confirmed = server->input;'
+
+# Who may take over, and who goes on.
+mutate member-before-its-time history $backup '|| replica->received < replica->member_at)' ')'
+mutate alone-without-winning history $primary '    contend(replica);
+}' '    primary_alone(replica);
+}'
+mutate loser-goes-on one-live $primary '            lose_epoch(replica);' '            { replica->epoch++; primary_alone(replica); }'
+mutate loser-takes-over one-live $backup '} else if (answer == REPLICA_LOST) {' '} else if (false) {'
+mutate unreachable-is-won one-live $backup 'if (answer == REPLICA_UNREACHABLE)
+        return;' 'if (answer == REPLICA_UNREACHABLE && verifying)
+        return;'
+mutate two-requests-at-a-time contract replication/replica.c '.asked = request->asked, .stale = request->asked};' \
+    '.asked = false};'
+mutate two-members one-member $primary '    if (replica->state != REPLICA_ALONE)
+        return replica_refuse' '    if (replica->state != REPLICA_ALONE && replica->state != REPLICA_PRIMARY)
+        return replica_refuse'
+mutate old-welcome contract $backup 'welcome->epoch < replica->epoch ||' ''
+mutate diverged-takes-over liveness $backup '} else if (replica->diverged) {' '} else if (false) {'
+
+# The stream.
+mutate deliver-twice stream $backup 'uint64_t known = replica->received - log->offset;' 'uint64_t known = 0;'
+mutate deliver-after-a-gap stream $backup 'if (log->offset > replica->received)
+        return notice_gap(replica);
+    uint64_t known = replica->received - log->offset;' \
+    'uint64_t known = log->offset > replica->received ? 0 : replica->received - log->offset;'
+mutate send-from-elsewhere stream $primary '(replica->sent - replica->backlog.start);' \
+    '(replica->sent - replica->backlog.start) / 2;'
+mutate gap-not-noticed redundancy $backup '    if (replica->welcomed)
+        say_hello(replica);' '    (void)replica;'
+
+mutate joining-for-nothing redundancy $backup '    if (replica->state == REPLICA_JOINING && replica->welcomed && !replica_hears(replica))
+        replica->welcomed = false;' ''
+mutate member-told-once redundancy $primary 'replica->now - replica->member_told_at >=' '0 >'
+
+# Limits.
+mutate no-window bounds $primary 'uint64_t under_way = replica->sent - replica->peer_received;' 'uint64_t under_way = 0;'
+mutate no-backlog-limit bounds replication/replica.c 'replica->config = *config;' 'replica->config = *config;
+    replica->config.backlog_max = UINT64_MAX / 2;'
+mutate lag-does-not-stop lag $primary 'permille = 1000;' 'permille = 900;'
+mutate lag-patience lag $primary 'replica->contend_for_good = true;
+        lose_member(replica, "the backup is too slow");' ';'
+
+# Going on.
+mutate never-claim liveness $backup 'claim(replica, "nothing is heard from the primary");' ';'
+mutate never-contend liveness $primary 'lose_member(replica, "nothing is heard from the backup");' ';'
+mutate never-ask-again liveness replication/replica.c 'replica->now < request->again_at' \
+    'replica->now < request->again_at || request->told'
+
+# The console.
+mutate output-twice client replication/console_client.c 'size_t known = client->output - message->output;' \
+    'size_t known = 0;'
+mutate input-left-out input-order replication/console_server.c '.input = input,' '.input = input + (input > 0),'
+mutate welcome-confirms input-lost replication/console_client.c '    client->sent = welcome->input - client->input;' \
+    '    forget_input(client, welcome->input);'
+mutate input-not-sent-again liveness replication/console_client.c '    client->sent = welcome->input - client->input;' \
+    '    client->sent = client->kept_length;'
+
+# What is around a replica.
+mutate checkpoint-without-output client tests/simulation/stream.c 'bytes_put_uint(&node->out, 8, unread);' \
+    'bytes_put_uint(&node->out, 8, node->machine.announced + 0 * unread);'
+mutate output-before-its-record history tests/simulation/stream.c '    if (!flush(world, node))
+        return;
+    let_out(node, from);' '    let_out(node, from);
+    if (!flush(world, node))
+        return;'
