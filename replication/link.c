@@ -20,6 +20,7 @@
 
 struct link {
     int socket;
+    int readable_fd, sendable_fd; /* nanomsg's own */
     bool client;
     struct session *session;
     struct bytes_writer contents; /* what came last */
@@ -43,11 +44,22 @@ static void set_option(int socket, int level, int option, int value)
     (void)nn_setsockopt(socket, level, option, &value, sizeof value);
 }
 
+static int get_fd(int socket, int option)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+
+    (void)nn_getsockopt(socket, NN_SOL_SOCKET, option, &fd, &size);
+    return fd;
+}
+
 static int open_socket(struct link *link, const char *address, const char *endpoint, struct error *error)
 {
     link->socket = nn_socket(AF_SP, NN_PAIR);
     if (link->socket < 0)
         return fail(address, "open a nanomsg socket", error);
+    link->readable_fd = get_fd(link->socket, NN_RCVFD);
+    link->sendable_fd = get_fd(link->socket, NN_SNDFD);
     set_option(link->socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, MESSAGE_LIMIT);
     set_option(link->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL, RECONNECT);
     set_option(link->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL_MAX, 4 * RECONNECT);
@@ -110,23 +122,14 @@ void link_close(struct link *link)
     free(link);
 }
 
-static int get_fd(const struct link *link, int option)
-{
-    int fd = -1;
-    size_t size = sizeof fd;
-
-    (void)nn_getsockopt(link->socket, NN_SOL_SOCKET, option, &fd, &size);
-    return fd;
-}
-
 int link_poll_fd(const struct link *link)
 {
-    return get_fd(link, NN_RCVFD);
+    return link->readable_fd;
 }
 
 int link_waiting_fd(const struct link *link)
 {
-    return link->waiting.length ? get_fd(link, NN_SNDFD) : -1;
+    return link->waiting.length ? link->sendable_fd : -1;
 }
 
 void link_flush(struct link *link)

@@ -17,7 +17,7 @@
 
 #define MILLISECOND UINT64_C(1000000)
 /* Time passes for the replica in steps of at most this. */
-#define TURN_MS 10
+#define TURN_MS 5
 /* A handshake that is not answered is begun again after this time. */
 #define HANDSHAKE_AGAIN (20 * MILLISECOND)
 #define SHOW_EVERY      (200 * MILLISECOND)
