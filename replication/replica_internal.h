@@ -44,10 +44,10 @@ struct replica {
     uint64_t sent;           /* on the present link */
     uint64_t peer_received, peer_safe, peer_replayed;
     bool peer_ready;
-    uint64_t joined;       /* where the checkpoint ends; NO_OFFSET: not yet */
-    uint64_t committed;    /* what COMMIT said; NO_OFFSET: everything */
-    bool member;           /* the peer may ask for the next epoch */
-    uint64_t member_from;  /* ... once it has the stream up to here */
+    uint64_t joined;      /* where the checkpoint ends; NO_OFFSET: not yet */
+    uint64_t committed;   /* what COMMIT said; NO_OFFSET: everything */
+    bool member;          /* the peer may ask for the next epoch */
+    uint64_t member_from; /* ... once it has the stream up to here */
     uint64_t member_told_at;
     bool stream_broken;    /* the stream cannot be continued: the member must be given up */
     bool later_epoch;      /* somebody spoke of one: only the arbiter can let us go on */

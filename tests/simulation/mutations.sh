@@ -10,7 +10,7 @@ mutate commit-what-was-written history $primary 'if (holds && replica->peer_safe
         commit(replica, replica->peer_safe);' 'if (holds && replica->end > replica->committed)
         commit(replica, replica->end);'
 mutate acknowledge-more-than-received history $backup 'ack->safe = replica->safe;' \
-    'ack->offset = ack->safe = replica->received + 22;'
+    'ack->offset = ack->safe = replica->received + 44;'
 mutate gate-open history replication/output_gate.c 'uint64_t open = gate->marks.shown;' \
     'uint64_t open = gate->end;'
 mutate confirm-what-came input-lost replication/console_server.c 'message.input = server->confirmed = confirmed;' \
