@@ -286,6 +286,7 @@ void soft_exit_done(struct soft *cpu)
 
 uint64_t soft_exit_read(struct soft *cpu, enum engine_space space, uint64_t address, unsigned size)
 {
+    soft_x87_settle(cpu);
     cpu->in_exit = true;
     uint64_t value = engine_exit_read(&cpu->engine, space, address, size);
     soft_exit_done(cpu);
@@ -294,6 +295,7 @@ uint64_t soft_exit_read(struct soft *cpu, enum engine_space space, uint64_t addr
 
 void soft_exit_write(struct soft *cpu, enum engine_space space, uint64_t address, unsigned size, uint64_t value)
 {
+    soft_x87_settle(cpu);
     cpu->in_exit = true;
     engine_exit_write(&cpu->engine, space, address, size, value);
     soft_exit_done(cpu);

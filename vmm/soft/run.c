@@ -348,11 +348,9 @@ static void set_limit(struct soft *cpu, const struct position *until)
     cpu->limit = ticks + (uint64_t)cpu->left;
 }
 
-enum engine_stop soft_run(struct engine *engine, const struct position *until, struct error *error)
+/* The place to which escapes lead. */
+static enum engine_stop run_and_escape(struct soft *cpu, const struct position *until, struct error *error)
 {
-    struct soft *cpu = (struct soft *)engine;
-    set_limit(cpu, until);
-    cpu->raised = RAISED_NOTHING;
     switch (setjmp(cpu->escape)) {
     case ESCAPE_SHUTDOWN:
         cpu->raised = RAISED_NOTHING;
@@ -365,7 +363,16 @@ enum engine_stop soft_run(struct engine *engine, const struct position *until, s
     default:
         break;
     }
-    enum engine_stop stop = run_loop(cpu, until, error);
+    return run_loop(cpu, until, error);
+}
+
+enum engine_stop soft_run(struct engine *engine, const struct position *until, struct error *error)
+{
+    struct soft *cpu = (struct soft *)engine;
+    set_limit(cpu, until);
+    cpu->raised = RAISED_NOTHING;
+    enum engine_stop stop = run_and_escape(cpu, until, error);
+    soft_x87_settle(cpu);
     engine->interruptible = interruptible(cpu);
     return stop;
 }

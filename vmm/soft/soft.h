@@ -202,6 +202,7 @@ struct soft {
     bool shadow_ss; /* the shadow is that of MOV SS or POP SS, which holds off debug exceptions too */
     bool halting;   /* a HLT that the caller has not been told of */
     struct fx_image fx;
+    bool x87_on_host; /* the x87's part of fx is in the host's registers: soft_x87_settle brings it back */
 
     /* The run in progress. */
     jmp_buf escape;
@@ -357,6 +358,17 @@ static inline void soft_stop_after(struct soft *cpu, uint64_t rip)
 {
     cpu->rip = rip;
     cpu->patch = NULL;
+}
+
+/* exec_x87.c */
+
+void soft_x87_save(struct soft *cpu);
+
+/* Brings the x87's state into cpu->fx, and the host's x87 into the state that compiled code wants. */
+static inline void soft_x87_settle(struct soft *cpu)
+{
+    if (__builtin_expect(cpu->x87_on_host, 0))
+        soft_x87_save(cpu);
 }
 
 /* processor.c */
