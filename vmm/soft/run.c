@@ -266,7 +266,7 @@ static bool missed(const struct soft *cpu, const struct position *until)
 /* What a boundary asks for; false when execution goes on. */
 static bool at_boundary(struct soft *cpu, const struct position *until, enum engine_stop *stop, struct error *error)
 {
-    uint32_t attention = atomic_fetch_and(&cpu->attention, ~(uint32_t)ATTENTION_CHECK);
+    cpu->attention = false;
     cpu->patch = NULL;
     if (cpu->pending_db && !cpu->shadow_ss)
         take_debug_trap(cpu);
@@ -278,8 +278,8 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
     } else if (cpu->engine.stop_requested) {
         cpu->engine.stop_requested = false;
         *stop = ENGINE_STOP_REQUESTED;
-    } else if (attention & ATTENTION_KICK) {
-        atomic_fetch_and(&cpu->attention, ~(uint32_t)ATTENTION_KICK);
+    } else if (atomic_load_explicit(&cpu->kicked, memory_order_relaxed)) {
+        atomic_store(&cpu->kicked, false);
         *stop = ENGINE_STOP_KICK;
     } else if (missed(cpu, until)) {
         *stop = ENGINE_STOP_MISSED;
@@ -319,7 +319,7 @@ static enum engine_stop run_loop(struct soft *cpu, const struct position *until,
     soft_attend(cpu);
     for (;;) {
         bool seeking = until && until->kind == AT_LANDMARK;
-        if (atomic_load_explicit(&cpu->attention, memory_order_relaxed) || cpu->left <= 0 || seeking) {
+        if (soft_interrupted(cpu) || cpu->left <= 0 || seeking) {
             uint64_t exits = cpu->engine.exits;
             if (at_boundary(cpu, until, &stop, error))
                 return stop;

@@ -131,12 +131,6 @@ enum {
     PAGE_LISTED = 8, /* in table_pages */
 };
 
-/* soft.attention: reasons to leave the blocks for the run loop */
-enum {
-    ATTENTION_KICK = 1,  /* engine_kick */
-    ATTENTION_CHECK = 2, /* state changed that the run loop must look at */
-};
-
 #define JUMP_ENTRIES 4096
 #define HASH_ENTRIES 16384
 #define ARENA_BYTES  (12u << 20)
@@ -179,7 +173,8 @@ struct soft {
     /* The status flags, as results from which each is worked out when it is asked for; see flags.h. */
     uint64_t flag_zero, flag_sign, flag_carry;
     int64_t left; /* instructions until the run must stop */
-    _Atomic uint32_t attention;
+    atomic_bool kicked; /* engine_kick, from any thread */
+    bool attention;     /* state changed that the run loop must look at */
     uint32_t mode;
     struct tlb *tlb; /* of the present privilege */
     uint64_t seg_base[SEG_COUNT];
@@ -298,7 +293,7 @@ _Noreturn void soft_shutdown(struct soft *cpu);
 
 static inline void soft_attend(struct soft *cpu)
 {
-    atomic_fetch_or_explicit(&cpu->attention, ATTENTION_CHECK, memory_order_relaxed);
+    cpu->attention = true;
 }
 
 /* No interrupt is taken before the next instruction is complete. */
@@ -308,10 +303,10 @@ static inline void soft_set_shadow(struct soft *cpu)
     soft_attend(cpu);
 }
 
-/* Whether the run must stop soon: long instructions ask between their elements. */
+/* Whether the run loop is wanted soon: asked between blocks, and by long instructions between their elements. */
 static inline bool soft_interrupted(struct soft *cpu)
 {
-    return atomic_load_explicit(&cpu->attention, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&cpu->kicked, memory_order_relaxed) | cpu->attention;
 }
 
 /* block.c */
@@ -333,7 +328,7 @@ void soft_jump(struct soft *cpu, uint64_t rip);
 static inline void soft_enter(struct soft *cpu, struct block *block)
 {
     cpu->left -= block->count;
-    if (__builtin_expect(cpu->left < 0 || atomic_load_explicit(&cpu->attention, memory_order_relaxed), 0)) {
+    if (__builtin_expect((cpu->left < 0) | soft_interrupted(cpu), 0)) {
         cpu->left += block->count;
         cpu->rip = block->rip;
         return;
