@@ -336,18 +336,6 @@ static inline void soft_enter(struct soft *cpu, struct block *block)
     return block->uops[0].fn(cpu, block->uops);
 }
 
-/* Goes on at `rip`, which is linked as `which` (0 or 1) when it lies in the same page. */
-static inline void soft_follow(struct soft *cpu, struct tail *tail, unsigned which, uint64_t rip)
-{
-#if SOFT_CHAIN
-    struct block *block = tail->link[which];
-    if (__builtin_expect(block != NULL, 1))
-        return soft_enter(cpu, block);
-#endif
-    cpu->rip = rip;
-    cpu->patch = &tail->link[which];
-}
-
 /* Ends a block after an instruction that changed what the run loop must look at. */
 static inline void soft_stop_after(struct soft *cpu, uint64_t rip)
 {
