@@ -21,9 +21,9 @@
 #define REGION_PAGES 512
 #define FRAMES       0x1000000
 
-/* Scratch memory for the kernels, identity-mapped. */
+/* Scratch memory for the kernels, identity-mapped; not so far from each other that one puts the other out of a TLB. */
 #define BUFFER_A 0x800000
-#define BUFFER_B 0xa00000
+#define BUFFER_B 0x848000
 
 /* System calls, by RAX. */
 #define CALL_NOTHING 0
