@@ -13,7 +13,9 @@ void soft_remember(struct soft *cpu, struct block *block);
  * when it branches. Links stay within a page, so that both blocks are forgotten together. */
 void soft_follow_unlinked(struct soft *cpu, const struct uop *u, unsigned which, uint64_t rip);
 
-static inline void soft_follow(struct soft *cpu, const struct uop *u, unsigned which, uint64_t rip)
+/* Always inline: each handler is to have an indirect jump of its own, which is predicted by itself. */
+static inline __attribute__((always_inline)) void soft_follow(struct soft *cpu, const struct uop *u, unsigned which,
+                                                              uint64_t rip)
 {
 #if SOFT_CHAIN
     struct block *block = uop_tail(u)->link[which];

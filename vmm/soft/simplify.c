@@ -78,9 +78,12 @@ static bool sets_all_flags(const struct insn *insn, bool immediate)
     }
 }
 
-static bool touches_no_flags(const struct insn *insn)
+/* Whether it gives away nothing of flags that it does not set: rotations set CF and OF and keep the rest. */
+static bool shows_no_flags(const struct insn *insn)
 {
     switch (insn->op) {
+    case OP_ROL:
+    case OP_ROR:
     case OP_MOV:
     case OP_XCHG:
     case OP_NOT:
@@ -104,7 +107,7 @@ struct effects soft_effects(const struct insn *insn, uop_fn *fn)
         e.plain = true;
     } else if (!insn->memory) {
         e.writes = sets_all_flags(insn, e.immediate);
-        e.plain = e.writes || touches_no_flags(insn);
+        e.plain = e.writes || shows_no_flags(insn);
         /* INC and DEC keep CF. */
         e.reads = insn->op == OP_ADC || insn->op == OP_SBB || insn->op == OP_INC || insn->op == OP_DEC ||
                   insn->op == OP_CMOV || insn->op == OP_SETCC;
@@ -129,21 +132,23 @@ void soft_drop_dead_flags(struct uop *uops, const struct effects *effects, unsig
     }
 }
 
-/* Comparisons, and the countdown of loops, with each condition. */
-#define FUSE(name, bits, cc, work)                                                                                     \
+/* Comparisons, and the countdown of loops, with each condition; `last` comes when the condition is known. */
+#define FUSE(name, bits, cc, work, last)                                                                               \
     static UOP(name##_##bits##_##cc)                                                                                   \
     {                                                                                                                  \
-        work;                                                                                                          \
-        if (flags_condition(cpu, cc))                                                                                  \
+        uint##bits##_t r = work;                                                                                       \
+        bool taken = flags_condition(cpu, cc);                                                                         \
+        last;                                                                                                          \
+        if (taken)                                                                                                     \
             return soft_follow(cpu, u, 1, u->disp);                                                                    \
         return soft_follow(cpu, u, 0, uop_tail(u)->next_rip);                                                          \
     }
 #define FUSE_ALL(cc, bits)                                                                                             \
-    FUSE(cmp_rr, bits, cc, sub##bits(cpu, DST(bits), SRC(bits)))                                                       \
-    FUSE(cmp_ri, bits, cc, sub##bits(cpu, DST(bits), (uint##bits##_t)u->imm))                                          \
-    FUSE(test_rr, bits, cc, and##bits(cpu, DST(bits), SRC(bits)))                                                      \
-    FUSE(test_ri, bits, cc, and##bits(cpu, DST(bits), (uint##bits##_t)u->imm))                                         \
-    FUSE(dec, bits, cc, SET_REG##bits(u->dst, dec##bits(cpu, DST(bits))))
+    FUSE(cmp_rr, bits, cc, sub##bits(cpu, DST(bits), SRC(bits)), (void)r)                                              \
+    FUSE(cmp_ri, bits, cc, sub##bits(cpu, DST(bits), (uint##bits##_t)u->imm), (void)r)                                 \
+    FUSE(test_rr, bits, cc, and##bits(cpu, DST(bits), SRC(bits)), (void)r)                                             \
+    FUSE(test_ri, bits, cc, and##bits(cpu, DST(bits), (uint##bits##_t)u->imm), (void)r)                                \
+    FUSE(dec, bits, cc, dec##bits(cpu, DST(bits)), SET_REG##bits(u->dst, r))
 #define FUSE_CONDITION(cc) FUSE_ALL(cc, 32) FUSE_ALL(cc, 64)
 
 FOR_CONDITIONS(FUSE_CONDITION)

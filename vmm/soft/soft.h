@@ -172,7 +172,7 @@ struct soft {
     uint64_t regs[18]; /* 16 registers; [REG_NONE] is always zero */
     /* The status flags, as results from which each is worked out when it is asked for; see flags.h. */
     uint64_t flag_zero, flag_sign, flag_carry;
-    int64_t left; /* instructions until the run must stop */
+    int64_t left;       /* instructions until the run must stop */
     atomic_bool kicked; /* engine_kick, from any thread */
     bool attention;     /* state changed that the run loop must look at */
     uint32_t mode;
@@ -325,7 +325,7 @@ uop_fn *soft_select(const struct insn *insn, uint32_t mode, uint64_t next_rip, s
 /* Goes on at `rip`, which may be anywhere. */
 void soft_jump(struct soft *cpu, uint64_t rip);
 
-static inline void soft_enter(struct soft *cpu, struct block *block)
+static inline __attribute__((always_inline)) void soft_enter(struct soft *cpu, struct block *block)
 {
     cpu->left -= block->count;
     if (__builtin_expect((cpu->left < 0) | soft_interrupted(cpu), 0)) {
