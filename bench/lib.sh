@@ -26,7 +26,7 @@ sample_lines() { # PREFIX
 
 median() { sort -g "$samples/$1" | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
-# row FIGURE TEXT UNIT [< or <=] [TARGET]: a line of the table; with a target, whether the median keeps to it.
+# row FIGURE TEXT UNIT [<, <= or >=] [TARGET]: a line of the table; with a target, whether the median keeps to it.
 row() {
     [ -s "$samples/$1" ] || { printf '   %-56s %10s\n' "$2" 'not measured'; return; }
     sort -g "$samples/$1" | awk -v text="$2" -v unit="$3" -v relation="${4-}" -v target="${5-}" '
@@ -35,7 +35,7 @@ row() {
         END {
             m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
             if (target != "") {
-                kept = relation == "<" ? m < target : m <= target
+                kept = relation == "<" ? m < target : relation == ">=" ? m >= target : m <= target
                 verdict = sprintf("%s %s: %s", relation, target, kept ? "kept" : "MISSED")
             }
             printf "   %-56s %10s %10s %10s  %3d  %s\n", text (unit == "" ? "" : ", " unit), shown(m), shown(v[1]),

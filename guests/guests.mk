@@ -55,6 +55,11 @@ $(BUILD)/guests/bootsec: $(GUEST_OBJ)/bootsec/bootsec.S.32.o
 $(BUILD)/guests/stub: $(GUEST_OBJ)/test/stub.c.32.o $(GUEST_OBJ)/test/stub_entry.S.32.o guests/test/stub.ld
 	$(CC) -m32 $(GUEST_LDFLAGS) -T guests/test/stub.ld -o $@ $(filter %.o,$^)
 
+# What bench/soft.sh measures the soft engine and QEMU with.
+$(BUILD)/guests/speed: $(GUEST_OBJ)/speed/main.c.32.o $(GUEST_OBJ)/speed/entry.S.32.o $(GUEST_OBJ)/speed/kernels.S.32.o \
+                       guests/mbhello/mbhello.ld
+	$(CC) -m32 $(GUEST_LDFLAGS) -T guests/mbhello/mbhello.ld -o $@ $(filter %.o,$^)
+
 guests-qemu: guests $(BUILD)/guests/stub
 	guests/test/run_qemu.sh $(BUILD)/guests
 .PHONY: guests-qemu

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "vmm/soft/memory.h"
-#include "vmm/soft/ops.h"
+#include "vmm/soft/simplify.h"
 
 #define INSN_MAX 15
 
@@ -90,6 +90,7 @@ struct builder {
     uint64_t rip; /* of the next instruction */
     unsigned uops, insns, bytes;
     bool ended;
+    struct effects effects[BLOCK_UOPS]; /* of each uop */
 };
 
 static void emit(struct builder *b, const struct uop *uop)
@@ -123,7 +124,12 @@ static bool add_insn(struct builder *b, const uint8_t *bytes, unsigned available
     if (!uop.fn || status == INSN_UNDEFINED)
         uop.fn = uop_undefined;
     bool raises = uop.fn == uop_undefined || uop.fn == uop_general_protection;
-    emit(b, &uop);
+    struct effects effects = soft_effects(&insn, uop.fn);
+    if (limited || insn.op != OP_JCC || b->uops == 0 ||
+        !soft_fuse_branch(&b->block->uops[b->uops - 1], &b->effects[b->uops - 1], insn.sub, &uop)) {
+        b->effects[b->uops] = effects;
+        emit(b, &uop);
+    }
     b->insns++;
     b->bytes += insn.length;
     b->rip = next;
@@ -159,6 +165,7 @@ static struct block *build(struct soft *cpu, uint64_t rip, uint64_t phys, const 
     }
     if (b.uops == 0)
         return NULL;
+    soft_drop_dead_flags(b.block->uops, b.effects, b.uops);
     finish(&b, rip, phys);
     struct block *block = b.block;
     cpu->arena_used += sizeof(struct block) + b.uops * sizeof(struct uop) + sizeof(struct tail);

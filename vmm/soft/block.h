@@ -9,7 +9,20 @@
 /* Lets indirect branches find the block quickly. */
 void soft_remember(struct soft *cpu, struct block *block);
 
-/* Whether a block may be linked to one at `rip`: in the same page, so that both are forgotten together. */
-bool soft_may_link(struct soft *cpu, const struct block *from, uint64_t rip);
+/* Goes on from the last uop of a block at `rip`, which is that of its tail's link `which`: 0 when it falls through, 1
+ * when it branches. Links stay within a page, so that both blocks are forgotten together. */
+void soft_follow_unlinked(struct soft *cpu, const struct uop *u, unsigned which, uint64_t rip);
+
+/* Always inline: each handler is to have an indirect jump of its own, which is predicted by itself. */
+static inline __attribute__((always_inline)) void soft_follow(struct soft *cpu, const struct uop *u, unsigned which,
+                                                              uint64_t rip)
+{
+#if SOFT_CHAIN
+    struct block *block = uop_tail(u)->link[which];
+    if (__builtin_expect(block != NULL, 1))
+        return soft_enter(cpu, block);
+#endif
+    return soft_follow_unlinked(cpu, u, which, rip);
+}
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * Near control transfers: Jcc JMP CALL RET LOOP JCXZ, and going from block to block.
  */
+#include "vmm/soft/block.h"
 #include "vmm/soft/ops.h"
 #include "vmm/soft/stack.h"
 
@@ -37,46 +38,34 @@ void soft_jump(struct soft *cpu, uint64_t rip)
     cpu->rip = rip;
 }
 
-bool soft_may_link(struct soft *cpu, const struct block *from, uint64_t rip)
+static bool may_link(struct soft *cpu, const struct block *from, uint64_t rip)
 {
     /* Where a code segment has a base or a limit, each transfer is looked at. */
     bool simple = cpu->mode & (MODE_64 | MODE_FLAT);
     return simple && from->rip >> 12 == rip >> 12 && from != soft_scratch(cpu);
 }
 
-/* Goes on at `rip` by a branch that always goes there. */
-static __attribute__((noinline)) void follow_unlinked(struct soft *cpu, const struct uop *u, unsigned which,
-                                                      uint64_t rip)
+void soft_follow_unlinked(struct soft *cpu, const struct uop *u, unsigned which, uint64_t rip)
 {
     struct block *from = uop_block(u);
-    bool may_link = soft_may_link(cpu, from, rip);
+    bool linkable = may_link(cpu, from, rip);
 #if SOFT_CHAIN
     struct block *block = recent_block(cpu, rip);
     if (block) {
-        if (may_link)
+        if (linkable)
             uop_tail(u)->link[which] = block;
         return soft_enter(cpu, block);
     }
 #endif
     cpu->rip = rip;
-    if (may_link)
+    if (linkable)
         cpu->patch = &uop_tail(u)->link[which];
-}
-
-static inline void follow(struct soft *cpu, const struct uop *u, unsigned which, uint64_t rip)
-{
-#if SOFT_CHAIN
-    struct block *block = uop_tail(u)->link[which];
-    if (__builtin_expect(block != NULL, 1))
-        return soft_enter(cpu, block);
-#endif
-    return follow_unlinked(cpu, u, which, rip);
 }
 
 /* The tail is here in the place of a uop: the last uop's handler took it for its neighbour. */
 UOP(uop_fall_through)
 {
-    return follow(cpu, u - 1, 0, ((const struct tail *)(uintptr_t)u)->next_rip);
+    return soft_follow(cpu, u - 1, 0, ((const struct tail *)(uintptr_t)u)->next_rip);
 }
 
 /* Raises #GP(0) where a branch may not go: SDM volume 2, JMP. */
@@ -90,37 +79,33 @@ static inline void check_target(struct soft *cpu, const struct uop *u, uint64_t 
     }
 }
 
-#define FOR_CONDITIONS(macro)                                                                                          \
-    macro(0) macro(1) macro(2) macro(3) macro(4) macro(5) macro(6) macro(7) macro(8) macro(9) macro(10) macro(11)      \
-        macro(12) macro(13) macro(14) macro(15)
-
 #define JCC(cc)                                                                                                        \
     static UOP(jcc_##cc)                                                                                               \
     {                                                                                                                  \
         if (flags_condition(cpu, cc))                                                                                  \
-            return follow(cpu, u, 1, u->disp);                                                                         \
-        return follow(cpu, u, 0, uop_tail(u)->next_rip);                                                               \
+            return soft_follow(cpu, u, 1, u->disp);                                                                    \
+        return soft_follow(cpu, u, 0, uop_tail(u)->next_rip);                                                          \
     }                                                                                                                  \
     static UOP(jcc_checked_##cc)                                                                                       \
     {                                                                                                                  \
         if (flags_condition(cpu, cc)) {                                                                                \
             check_target(cpu, u, u->disp);                                                                             \
-            return follow(cpu, u, 1, u->disp);                                                                         \
+            return soft_follow(cpu, u, 1, u->disp);                                                                    \
         }                                                                                                              \
-        return follow(cpu, u, 0, uop_tail(u)->next_rip);                                                               \
+        return soft_follow(cpu, u, 0, uop_tail(u)->next_rip);                                                          \
     }
 
 FOR_CONDITIONS(JCC)
 
 static UOP(jmp)
 {
-    return follow(cpu, u, 1, u->disp);
+    return soft_follow(cpu, u, 1, u->disp);
 }
 
 static UOP(jmp_checked)
 {
     check_target(cpu, u, u->disp);
-    return follow(cpu, u, 1, u->disp);
+    return soft_follow(cpu, u, 1, u->disp);
 }
 
 static uint64_t target_of(struct soft *cpu, const struct uop *u)
@@ -158,7 +143,7 @@ static UOP(call_near)
 {
     check_target(cpu, u, u->disp);
     soft_push(cpu, u, u->size, uop_tail(u)->next_rip);
-    return follow(cpu, u, 1, u->disp);
+    return soft_follow(cpu, u, 1, u->disp);
 }
 
 static __attribute__((noinline)) UOP(call_64_long)
@@ -166,7 +151,7 @@ static __attribute__((noinline)) UOP(call_64_long)
     check_target(cpu, u, u->disp);
     soft_store(cpu, u, cpu->RSP - 8, 8, uop_tail(u)->next_rip);
     cpu->RSP -= 8;
-    return follow(cpu, u, 1, u->disp);
+    return soft_follow(cpu, u, 1, u->disp);
 }
 
 static UOP(call_64)
@@ -177,7 +162,7 @@ static UOP(call_64)
         return call_64_long(cpu, u);
     *(mem64 *)host = uop_tail(u)->next_rip;
     cpu->RSP = linear;
-    return follow(cpu, u, 1, u->disp);
+    return soft_follow(cpu, u, 1, u->disp);
 }
 
 static UOP(ret_near)
@@ -215,8 +200,8 @@ static UOP(loop)
         check_target(cpu, u, u->disp);
     }
     if (taken)
-        return follow(cpu, u, 1, u->disp);
-    return follow(cpu, u, 0, uop_tail(u)->next_rip);
+        return soft_follow(cpu, u, 1, u->disp);
+    return soft_follow(cpu, u, 0, uop_tail(u)->next_rip);
 }
 
 uop_fn *branch_uop(const struct insn *insn, uint32_t mode)

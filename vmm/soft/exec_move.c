@@ -122,10 +122,6 @@ uop_fn *extend_uop(unsigned op, bool memory, unsigned size)
     }                                                                                                                  \
     UOP_STORE(set_m_##cc, 8, flags_condition(cpu, cc))
 
-#define FOR_CONDITIONS(macro)                                                                                          \
-    macro(0) macro(1) macro(2) macro(3) macro(4) macro(5) macro(6) macro(7) macro(8) macro(9) macro(10) macro(11)      \
-        macro(12) macro(13) macro(14) macro(15)
-
 FOR_CONDITIONS(CONDITION)
 
 uop_fn *condition_uop(unsigned op, unsigned condition, bool memory, unsigned size)

@@ -51,7 +51,7 @@ static void set_rotate_flags(struct soft *cpu, bool cf, bool of)
     cpu->flag_carry = (cpu->flag_carry & 8) | shift_carries(cf, of);
 }
 
-static uint64_t rotate_left(struct soft *cpu, uint64_t a, unsigned count, unsigned bits)
+static inline uint64_t rotate_left(struct soft *cpu, uint64_t a, unsigned count, unsigned bits)
 {
     unsigned by = count % bits;
     uint64_t r = by ? a << by | a >> (bits - by) : a;
@@ -60,7 +60,7 @@ static uint64_t rotate_left(struct soft *cpu, uint64_t a, unsigned count, unsign
     return r;
 }
 
-static uint64_t rotate_right(struct soft *cpu, uint64_t a, unsigned count, unsigned bits)
+static inline uint64_t rotate_right(struct soft *cpu, uint64_t a, unsigned count, unsigned bits)
 {
     unsigned by = count % bits;
     uint64_t r = by ? a >> by | a << (bits - by) : a;
@@ -168,6 +168,10 @@ SHIFT(sar, OP_SAR)
         NEXT();                                                                                                        \
     }
 
+QUICK(rol, rotate_left, 32)
+QUICK(rol, rotate_left, 64)
+QUICK(ror, rotate_right, 32)
+QUICK(ror, rotate_right, 64)
 QUICK(shl, shift_left, 32)
 QUICK(shl, shift_left, 64)
 QUICK(shr, shift_right, 32)
@@ -180,6 +184,8 @@ uop_fn *shift_uop(const struct insn *insn)
     static uop_fn *const table[8][2] = {{rol_imm, rol_cl}, {ror_imm, ror_cl}, {rcl_imm, rcl_cl}, {rcr_imm, rcr_cl},
                                         {shl_imm, shl_cl}, {shr_imm, shr_cl}, {shl_imm, shl_cl}, {sar_imm, sar_cl}};
     static uop_fn *const quick[8][2][2] = {
+        [OP_ROL - OP_ROL] = {{rol_reg_imm_32, rol_reg_cl_32}, {rol_reg_imm_64, rol_reg_cl_64}},
+        [OP_ROR - OP_ROL] = {{ror_reg_imm_32, ror_reg_cl_32}, {ror_reg_imm_64, ror_reg_cl_64}},
         [OP_SHL - OP_ROL] = {{shl_reg_imm_32, shl_reg_cl_32}, {shl_reg_imm_64, shl_reg_cl_64}},
         [OP_SHR - OP_ROL] = {{shr_reg_imm_32, shr_reg_cl_32}, {shr_reg_imm_64, shr_reg_cl_64}},
         [OP_SAR - OP_ROL] = {{sar_reg_imm_32, sar_reg_cl_32}, {sar_reg_imm_64, sar_reg_cl_64}},

@@ -20,6 +20,7 @@ void mmx_check(struct soft *cpu, const struct uop *u)
         soft_raise(cpu, u, EXC_UD);
     if (cpu->cr0 & CR0_TS)
         soft_raise(cpu, u, EXC_NM);
+    soft_x87_settle(cpu);
     if (cpu->fx.fsw & FSW_ES)
         soft_raise(cpu, u, EXC_MF);
 }
@@ -296,15 +297,16 @@ static void check_fx(struct soft *cpu, const struct uop *u, uint64_t linear)
         soft_raise(cpu, u, EXC_NM);
     if (linear & 15)
         soft_raise_code(cpu, u, EXC_GP, 0);
+    soft_x87_settle(cpu);
 }
 
 /* Outside 64-bit mode XMM8 to XMM15 are neither saved nor restored. The pointers to the last x87 instruction and
  * operand are zero in this processor. */
 UOP_BODY(fxsave)
 {
-    struct fx_image image = cpu->fx;
     uint64_t linear = soft_address(cpu, u, 512, ACCESS_WRITE);
     check_fx(cpu, u, linear);
+    struct fx_image image = cpu->fx;
     image.mxcsr_mask = 0xffff;
     soft_probe_write(cpu, u, linear, 512);
     unsigned length = offsetof(struct fx_image, xmm) + (soft_64bit(cpu) ? 256 : 128);

@@ -1,10 +1,13 @@
 /*
  * The x87: each instruction is executed by the host's own, on the guest's registers (SDM volume 1, chapter 8).
  *
- * The guest's x87 state is loaded from its FXSAVE image with its own control word, the very same instruction runs, and
- * the state is saved again. An exception that the guest has unmasked becomes pending on the host exactly as it would on
- * the guest, and is saved before any host instruction could trip over it. Only the instructions that load and store the
- * environment are done here, for their formats hold addresses of host code.
+ * The guest's x87 state is loaded from its FXSAVE image with its own control word, and the very same instructions run.
+ * Saving and loading takes longer than most of them, so the state stays in the host's registers (cpu->x87_on_host)
+ * until something else needs it there or in the image: code compiled for x86-64 uses the x87 for `long double` alone
+ * (System V ABI, AMD64 supplement, 3.2.3), of which there is none within a run. An exception that the guest has
+ * unmasked becomes pending on the host exactly as it would on the guest, and the state is saved before any host
+ * instruction could trip over it: while it is on the host, nothing is pending. Only the instructions that load and
+ * store the environment are done here, for their formats hold addresses of host code.
  *
  * The pointers to the last instruction and operand, and the last opcode, are always zero in this processor: makers
  * differ in when they are saved at all. Errors are reported by #MF; CR0.NE clear, which would report them through an
@@ -68,6 +71,15 @@ static unsigned x87_modrm(const struct uop *u)
     return (uint32_t)u->imm & 0xff;
 }
 
+/* The host's instruction: see the stubs. */
+static const uint8_t *stub_of(const struct uop *u)
+{
+    unsigned opcode = x87_opcode(u), modrm = x87_modrm(u);
+    if (u->flags & UF_MEMORY)
+        return x87_memory_stubs + 4 * (8 * opcode + ((modrm >> 3) & 7));
+    return x87_register_stubs + 4 * (64 * opcode + (modrm & 63));
+}
+
 static void check_available(struct soft *cpu, const struct uop *u)
 {
     if (cpu->cr0 & (CR0_EM | CR0_TS))
@@ -76,34 +88,86 @@ static void check_available(struct soft *cpu, const struct uop *u)
 
 static void check_pending(struct soft *cpu, const struct uop *u)
 {
-    if (!(cpu->fx.fsw & FSW_ES))
+    if (cpu->x87_on_host || !(cpu->fx.fsw & FSW_ES))
         return;
     if (!(cpu->cr0 & CR0_NE))
         soft_give_up(cpu, u, "an x87 error with CR0.NE clear (reported by way of IRQ 13) is not modelled");
     soft_raise(cpu, u, EXC_MF);
 }
 
-/* Executes the stub on the guest's x87 state; the status flags go in and out as in RFLAGS. */
-static void on_host(struct soft *cpu, const uint8_t *stub, void *operand, uint64_t *flags)
+static void load_host(struct soft *cpu)
 {
-    struct fx_image *image = &cpu->fx;
-    uint32_t guest_mxcsr = image->mxcsr, host_mxcsr = MXCSR_DEFAULT;
-    image->mxcsr = host_mxcsr;
-    __asm__ volatile("subq $128, %%rsp\n\t" /* past the red zone */
-                     "fxrstor64 (%[image])\n\t"
+    uint32_t guest_mxcsr = cpu->fx.mxcsr;
+    cpu->fx.mxcsr = MXCSR_DEFAULT;
+    __asm__ volatile("fxrstor64 %0"
+                     :
+                     : "m"(cpu->fx)
+                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+                       "xmm12", "xmm13", "xmm14", "xmm15");
+    cpu->fx.mxcsr = guest_mxcsr;
+    cpu->x87_on_host = true;
+}
+
+void soft_x87_save(struct soft *cpu)
+{
+    struct fx_image image;
+    __asm__ volatile("fxsave64 %0\n\tfninit" : "=m"(image));
+    cpu->fx.fcw = image.fcw;
+    cpu->fx.fsw = image.fsw;
+    cpu->fx.ftw = image.ftw;
+    memcpy(cpu->fx.st, image.st, sizeof image.st);
+    cpu->x87_on_host = false;
+}
+
+static uint16_t status_word(const struct soft *cpu)
+{
+    uint16_t fsw = cpu->fx.fsw;
+    if (cpu->x87_on_host)
+        __asm__ volatile("fnstsw %0" : "=a"(fsw));
+    return fsw;
+}
+
+static uint16_t control_word(const struct soft *cpu)
+{
+    uint16_t fcw = cpu->fx.fcw;
+    if (cpu->x87_on_host)
+        __asm__ volatile("fnstcw %0" : "=m"(fcw));
+    return fcw;
+}
+
+/* Calls the stub of `u` with the guest's state on the host; past the red zone, which the call would write to. */
+static void on_host(struct soft *cpu, const struct uop *u, void *operand)
+{
+    uint16_t fsw;
+    if (!cpu->x87_on_host)
+        load_host(cpu);
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
+                     "call *%[stub]\n\t"
+                     "leaq 128(%%rsp), %%rsp\n\t"
+                     "fnstsw %[fsw]"
+                     : [fsw] "=a"(fsw), "+D"(operand)
+                     : [stub] "r"(stub_of(u))
+                     : "memory", "cc");
+    if (__builtin_expect(fsw & FSW_ES, 0))
+        soft_x87_save(cpu);
+}
+
+/* The same with the status flags going in and out as in RFLAGS. */
+static uint64_t on_host_flags(struct soft *cpu, const struct uop *u, uint64_t flags)
+{
+    if (!cpu->x87_on_host)
+        load_host(cpu);
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
                      "pushq %[flags]\n\tpopfq\n\t"
                      "call *%[stub]\n\t"
                      "pushfq\n\tpopq %[flags]\n\t"
-                     "fxsave64 (%[image])\n\t"
-                     "fninit\n\t"
-                     "addq $128, %%rsp"
-                     : [flags] "+r"(*flags), "+D"(operand)
-                     : [image] "r"(image), [stub] "r"(stub)
-                     : "memory", "cc", "rax", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
-                       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
-    image->mxcsr = guest_mxcsr;
-    image->fop = 0;
-    image->fip = image->fdp = 0;
+                     "leaq 128(%%rsp), %%rsp"
+                     : [flags] "+r"(flags)
+                     : [stub] "r"(stub_of(u))
+                     : "memory", "cc");
+    if (status_word(cpu) & FSW_ES)
+        soft_x87_save(cpu);
+    return flags;
 }
 
 /* The unmasked exceptions that are flagged. */
@@ -124,34 +188,65 @@ UOP_BODY(register_form)
 {
     check_available(cpu, u);
     check_pending(cpu, u);
-    unsigned opcode = x87_opcode(u), modrm = x87_modrm(u);
-    uint64_t flags = flags_get(cpu) | RFLAGS_FIXED;
-    on_host(cpu, x87_register_stubs + 4 * (64 * opcode + (modrm & 63)), NULL, &flags);
-    /* FUCOMI FCOMI FUCOMIP FCOMIP */
-    if ((opcode == 3 || opcode == 7) && modrm >= 0xe8 && modrm < 0xf8)
-        flags_set(cpu, flags);
+    on_host(cpu, u, NULL);
 }
 
-UOP_BODY(memory_form)
+/* FCMOVcc reads the status flags, FUCOMI FCOMI FUCOMIP FCOMIP set them. */
+UOP_BODY(flags_form)
 {
     check_available(cpu, u);
     check_pending(cpu, u);
-    unsigned opcode = x87_opcode(u), reg = (x87_modrm(u) >> 3) & 7;
-    int size = memory_forms[opcode][reg];
-    unsigned length = (unsigned)(size < 0 ? -size : size);
-    uint8_t operand[16] = {0};
-    uint64_t flags = RFLAGS_FIXED;
-    uint64_t linear = soft_address(cpu, u, length, size < 0 ? ACCESS_WRITE : ACCESS_READ);
-    if (size > 0)
-        soft_load_bytes(cpu, u, linear, operand, length);
-    else
-        soft_probe_write(cpu, u, linear, length);
-    on_host(cpu, x87_memory_stubs + 4 * (8 * opcode + reg), operand, &flags);
-    /* An unmasked exception keeps the result from being stored, unless it is inexactness (SDM volume 1, 8.5). */
-    if (size < 0 && !(unmasked(cpu) & ~0x20u))
-        soft_store_bytes(cpu, u, linear, operand, length);
+    uint64_t flags = on_host_flags(cpu, u, flags_get(cpu) | RFLAGS_FIXED);
+    if (x87_modrm(u) >= 0xe8)
+        flags_set(cpu, flags);
 }
 
+static bool uses_flags(unsigned opcode, unsigned modrm)
+{
+    bool moves = (opcode == 2 || opcode == 3) && modrm < 0xe0;
+    return moves || ((opcode == 3 || opcode == 7) && modrm >= 0xe8 && modrm < 0xf8);
+}
+
+static void load_form_long(struct soft *cpu, const struct uop *u, uint64_t linear)
+{
+    uint8_t operand[16] = {0};
+    soft_load_bytes(cpu, u, linear, operand, u->size);
+    on_host(cpu, u, operand);
+}
+
+UOP_BODY(load_form)
+{
+    check_available(cpu, u);
+    check_pending(cpu, u);
+    uint64_t linear = soft_address(cpu, u, u->size, ACCESS_READ);
+    uint8_t *host = soft_fast(cpu->tlb->read, linear, u->size);
+    if (host)
+        on_host(cpu, u, host);
+    else
+        load_form_long(cpu, u, linear);
+}
+
+/* An unmasked exception keeps the result from being stored, unless it is inexactness (SDM volume 1, 8.5). */
+static void store_form_long(struct soft *cpu, const struct uop *u, uint64_t linear)
+{
+    uint8_t operand[16] = {0};
+    soft_probe_write(cpu, u, linear, u->size);
+    on_host(cpu, u, operand);
+    if (cpu->x87_on_host || !(unmasked(cpu) & ~0x20u))
+        soft_store_bytes(cpu, u, linear, operand, u->size);
+}
+
+UOP_BODY(store_form)
+{
+    check_available(cpu, u);
+    check_pending(cpu, u);
+    uint64_t linear = soft_address(cpu, u, u->size, ACCESS_WRITE);
+    uint8_t *host = soft_fast(cpu->tlb->write, linear, u->size);
+    if (host)
+        on_host(cpu, u, host);
+    else
+        store_form_long(cpu, u, linear);
+}
 /* The registers do not move when the top of the stack is set, but the image holds them from the top on. */
 static void set_top(struct soft *cpu, unsigned top)
 {
@@ -232,6 +327,7 @@ UOP_BODY(store_environment)
     bool save = x87_opcode(u) == 5;
     unsigned word = u->size == 2 ? 2 : 4;
     check_available(cpu, u);
+    soft_x87_settle(cpu);
     unsigned length = put_environment(cpu, word, bytes);
     for (unsigned i = 0; save && i < 8; i++, length += 10)
         memcpy(bytes + length, cpu->fx.st[i], 10);
@@ -250,6 +346,7 @@ UOP_BODY(load_environment)
     bool restore = x87_opcode(u) == 5;
     unsigned word = u->size == 2 ? 2 : 4, length = 7 * word + (restore ? 80 : 0);
     check_available(cpu, u);
+    soft_x87_settle(cpu);
     check_pending(cpu, u);
     soft_load_bytes(cpu, u, soft_address(cpu, u, length, ACCESS_READ), bytes, length);
     take_environment(cpu, word, bytes);
@@ -260,25 +357,26 @@ UOP_BODY(load_environment)
 UOP_BODY(fnstcw)
 {
     check_available(cpu, u);
-    soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, cpu->fx.fcw);
+    soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, control_word(cpu));
 }
 
 UOP_BODY(fnstsw)
 {
     check_available(cpu, u);
-    soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, cpu->fx.fsw);
+    soft_store(cpu, u, soft_address(cpu, u, 2, ACCESS_WRITE), 2, status_word(cpu));
 }
 
 static UOP(fnstsw_ax)
 {
     check_available(cpu, u);
-    REG_AT(16, AT(GPR_RAX)) = cpu->fx.fsw;
+    REG_AT(16, AT(GPR_RAX)) = status_word(cpu);
     NEXT();
 }
 
 static UOP(fnclex)
 {
     check_available(cpu, u);
+    soft_x87_settle(cpu);
     cpu->fx.fsw &= 0x7f00;
     NEXT();
 }
@@ -286,6 +384,7 @@ static UOP(fnclex)
 static UOP(fninit)
 {
     check_available(cpu, u);
+    soft_x87_settle(cpu);
     initialize(cpu);
     NEXT();
 }
@@ -323,7 +422,8 @@ uop_fn *x87_uop(const struct insn *insn, struct uop *u)
         int size = memory_forms[opcode][reg];
         if (size == ENVIRONMENT)
             return select_environment(opcode, reg);
-        return size ? memory_form : NULL;
+        u->size = (uint8_t)(size < 0 ? -size : size);
+        return size < 0 ? store_form : size ? load_form : NULL;
     }
     if (!((register_forms[opcode] >> (insn->modrm & 63)) & 1))
         return NULL;
@@ -331,5 +431,5 @@ uop_fn *x87_uop(const struct insn *insn, struct uop *u)
         return insn->modrm == 0xe2 ? fnclex : insn->modrm == 0xe3 ? fninit : old_nop;
     if (opcode == 7 && insn->modrm == 0xe0)
         return fnstsw_ax;
-    return register_form;
+    return uses_flags(opcode, insn->modrm) ? flags_form : register_form;
 }

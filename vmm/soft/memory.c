@@ -100,10 +100,23 @@ bool soft_holds_code(const struct soft *cpu, uint64_t phys, uint64_t length)
     return (cpu->page_flags[phys >> 12] & PAGE_CODE) && (cpu->code_lines[phys >> 12] & lines_of(phys, length));
 }
 
-/* Whether a write to [phys, phys + length), in one page, needs soft_ram_changed. */
+/* Whether [phys, phys + length) touches an entry of a page table that is present, be it of 4 or 8 bytes. Translations
+ * come by way of present entries only (SDM volume 3, 4.10.2.3): mapping a page leaves those that there are alone. */
+static bool touches_present(const struct soft *cpu, uint64_t phys, uint64_t length)
+{
+    for (uint64_t at = phys & ~UINT64_C(7); at < phys + length; at += 8) {
+        const uint8_t *word = soft_ram(cpu, at, 8);
+        if ((word[0] | word[4]) & 1)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a write to [phys, phys + length), in one page, needs soft_ram_changed. Asked before it is made. */
 static bool write_matters(const struct soft *cpu, uint64_t phys, uint64_t length)
 {
-    return (cpu->page_flags[phys >> 12] & PAGE_TABLE) || soft_holds_code(cpu, phys, length);
+    bool table = cpu->page_flags[phys >> 12] & PAGE_TABLE;
+    return soft_holds_code(cpu, phys, length) || (table && touches_present(cpu, phys, length));
 }
 
 void soft_ram_changed(struct soft *cpu, uint64_t phys, uint64_t length)
@@ -286,6 +299,7 @@ void soft_exit_done(struct soft *cpu)
 
 uint64_t soft_exit_read(struct soft *cpu, enum engine_space space, uint64_t address, unsigned size)
 {
+    soft_x87_settle(cpu);
     cpu->in_exit = true;
     uint64_t value = engine_exit_read(&cpu->engine, space, address, size);
     soft_exit_done(cpu);
@@ -294,6 +308,7 @@ uint64_t soft_exit_read(struct soft *cpu, enum engine_space space, uint64_t addr
 
 void soft_exit_write(struct soft *cpu, enum engine_space space, uint64_t address, unsigned size, uint64_t value)
 {
+    soft_x87_settle(cpu);
     cpu->in_exit = true;
     engine_exit_write(&cpu->engine, space, address, size, value);
     soft_exit_done(cpu);
@@ -359,28 +374,67 @@ static void store_any(struct soft *cpu, const struct uop *u, uint64_t linear, co
     write_span(cpu, &span, bytes);
 }
 
-uint64_t soft_load(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned size)
+/* Copies of the usual sizes are single moves. */
+static inline void copy_sized(void *to, const void *from, unsigned size)
+{
+    switch (size) {
+    case 1:
+        memcpy(to, from, 1);
+        break;
+    case 2:
+        memcpy(to, from, 2);
+        break;
+    case 4:
+        memcpy(to, from, 4);
+        break;
+    case 8:
+        memcpy(to, from, 8);
+        break;
+    default:
+        memcpy(to, from, size);
+        break;
+    }
+}
+
+static inline uint64_t load(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned size, bool system)
 {
     uint64_t value = 0;
-    load_any(cpu, u, linear, &value, size, false);
+    const uint8_t *host = soft_fast(tlb_for(cpu, system)->read, linear, size);
+    if (host)
+        copy_sized(&value, host, size);
+    else
+        load_any(cpu, u, linear, &value, size, system);
     return value;
+}
+
+static inline void store(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned size, uint64_t value,
+                         bool system)
+{
+    uint8_t *host = soft_fast(tlb_for(cpu, system)->write, linear, size);
+    if (host)
+        copy_sized(host, &value, size);
+    else
+        store_any(cpu, u, linear, &value, size, system);
+}
+
+uint64_t soft_load(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned size)
+{
+    return load(cpu, u, linear, size, false);
 }
 
 void soft_store(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned size, uint64_t value)
 {
-    store_any(cpu, u, linear, &value, size, false);
+    store(cpu, u, linear, size, value, false);
 }
 
 uint64_t soft_system_load(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned size)
 {
-    uint64_t value = 0;
-    load_any(cpu, u, linear, &value, size, true);
-    return value;
+    return load(cpu, u, linear, size, true);
 }
 
 void soft_system_store(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned size, uint64_t value)
 {
-    store_any(cpu, u, linear, &value, size, true);
+    store(cpu, u, linear, size, value, true);
 }
 
 void soft_load_bytes(struct soft *cpu, const struct uop *u, uint64_t linear, void *bytes, unsigned length)
@@ -401,6 +455,8 @@ void soft_probe_read(struct soft *cpu, const struct uop *u, uint64_t linear, uns
 
 void soft_probe_write(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length)
 {
+    if (soft_fast(cpu->tlb->write, linear, length))
+        return;
     struct span span = span_of(cpu, u, linear, length, ACCESS_WRITE, false);
     settle(cpu, u, &span, true);
 }

@@ -191,6 +191,11 @@ static inline int64_t sign_extend(uint64_t value, unsigned size)
     return (int64_t)(value << unused) >> unused;
 }
 
+/* For handlers that are there once for each condition. */
+#define FOR_CONDITIONS(macro)                                                                                          \
+    macro(0) macro(1) macro(2) macro(3) macro(4) macro(5) macro(6) macro(7) macro(8) macro(9) macro(10) macro(11)      \
+        macro(12) macro(13) macro(14) macro(15)
+
 /* The shapes that the operands of hot instructions have. */
 enum shape { SHAPE_RR, SHAPE_RI, SHAPE_RM, SHAPE_MR, SHAPE_MI, SHAPES };
 

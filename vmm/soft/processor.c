@@ -90,6 +90,7 @@ int soft_get_cpu(struct engine *engine, struct cpu_state *state, struct error *e
 {
     struct soft *cpu = (struct soft *)engine;
     (void)error;
+    soft_x87_settle(cpu);
     *state = (struct cpu_state){
         .rip = cpu->rip,
         .rflags = soft_rflags(cpu),

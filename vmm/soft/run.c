@@ -266,7 +266,7 @@ static bool missed(const struct soft *cpu, const struct position *until)
 /* What a boundary asks for; false when execution goes on. */
 static bool at_boundary(struct soft *cpu, const struct position *until, enum engine_stop *stop, struct error *error)
 {
-    uint32_t attention = atomic_fetch_and(&cpu->attention, ~(uint32_t)ATTENTION_CHECK);
+    cpu->attention = false;
     cpu->patch = NULL;
     if (cpu->pending_db && !cpu->shadow_ss)
         take_debug_trap(cpu);
@@ -278,8 +278,8 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
     } else if (cpu->engine.stop_requested) {
         cpu->engine.stop_requested = false;
         *stop = ENGINE_STOP_REQUESTED;
-    } else if (attention & ATTENTION_KICK) {
-        atomic_fetch_and(&cpu->attention, ~(uint32_t)ATTENTION_KICK);
+    } else if (atomic_load_explicit(&cpu->kicked, memory_order_relaxed)) {
+        atomic_store(&cpu->kicked, false);
         *stop = ENGINE_STOP_KICK;
     } else if (missed(cpu, until)) {
         *stop = ENGINE_STOP_MISSED;
@@ -319,7 +319,7 @@ static enum engine_stop run_loop(struct soft *cpu, const struct position *until,
     soft_attend(cpu);
     for (;;) {
         bool seeking = until && until->kind == AT_LANDMARK;
-        if (atomic_load_explicit(&cpu->attention, memory_order_relaxed) || cpu->left <= 0 || seeking) {
+        if (soft_interrupted(cpu) || cpu->left <= 0 || seeking) {
             uint64_t exits = cpu->engine.exits;
             if (at_boundary(cpu, until, &stop, error))
                 return stop;
@@ -348,11 +348,9 @@ static void set_limit(struct soft *cpu, const struct position *until)
     cpu->limit = ticks + (uint64_t)cpu->left;
 }
 
-enum engine_stop soft_run(struct engine *engine, const struct position *until, struct error *error)
+/* The place to which escapes lead. */
+static enum engine_stop run_and_escape(struct soft *cpu, const struct position *until, struct error *error)
 {
-    struct soft *cpu = (struct soft *)engine;
-    set_limit(cpu, until);
-    cpu->raised = RAISED_NOTHING;
     switch (setjmp(cpu->escape)) {
     case ESCAPE_SHUTDOWN:
         cpu->raised = RAISED_NOTHING;
@@ -365,7 +363,16 @@ enum engine_stop soft_run(struct engine *engine, const struct position *until, s
     default:
         break;
     }
-    enum engine_stop stop = run_loop(cpu, until, error);
+    return run_loop(cpu, until, error);
+}
+
+enum engine_stop soft_run(struct engine *engine, const struct position *until, struct error *error)
+{
+    struct soft *cpu = (struct soft *)engine;
+    set_limit(cpu, until);
+    cpu->raised = RAISED_NOTHING;
+    enum engine_stop stop = run_and_escape(cpu, until, error);
+    soft_x87_settle(cpu);
     engine->interruptible = interruptible(cpu);
     return stop;
 }

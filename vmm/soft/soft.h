@@ -131,12 +131,6 @@ enum {
     PAGE_LISTED = 8, /* in table_pages */
 };
 
-/* soft.attention: reasons to leave the blocks for the run loop */
-enum {
-    ATTENTION_KICK = 1,  /* engine_kick */
-    ATTENTION_CHECK = 2, /* state changed that the run loop must look at */
-};
-
 #define JUMP_ENTRIES 4096
 #define HASH_ENTRIES 16384
 #define ARENA_BYTES  (12u << 20)
@@ -178,8 +172,9 @@ struct soft {
     uint64_t regs[18]; /* 16 registers; [REG_NONE] is always zero */
     /* The status flags, as results from which each is worked out when it is asked for; see flags.h. */
     uint64_t flag_zero, flag_sign, flag_carry;
-    int64_t left; /* instructions until the run must stop */
-    _Atomic uint32_t attention;
+    int64_t left;       /* instructions until the run must stop */
+    atomic_bool kicked; /* engine_kick, from any thread */
+    bool attention;     /* state changed that the run loop must look at */
     uint32_t mode;
     struct tlb *tlb; /* of the present privilege */
     uint64_t seg_base[SEG_COUNT];
@@ -202,6 +197,7 @@ struct soft {
     bool shadow_ss; /* the shadow is that of MOV SS or POP SS, which holds off debug exceptions too */
     bool halting;   /* a HLT that the caller has not been told of */
     struct fx_image fx;
+    bool x87_on_host; /* the x87's part of fx is in the host's registers: soft_x87_settle brings it back */
 
     /* The run in progress. */
     jmp_buf escape;
@@ -297,7 +293,7 @@ _Noreturn void soft_shutdown(struct soft *cpu);
 
 static inline void soft_attend(struct soft *cpu)
 {
-    atomic_fetch_or_explicit(&cpu->attention, ATTENTION_CHECK, memory_order_relaxed);
+    cpu->attention = true;
 }
 
 /* No interrupt is taken before the next instruction is complete. */
@@ -307,10 +303,10 @@ static inline void soft_set_shadow(struct soft *cpu)
     soft_attend(cpu);
 }
 
-/* Whether the run must stop soon: long instructions ask between their elements. */
+/* Whether the run loop is wanted soon: asked between blocks, and by long instructions between their elements. */
 static inline bool soft_interrupted(struct soft *cpu)
 {
-    return atomic_load_explicit(&cpu->attention, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&cpu->kicked, memory_order_relaxed) | cpu->attention;
 }
 
 /* block.c */
@@ -329,10 +325,10 @@ uop_fn *soft_select(const struct insn *insn, uint32_t mode, uint64_t next_rip, s
 /* Goes on at `rip`, which may be anywhere. */
 void soft_jump(struct soft *cpu, uint64_t rip);
 
-static inline void soft_enter(struct soft *cpu, struct block *block)
+static inline __attribute__((always_inline)) void soft_enter(struct soft *cpu, struct block *block)
 {
     cpu->left -= block->count;
-    if (__builtin_expect(cpu->left < 0 || atomic_load_explicit(&cpu->attention, memory_order_relaxed), 0)) {
+    if (__builtin_expect((cpu->left < 0) | soft_interrupted(cpu), 0)) {
         cpu->left += block->count;
         cpu->rip = block->rip;
         return;
@@ -340,23 +336,22 @@ static inline void soft_enter(struct soft *cpu, struct block *block)
     return block->uops[0].fn(cpu, block->uops);
 }
 
-/* Goes on at `rip`, which is linked as `which` (0 or 1) when it lies in the same page. */
-static inline void soft_follow(struct soft *cpu, struct tail *tail, unsigned which, uint64_t rip)
-{
-#if SOFT_CHAIN
-    struct block *block = tail->link[which];
-    if (__builtin_expect(block != NULL, 1))
-        return soft_enter(cpu, block);
-#endif
-    cpu->rip = rip;
-    cpu->patch = &tail->link[which];
-}
-
 /* Ends a block after an instruction that changed what the run loop must look at. */
 static inline void soft_stop_after(struct soft *cpu, uint64_t rip)
 {
     cpu->rip = rip;
     cpu->patch = NULL;
+}
+
+/* exec_x87.c */
+
+void soft_x87_save(struct soft *cpu);
+
+/* Brings the x87's state into cpu->fx, and the host's x87 into the state that compiled code wants. */
+static inline void soft_x87_settle(struct soft *cpu)
+{
+    if (__builtin_expect(cpu->x87_on_host, 0))
+        soft_x87_save(cpu);
 }
 
 /* processor.c */

@@ -57,7 +57,7 @@ static int get_ticks(struct engine *engine, uint64_t *ticks, struct error *error
 
 static void kick(struct engine *engine)
 {
-    atomic_fetch_or(&soft_of(engine)->attention, ATTENTION_KICK);
+    atomic_store(&soft_of(engine)->kicked, true);
 }
 
 static void destroy(struct engine *engine)

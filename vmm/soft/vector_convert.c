@@ -162,6 +162,7 @@ UOP_BODY(from_mmx)
     bool to_double = prefix_of(u) == 1, memory = u->flags & UF_MEMORY;
     uint8_t s[16], d[16];
     vec_check(cpu, u);
+    soft_x87_settle(cpu); /* the host's instruction takes its source from an MMX register in any case */
     if (!(to_double && memory))
         mmx_check(cpu, u);
     if (memory)
