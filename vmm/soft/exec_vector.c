@@ -119,8 +119,10 @@ static __attribute__((noinline)) void unmasked_float(struct soft *cpu, const str
     uint32_t raised = vec_compute(cpu, fn, d, s);
     struct vec_lanes lanes = {.opcode = opcode, .size = prefix & 1 ? 8 : 4};
     lanes.count = prefix > 1 ? 1 : 16 / lanes.size;
-    if (vec_may_leave_range(opcode, prefix))
+    if (vec_may_leave_range(opcode, prefix)) {
+        soft_x87_settle(cpu); /* the x87 is what exactness is found out with */
         raised = vec_exact_flags(cpu, &lanes, fn, vec_dst(cpu, u), s);
+    }
     vec_merge_flags(cpu, u, raised);
 }
 
