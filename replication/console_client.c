@@ -11,6 +11,8 @@
 #define HELLO_OTHERS UINT64_C(50000000)
 /* Output is acknowledged at the latest after so many bytes. */
 #define TELL_EVERY (16u * 1024)
+/* ... or this time. */
+#define TELL_AFTER UINT64_C(20000000)
 
 void console_client_init(struct console_client *client, uint64_t id, unsigned links, bool all)
 {
@@ -131,6 +133,14 @@ static bool say_hello(struct console_client *client, uint64_t now, unsigned *lin
     return false;
 }
 
+/* Not for each piece of output; but a machine whose guest has ended waits to hear it. */
+static bool received_is_due(const struct console_client *client, uint64_t now)
+{
+    uint64_t untold = client->output - client->told;
+
+    return untold >= TELL_EVERY || (untold > 0 && now >= client->tell_at);
+}
+
 bool console_client_next(struct console_client *client, uint64_t now, unsigned *link, struct bytes_writer *to)
 {
     struct console_message message = {.epoch = client->epoch};
@@ -150,9 +160,10 @@ bool console_client_next(struct console_client *client, uint64_t now, unsigned *
         if (message.length > CONSOLE_BYTES_MAX)
             message.length = CONSOLE_BYTES_MAX;
         client->sent += message.length;
-    } else if (client->output - client->told >= TELL_EVERY) {
+    } else if (received_is_due(client, now)) {
         message.kind = CONSOLE_RECEIVED;
         message.output = client->told = client->output;
+        client->tell_at = now + TELL_AFTER;
     } else {
         return false;
     }

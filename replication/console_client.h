@@ -16,12 +16,13 @@
 struct console_client {
     uint64_t id;
     unsigned links;
-    uint64_t epoch;  /* the highest heard of in a WELCOME */
-    int link;        /* whose machine has welcomed us in it; -1: none */
-    uint64_t output; /* number of the next byte of output; CONSOLE_FROM_NOW before the first WELCOME */
-    uint64_t told;   /* output that we have told RECEIVED for */
-    uint64_t input;  /* number of the first byte in `kept`; it is not confirmed */
-    bool numbered;   /* `input` is known: a WELCOME came */
+    uint64_t epoch;   /* the highest heard of in a WELCOME */
+    int link;         /* whose machine has welcomed us in it; -1: none */
+    uint64_t output;  /* number of the next byte of output; CONSOLE_FROM_NOW before the first WELCOME */
+    uint64_t told;    /* output that we have told RECEIVED for */
+    uint64_t tell_at; /* when the next RECEIVED is due */
+    uint64_t input;   /* number of the first byte in `kept`; it is not confirmed */
+    bool numbered;    /* `input` is known: a WELCOME came */
     uint8_t kept[CLIENT_KEEP];
     size_t kept_length;
     size_t sent;                         /* of the kept bytes, sent to the present machine */

@@ -20,6 +20,7 @@ static const struct {
     [MESSAGE_HANDOVER] = {"HANDOVER", STREAM | OFFSET},
     [MESSAGE_TAKEN] = {"TAKEN", STREAM},
     [MESSAGE_BYE] = {"BYE", STREAM | OFFSET},
+    [MESSAGE_KEPT] = {"KEPT", STREAM | OFFSET | BYTES},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 

@@ -24,7 +24,7 @@
 #include "base/error.h"
 
 #define MESSAGE_VERSION   1
-#define MESSAGE_BYTES_MAX (64u * 1024)               /* of a LOG's or REFUSE's bytes */
+#define MESSAGE_BYTES_MAX (64u * 1024)               /* of a LOG's, KEPT's or REFUSE's bytes */
 #define MESSAGE_MAX       (MESSAGE_BYTES_MAX + 128u) /* of a whole message */
 
 enum message_kind {
@@ -52,6 +52,9 @@ enum message_kind {
     MESSAGE_TAKEN,
     /* Primary: the guest ended; the stream is complete at `offset`, and all its output is out. */
     MESSAGE_BYE,
+    /* Primary, before MEMBER: output of the guest's from before the checkpoint, which a console client may still lack:
+     * `bytes`, from number `offset` on. Pieces come with the latest first. */
+    MESSAGE_KEPT,
 };
 
 struct message {
@@ -59,12 +62,12 @@ struct message {
     uint64_t epoch;
     uint64_t node;        /* the sender */
     uint64_t stream;      /* all kinds but REFUSE */
-    uint64_t offset;      /* all kinds but REFUSE and TAKEN */
+    uint64_t offset;      /* all kinds but REFUSE and TAKEN; of the stream, but for KEPT */
     uint64_t safe;        /* ACK */
     uint64_t replayed;    /* ACK */
     uint64_t guest_time;  /* ACK, BEAT; ns */
     bool ready;           /* ACK */
-    const uint8_t *bytes; /* LOG, REFUSE: not owned */
+    const uint8_t *bytes; /* LOG, KEPT, REFUSE: not owned */
     size_t length;        /* 1 to MESSAGE_BYTES_MAX where there are bytes, else 0 */
 };
 

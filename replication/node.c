@@ -73,6 +73,16 @@ void node_step(struct node *node, const struct replica_event *event)
     confirm_delivery(node, delivered);
 }
 
+/* Output from before our checkpoint. */
+static void take_kept(struct node *node, const struct message *kept)
+{
+    if (node->live || !node->replica)
+        return;
+    struct replica_status status = replica_status(node->replica, node->now);
+    if (kept->node == status.peer && kept->stream == status.stream)
+        output_gate_put_before(&node->gate, kept->offset, kept->bytes, kept->length);
+}
+
 static void take_message(struct node *node, const uint8_t *bytes, size_t length)
 {
     struct message message;
@@ -80,6 +90,8 @@ static void take_message(struct node *node, const uint8_t *bytes, size_t length)
 
     if (message_decode(bytes, length, &message, &error) < 0)
         return node_say(node, "the peer sends nonsense: %s", error.text);
+    if (message.kind == MESSAGE_KEPT)
+        return take_kept(node, &message);
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_MESSAGE, .message = &message});
 }
 
@@ -96,6 +108,7 @@ static void receive_from(struct node *node, struct link *link)
         case LINK_UP:
             bytes_writer_clear(&node->outbox);
             node->outbox_sent = 0;
+            node->kept_sent = false;
             node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LINK_UP});
             break;
         case LINK_DOWN:
@@ -202,6 +215,7 @@ static void turn(struct node *node)
         receive_from(node, node->peer);
     }
     turn_away(node);
+    node_tell_end(node);
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_TIME});
     node_send_outbox(node);
     node_serve_console(node);

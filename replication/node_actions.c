@@ -5,8 +5,36 @@
 /* After the guest's end its clients are given this long to take the rest. */
 #define FINISH_PATIENCE UINT64_C(3000000000)
 
+static void send_message(struct node *node, const struct message *message);
+
+/* A backup's gate begins with its checkpoint. What came before, and the client may lack, must be there too before it
+ * may take over: after a takeover nobody else has it. */
+static void send_kept(struct node *node, const struct message *member)
+{
+    const struct output_gate *gate = &node->gate;
+    uint64_t from = node->server.received > gate->start ? node->server.received : gate->start;
+    uint64_t end = gate->end;
+
+    node->kept_sent = true;
+    while (end > from) {
+        uint64_t piece = end - from < MESSAGE_BYTES_MAX ? end - from : MESSAGE_BYTES_MAX;
+        uint64_t in_ring = (end - 1) % GATE_KEEP + 1; /* a piece does not go over the ring's end */
+        if (piece > in_ring)
+            piece = in_ring;
+        end -= piece;
+        struct message kept = *member;
+        kept.kind = MESSAGE_KEPT;
+        kept.offset = end;
+        kept.bytes = gate->kept + end % GATE_KEEP;
+        kept.length = piece;
+        send_message(node, &kept);
+    }
+}
+
 static void send_message(struct node *node, const struct message *message)
 {
+    if (message->kind == MESSAGE_MEMBER && !node->kept_sent)
+        send_kept(node, message);
     /* A peer that takes nothing for so long is heard of no more; what is lost now it will ask for again. */
     if (!node->peer || !link_is_up(node->peer) || node->outbox.length - node->outbox_sent > OUTBOX_MAX)
         return;
@@ -157,6 +185,7 @@ void node_carry_out(struct node *node, const struct replica_action *action)
         break;
     case REPLICA_JOIN:
         node->orders.join = (uint32_t)++node->joins;
+        node->kept_sent = false;
         break;
     case REPLICA_DROP:
         node->orders.join = 0;

@@ -81,6 +81,14 @@ void node_serve_console(struct node *node)
     node->orders.wait = console_server_congested(&node->server, &node->gate);
 }
 
+bool node_output_done(const struct node *node)
+{
+    const struct console_server *server = &node->server;
+    bool out = node->gate.marks.shown == node->gate.end;
+
+    return out && (!node->console || !server->linked || server->received == node->gate.end);
+}
+
 bool node_console_done(const struct node *node)
 {
     const struct console_server *server = &node->server;

@@ -43,6 +43,7 @@ struct node {
     uint64_t request_epoch, request_node;
     bool finding_epoch; /* the arbiter is asked for its latest epoch, before there is a replica */
 
+    bool kept_sent;             /* on this link: the output that the backup's gate lacks */
     struct bytes_writer outbox; /* length-prefixed messages for the peer */
     size_t outbox_sent;
 
@@ -59,6 +60,7 @@ struct node {
     uint64_t joins, join_pause;
     bool leaving; /* a signal came: hand over, or end */
     uint64_t end_reason, end_value;
+    uint64_t ended_at;  /* the guest ended then, and its client is being given the rest; 0: no */
     uint64_t finish_by; /* the guest ended; the end is told until then. 0: not yet */
     bool over;
     struct node_result result;
@@ -80,9 +82,13 @@ void node_ask(struct node *node, enum arbiter_request request, uint64_t epoch, u
 
 /* node_news.c */
 void node_take_news(struct node *node);
+/* Tells the replica that the guest ended, once its client has all output; or has had time enough. */
+void node_tell_end(struct node *node);
 
 /* node_console.c */
 void node_serve_console(struct node *node);
+/* All output is out, and the client has it, or there is none. */
+bool node_output_done(const struct node *node);
 /* The client has been told the end, or there is none. */
 bool node_console_done(const struct node *node);
 

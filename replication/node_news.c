@@ -1,6 +1,9 @@
 /* What the machine's thread tells. See port.h. */
 #include "replication/node_internal.h"
 
+/* A client that takes nothing for so long after the guest's end gets no more. */
+#define END_PATIENCE UINT64_C(3000000000)
+
 /* Where in the present stream something is, if it is there at all. */
 static uint64_t in_stream(const struct node *node, uint32_t stream, uint64_t offset)
 {
@@ -52,6 +55,18 @@ static void ended(struct node *node, const struct port_item *item)
 {
     node->end_reason = item->a;
     node->end_value = item->b;
+    if (node->live)
+        node->ended_at = node->now;
+    else
+        node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_ENDED});
+}
+
+/* When the replica knows, it sends the backup away; and then nobody could give the client what it lacks. */
+void node_tell_end(struct node *node)
+{
+    if (node->ended_at == 0 || (!node_output_done(node) && node->now - node->ended_at < END_PATIENCE))
+        return;
+    node->ended_at = 0;
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_ENDED});
 }
 

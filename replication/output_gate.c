@@ -54,6 +54,20 @@ void output_gate_put(struct output_gate *gate, const uint8_t *bytes, size_t leng
         gate->start = gate->end - GATE_KEEP;
 }
 
+bool output_gate_put_before(struct output_gate *gate, uint64_t from, const uint8_t *bytes, size_t length)
+{
+    uint64_t oldest = gate->end > GATE_KEEP ? gate->end - GATE_KEEP : 0;
+
+    if (from > gate->start || length < gate->start - from)
+        return false;
+    uint64_t first = from > oldest ? from : oldest;
+    for (uint64_t number = first; number < gate->start; number++)
+        gate->kept[number % GATE_KEEP] = bytes[number - from];
+    if (first < gate->start)
+        gate->start = first;
+    return true;
+}
+
 size_t output_gate_peek(const struct output_gate *gate, uint64_t from, const uint8_t **bytes)
 {
     uint64_t open = gate->marks.shown;

@@ -49,6 +49,9 @@ int output_gate_create(struct output_gate *gate, uint64_t end, struct error *err
 void output_gate_destroy(struct output_gate *gate);
 /* The guest printed these bytes. */
 void output_gate_put(struct output_gate *gate, const uint8_t *bytes, size_t length);
+/* Output from before what is kept, which must reach up to it or beyond: as much of it as there is room for is kept too.
+ * Returns false, and does nothing, when there is a gap. */
+bool output_gate_put_before(struct output_gate *gate, uint64_t from, const uint8_t *bytes, size_t length);
 /* Points at bytes that may leave, from number `from` (not before `start`): returns how many lie there in one piece. */
 size_t output_gate_peek(const struct output_gate *gate, uint64_t from, const uint8_t **bytes);
 
