@@ -16,6 +16,8 @@ char *description_to_json(const struct description *d, struct error *error)
                                 "digest", digest_text(d->image_digest, digest), "boot", boot_protocol_name(d->protocol),
                                 "engine", d->engine, "tick_unit", d->tick_unit, "clock", d->clock, "cmdline",
                                 d->cmdline, "ram", (json_int_t)d->ram_size, "rtc_start", (json_int_t)d->rtc_start);
+    if (json && d->from_checkpoint)
+        json_object_set_new(json, "begins", json_string("checkpoint"));
     char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
     json_decref(json);
@@ -81,6 +83,10 @@ static int get_machine(const json_t *json, struct description *d, struct error *
     if ((uint64_t)ram % RAM_PAGE_SIZE)
         return error_set(error, ERROR_INPUT, "machine description: ram is not a whole number of pages");
     d->ram_size = (uint64_t)ram;
+    const json_t *begins = json_object_get(json, "begins");
+    d->from_checkpoint = begins != NULL;
+    if (begins && (!json_is_string(begins) || strcmp(json_string_value(begins), "checkpoint") != 0))
+        return error_set(error, ERROR_INPUT, "machine description: begins is not \"checkpoint\"");
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct description {
     uint64_t ram_size;
     int64_t rtc_start;
     enum boot_protocol protocol; /* the one that was used: never BOOT_AUTO */
+    bool from_checkpoint; /* the log begins in mid-run, with checkpoint 0, and not with the image's first instruction */
 };
 
 /* The JSON text, to be freed by the caller; NULL with the error when memory is exhausted or a text is not UTF-8. */

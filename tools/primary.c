@@ -16,7 +16,8 @@ struct primary {
     struct replicated_options options;
     struct replicated replicated;
     struct guest guest;
-    char *description;
+    char *description;        /* of the machine, for a log that begins here */
+    char *stream_description; /* ... for one that begins in mid-run */
     struct recorder *recorder;
     struct file_sink *file;
     struct log_writer *writer;
@@ -61,7 +62,9 @@ static int build(struct primary *primary, struct error *error)
     if (guest_create_machine(&primary->guest, &door, error) < 0 || guest_boot(&primary->guest, error) < 0)
         return -1;
     primary->description = description_to_json(&primary->guest.description, error);
-    return primary->description ? 0 : -1;
+    primary->guest.description.from_checkpoint = true;
+    primary->stream_description = primary->description ? description_to_json(&primary->guest.description, error) : NULL;
+    return primary->stream_description ? 0 : -1;
 }
 
 static int open_log(struct primary *primary, struct error *error)
@@ -100,7 +103,7 @@ static int run(struct primary *primary, struct error *error)
         .recorder = primary->recorder,
         .writer = primary->writer,
         .durable = primary->options.durable,
-        .description = primary->description,
+        .description = primary->stream_description,
         .checkpoint_every = primary->machine.checkpoint_every,
         .max_exits = primary->machine.max_exits,
         .timeout = primary->machine.timeout,
@@ -124,6 +127,7 @@ static void release(struct primary *primary)
     recorder_free(primary->recorder);
     guest_free(&primary->guest);
     free(primary->description);
+    free(primary->stream_description);
 }
 
 int command_primary(int argc, char **argv)

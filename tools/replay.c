@@ -114,6 +114,12 @@ static bool has_foreign_ticks(const struct replay *replay)
     return strcmp(recorded, "none") != 0 && strcmp(recorded, replay->guest.engine->caps.tick_unit) != 0;
 }
 
+/* A backup's log begins with a checkpoint, and there is no other place to begin. */
+static bool begins_at_checkpoint(const struct replay *replay)
+{
+    return replay->options->from_checkpoint || replay->guest.description.from_checkpoint;
+}
+
 static int open_machine(struct replay *replay, struct error *error)
 {
     const struct replay_options *options = replay->options;
@@ -132,7 +138,7 @@ static int open_machine(struct replay *replay, struct error *error)
     if (guest_create_machine(&replay->guest, &door, error) < 0)
         return -1;
     replayer_attach(replay->replayer, &replay->guest.machine);
-    if (options->from_checkpoint)
+    if (begins_at_checkpoint(replay))
         return replayer_restore(replay->replayer, (uint32_t)options->from, error);
     return guest_boot(&replay->guest, error);
 }
@@ -148,7 +154,7 @@ static int open_all(struct replay *replay, struct error *error)
     if (description_from_json(header->machine, strlen(header->machine), &replay->guest.description, error) < 0)
         return error_wrap(error, "%s", replay->options->log);
     /* From a checkpoint the image is not needed. */
-    if (!replay->options->from_checkpoint && check_image(replay, error) < 0)
+    if (!begins_at_checkpoint(replay) && check_image(replay, error) < 0)
         return -1;
     return open_machine(replay, error);
 }
