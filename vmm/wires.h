@@ -22,11 +22,27 @@ static inline void irq_wire_set(const struct irq_wire *wire, bool level)
         wire->set(wire->context, wire->line, level);
 }
 
+/* A message-signalled interrupt: a write of `data` to `address`, on the processor's side of the bus (PCI Local Bus
+ * Specification 3.0, 6.8). */
+struct msi_wire {
+    void (*send)(void *context, uint64_t address, uint32_t data);
+    void *context;
+};
+
 /* Where a device's outgoing bytes go. */
 struct byte_sink {
     void (*put)(void *context, uint8_t byte);
     void *context;
 };
+
+/* Where a network card's outgoing Ethernet frames go, without their check sequence. The bytes stay the caller's. */
+struct frame_sink {
+    void (*put)(void *context, const uint8_t *frame, size_t length);
+    void *context;
+};
+
+/* The longest Ethernet frame without its check sequence: 14 bytes of header, a VLAN tag, and 1500 of payload. */
+#define FRAME_MAX 1518
 
 /* Where a device gets random bytes: the door, in a machine. */
 struct entropy_source {
