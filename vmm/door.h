@@ -21,6 +21,8 @@ struct door {
     void (*entropy)(void *context, uint8_t *bytes, size_t length);
     /* The guest sends one byte out through console `channel`. */
     void (*console_output)(void *context, uint8_t channel, uint8_t byte);
+    /* The guest sends an Ethernet frame out through network card `card`; the bytes stay the caller's. */
+    void (*frame_output)(void *context, uint8_t card, const uint8_t *frame, size_t length);
     /* An exit has been served. Returns true to have the machine stop at the boundary after it. */
     bool (*exit_served)(void *context);
 };

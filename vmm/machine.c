@@ -223,6 +223,18 @@ void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t
     machine_look_at_interrupts(machine);
 }
 
+size_t machine_net_room(const struct machine *machine, unsigned card)
+{
+    return card < machine->card_count ? machine->cards[card].room(machine->cards[card].card) : 0;
+}
+
+void machine_net_input(struct machine *machine, unsigned card, const uint8_t *frame, size_t length)
+{
+    CHECK(card < machine->card_count);
+    machine->cards[card].receive(machine->cards[card].card, frame, length);
+    machine_look_at_interrupts(machine);
+}
+
 void machine_look_at_interrupts(struct machine *machine)
 {
     engine_set_intr(machine->engine, i8259_output(&machine->pic));

@@ -32,6 +32,9 @@
 /* The console channel of COM1. */
 #define MACHINE_CONSOLE_COM1 0
 
+/* The most network cards that a machine has. */
+#define MACHINE_CARDS_MAX 4
+
 struct machine_config {
     uint64_t ram_size; /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
     int64_t rtc_start; /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
@@ -44,6 +47,13 @@ enum machine_end {
     MACHINE_HALTED,       /* HLT with interrupts off */
     MACHINE_TRIPLE_FAULT, /* processor shutdown */
     MACHINE_ENGINE_FAULT, /* the engine could not execute the guest: engine->fault */
+};
+
+/* What a network card takes frames by, whatever its model. */
+struct machine_card {
+    size_t (*room)(const void *card);
+    void (*receive)(void *card, const uint8_t *frame, size_t length);
+    void *card;
 };
 
 struct machine {
@@ -65,6 +75,8 @@ struct machine {
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
+    struct machine_card cards[MACHINE_CARDS_MAX];
+    unsigned card_count;
 };
 
 /* Builds the machine around an engine that has no RAM yet. The engine and what the door points to stay the caller's and
@@ -92,6 +104,11 @@ void machine_set_time(struct machine *machine, uint64_t now);
 /* Input: bytes for the console; at most machine_console_room of them. */
 size_t machine_console_room(const struct machine *machine);
 void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t length);
+
+/* Input: a frame of 14 to FRAME_MAX bytes for a network card that has room. The room is how many frames it can take
+ * now; 0 for a card without buffers, and for one that does not exist. */
+size_t machine_net_room(const struct machine *machine, unsigned card);
+void machine_net_input(struct machine *machine, unsigned card, const uint8_t *frame, size_t length);
 
 /* Has the processor look at its interrupt line at this boundary. Every record that is applied at a boundary, whether it
  * changes the machine or not, is followed by this, while recording as in a replay. */
