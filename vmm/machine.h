@@ -12,13 +12,19 @@
 
 #include "vmm/boot/boot.h"
 #include "vmm/bus.h"
+#include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
+#include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
+#include "vmm/devices/ioapic82093.h"
+#include "vmm/devices/lapic.h"
 #include "vmm/devices/mc146818.h"
+#include "vmm/devices/pci_host.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
 #include "vmm/devices/post_port.h"
+#include "vmm/devices/reset_port.h"
 #include "vmm/devices/uart16550.h"
 #include "vmm/door.h"
 #include "vmm/engine.h"
@@ -39,6 +45,7 @@ struct machine_config {
     uint64_t ram_size; /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
     int64_t rtc_start; /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
     struct boot_options boot;
+    bool end_at_reset; /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
 
 enum machine_end {
@@ -46,6 +53,8 @@ enum machine_end {
     MACHINE_DEBUG_EXIT,   /* the guest wrote exit_value to port 0xf4 */
     MACHINE_HALTED,       /* HLT with interrupts off */
     MACHINE_TRIPLE_FAULT, /* processor shutdown */
+    MACHINE_POWER_OFF,    /* the guest turned the machine off */
+    MACHINE_RESET,        /* the guest reset the machine, which was not to start again */
     MACHINE_ENGINE_FAULT, /* the engine could not execute the guest: engine->fault */
 };
 
@@ -64,14 +73,23 @@ struct machine {
     uint64_t now; /* guest time, ns */
     enum machine_end end;
     uint32_t exit_value;
+    struct machine_config config;
+    struct boot_module boot_image; /* the caller's bytes: what a reset loads again; none after a restore */
+    bool reset_wanted;             /* by the instruction in progress; machine_run does it */
 
     struct bus ports;
     struct bus memory;
+    struct lapic lapic;
+    struct ioapic82093 ioapic;
     struct i8259_pair pic;
     struct pit8254 pit;
     struct port61 port61;
     struct mc146818 rtc;
     struct uart16550 com1;
+    struct i8042 i8042;
+    struct acpi_pm pm;
+    struct reset_port reset_port;
+    struct pci_host pci;
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
@@ -85,7 +103,8 @@ int machine_create(struct machine *machine, const struct machine_config *config,
                    const struct door *door, struct error *error);
 void machine_destroy(struct machine *machine);
 
-/* Loads an image and sets the processor to its entry. */
+/* Loads an image and sets the processor to its entry. Image, name and modules stay the caller's and must outlive the
+ * machine: a reset loads them again. */
 int machine_boot(struct machine *machine, const struct machine_config *config, const void *image, size_t length,
                  const char *image_name, enum boot_protocol *chosen, struct error *error);
 

@@ -22,6 +22,12 @@ static inline void irq_wire_set(const struct irq_wire *wire, bool level)
         wire->set(wire->context, wire->line, level);
 }
 
+/* A chip that can reset the machine. */
+struct reset_wire {
+    void (*reset)(void *context);
+    void *context;
+};
+
 /* A message-signalled interrupt: a write of `data` to `address`, on the processor's side of the bus (PCI Local Bus
  * Specification 3.0, 6.8). */
 struct msi_wire {
