@@ -139,46 +139,53 @@ void machine_destroy(struct machine *machine)
     ram_destroy(&machine->ram);
 }
 
+void machine_keep_image(struct machine *machine, const struct boot_options *boot, const void *image, size_t length,
+                        const char *image_name)
+{
+    machine->config.boot = *boot;
+    machine->boot_image = (struct boot_module){.bytes = image, .length = length, .name = image_name};
+}
+
+/* Memory as firmware and boot loader leave it, and the processor at the guest's entry. */
+static int load_guest(struct machine *machine, uint64_t ticks, struct error *error)
+{
+    const struct boot_module *image = &machine->boot_image;
+    struct boot_options *boot = &machine->config.boot;
+    struct cpu_state cpu;
+
+    firmware_tables_install(&machine->ram);
+    if (boot_load(&machine->ram, &cpu, image->bytes, image->length, image->name, boot, &boot->protocol, error) < 0)
+        return -1;
+    return engine_set_cpu(machine->engine, &cpu, ticks, error);
+}
+
 int machine_boot(struct machine *machine, const struct machine_config *config, const void *image, size_t length,
                  const char *image_name, enum boot_protocol *chosen, struct error *error)
 {
-    struct cpu_state cpu;
-    enum boot_protocol protocol;
-
-    firmware_tables_install(&machine->ram);
-    if (boot_load(&machine->ram, &cpu, image, length, image_name, &config->boot, &protocol, error) < 0)
+    machine_keep_image(machine, &config->boot, image, length, image_name);
+    if (load_guest(machine, 0, error) < 0)
         return -1;
-    machine->config.boot = config->boot;
-    machine->config.boot.protocol = protocol;
-    machine->boot_image = (struct boot_module){.bytes = image, .length = length, .name = image_name};
     if (chosen)
-        *chosen = protocol;
-    return engine_set_cpu(machine->engine, &cpu, 0, error);
+        *chosen = machine->config.boot.protocol;
+    return 0;
 }
 
 /* As after power-on, in the midst of guest time: chips, memory, and the guest loaded again. */
 static int reset(struct machine *machine, struct error *error)
 {
-    const struct boot_module *image = &machine->boot_image;
     uint64_t ticks = 0, now = machine->now;
-    struct cpu_state cpu;
 
     machine->reset_wanted = false;
-    if (!image->bytes) {
-        machine->end = MACHINE_RESET;
-        return 0;
-    }
+    if (!machine->boot_image.bytes)
+        return error_set(error, ERROR_INPUT, "the guest resets the machine, and its image is not there to start it again");
     if (machine->engine->caps.ticks && engine_get_ticks(machine->engine, &ticks, error) < 0)
         return -1;
     machine_create_chips(machine);
     ram_fill(&machine->ram, 0, 0, machine->ram.size);
-    firmware_tables_install(&machine->ram);
-    if (boot_load(&machine->ram, &cpu, image->bytes, image->length, image->name, &machine->config.boot, NULL, error) < 0)
+    if (load_guest(machine, ticks, error) < 0)
         return -1;
     engine_ram_written(machine->engine, 0, machine->ram.size);
     advance_devices(machine, now);
-    if (engine_set_cpu(machine->engine, &cpu, ticks, error) < 0)
-        return -1;
     machine_look_at_interrupts(machine);
     return 0;
 }

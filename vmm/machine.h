@@ -103,8 +103,11 @@ int machine_create(struct machine *machine, const struct machine_config *config,
                    const struct door *door, struct error *error);
 void machine_destroy(struct machine *machine);
 
-/* Loads an image and sets the processor to its entry. Image, name and modules stay the caller's and must outlive the
- * machine: a reset loads them again. */
+/* What a reset loads again. Image, name, and what `boot` points to stay the caller's and must outlive the machine. */
+void machine_keep_image(struct machine *machine, const struct boot_options *boot, const void *image, size_t length,
+                        const char *image_name);
+
+/* Keeps an image, loads it, and sets the processor to its entry. */
 int machine_boot(struct machine *machine, const struct machine_config *config, const void *image, size_t length,
                  const char *image_name, enum boot_protocol *chosen, struct error *error);
 
