@@ -136,7 +136,7 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
             0 ||
         log_writer_checkpoint_end(recorder->options.writer, &record, error) < 0)
         return -1;
-    page_digests_forget_changes(&machine->digests, &machine->ram);
+    machine_forget_changes(machine);
     /* A relay's log has no checkpoint here, but what goes with one. */
     record.type = LOG_DIGEST;
     if (recorder_relay_record(recorder, &record, error) < 0)

@@ -69,7 +69,7 @@ int guest_read_image(struct guest *guest, const char *path, struct error *error)
     return 0;
 }
 
-int guest_describe(struct guest *guest, const struct machine_options *options, struct error *error)
+int guest_describe(struct guest *guest, const struct machine_options *options, bool recorded, struct error *error)
 {
     struct description *d = &guest->description;
 
@@ -80,13 +80,16 @@ int guest_describe(struct guest *guest, const struct machine_options *options, s
     d->ram_size = options->ram_size;
     d->rtc_start = host_clock_wall();
     d->protocol = options->protocol;
-    return guest_read_image(guest, options->image, error);
+    if (guest_read_image(guest, options->image, error) < 0)
+        return -1;
+    return guest_disks_open(&guest->disks, &options->disks, recorded, d, error);
 }
 
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error)
 {
     struct machine_config config = description_config(&guest->description);
 
+    guest_disks_back(&guest->disks, &config);
     if (machine_create(&guest->machine, &config, guest->engine, door, error) < 0)
         return -1;
     guest->has_machine = true;
@@ -106,6 +109,7 @@ void guest_free(struct guest *guest)
     engine_destroy(guest->engine);
     if (guest->has_machine)
         machine_destroy(&guest->machine);
+    guest_disks_close(&guest->disks);
     free(guest->image);
     *guest = (struct guest){0};
 }

@@ -141,6 +141,17 @@ static void wire_buses(struct machine *machine)
         bus_claim(&machine->ports, ports[i]);
 }
 
+static int create_disks(struct machine *machine, const struct machine_config *config, struct error *error)
+{
+    CHECK(config->disk_count <= MACHINE_DISKS);
+    for (; machine->disk_count < config->disk_count; machine->disk_count++) {
+        unsigned number = machine->disk_count;
+        if (disk_create(&machine->disks[number], number, &config->disks[number], &machine->door, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int machine_create(struct machine *machine, const struct machine_config *config, struct engine *engine,
                    const struct door *door, struct error *error)
 {
@@ -149,7 +160,7 @@ int machine_create(struct machine *machine, const struct machine_config *config,
           config->ram_size % RAM_PAGE_SIZE == 0);
     if (ram_create(&machine->ram, config->ram_size, error) < 0)
         return -1;
-    if (page_digests_create(&machine->digests, &machine->ram, error) < 0 ||
+    if (page_digests_create(&machine->digests, &machine->ram, error) < 0 || create_disks(machine, config, error) < 0 ||
         engine_map_ram(engine, &machine->ram, error) < 0) {
         machine_destroy(machine);
         return -1;
@@ -168,6 +179,8 @@ int machine_create(struct machine *machine, const struct machine_config *config,
 
 void machine_destroy(struct machine *machine)
 {
+    while (machine->disk_count > 0)
+        disk_destroy(&machine->disks[--machine->disk_count]);
     page_digests_destroy(&machine->digests);
     ram_destroy(&machine->ram);
 }

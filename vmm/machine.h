@@ -20,6 +20,7 @@
 #include "vmm/devices/port61.h"
 #include "vmm/devices/post_port.h"
 #include "vmm/devices/uart16550.h"
+#include "vmm/disk_contents.h"
 #include "vmm/door.h"
 #include "vmm/engine.h"
 #include "vmm/page_digests.h"
@@ -28,6 +29,9 @@
 #define MACHINE_RAM_MIN     (UINT64_C(1) << 20)
 #define MACHINE_RAM_MAX     (UINT64_C(3) << 30)
 #define MACHINE_RAM_DEFAULT (UINT64_C(64) << 20)
+
+#define MACHINE_DISKS     4
+#define MACHINE_IDE_DISKS 2 /* of these: the master and the slave of one channel */
 
 /* The console channel of COM1. */
 #define MACHINE_CONSOLE_COM1 0
@@ -39,6 +43,8 @@ struct machine_config {
     uint64_t ram_size; /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
     int64_t rtc_start; /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
     struct boot_options boot;
+    unsigned disk_count; /* at most MACHINE_DISKS */
+    struct disk_config disks[MACHINE_DISKS];
 };
 
 enum machine_end {
@@ -61,6 +67,8 @@ struct machine {
     struct door door;
     struct ram ram;
     struct page_digests digests;
+    unsigned disk_count;
+    struct disk disks[MACHINE_DISKS];
     uint64_t now; /* guest time, ns */
     enum machine_end end;
     uint32_t exit_value;
@@ -117,13 +125,17 @@ void machine_look_at_interrupts(struct machine *machine);
 /* Whether an interrupt waits that the processor has not taken. */
 bool machine_interrupt_waits(const struct machine *machine);
 
-/* Visits everything but RAM. Restoring, the caller then sets the engine's processor from `cpu`. */
+/* Visits everything but RAM and the bytes of disks. Restoring, the caller then sets the engine's processor from `cpu`.
+ */
 void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state *state);
 
-/* The digest of the whole machine: processor, chips, time, exits and RAM. */
+/* The digest of the whole machine: processor, chips, time, exits, RAM and what was written to disks. */
 int machine_digest(struct machine *machine, struct digest *digest, struct error *error);
 /* Of RAM alone. */
 int machine_ram_digest(struct machine *machine, struct digest *digest, struct error *error);
+
+/* After a checkpoint: starts new lists of what changes, in RAM and on disks. */
+void machine_forget_changes(struct machine *machine);
 
 /* For a human: registers and the bytes at RIP; then all sections. */
 void machine_print_registers(struct machine *machine, FILE *stream);
