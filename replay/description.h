@@ -28,6 +28,14 @@ struct description_disk {
     uint64_t quota; /* bytes that the guest may write; 0: no limit but the disk's size */
 };
 
+/* A file that belongs to the machine: an initial RAM disk, a module. */
+struct description_module {
+    char path[DESCRIPTION_PATH_MAX]; /* absolute when recorded */
+    uint64_t size;
+    struct digest digest;
+    char text[DESCRIPTION_PATH_MAX]; /* its command line */
+};
+
 struct description {
     char image[DESCRIPTION_PATH_MAX]; /* absolute path when recorded */
     uint64_t image_size;
@@ -41,6 +49,9 @@ struct description {
     enum boot_protocol protocol; /* the one that was used: never BOOT_AUTO */
     unsigned disk_count;
     struct description_disk disks[MACHINE_DISKS];
+    struct description_module modules[BOOT_MODULES];
+    unsigned module_count;
+    bool end_at_reset;    /* as in machine_config */
     bool from_checkpoint; /* the log begins in mid-run, with checkpoint 0, and not with the image's first instruction */
 };
 
@@ -56,7 +67,8 @@ int disk_mode_parse(const char *name, enum disk_mode *mode);
 const char *disk_interface_name(enum disk_interface interface);
 int disk_interface_parse(const char *name, enum disk_interface *interface);
 
-/* The configuration of a machine; its command line points into the description. Its disks have no backing yet. */
+/* The configuration of a machine; its command line points into the description. Its modules are the caller's to fill
+ * in: the description does not have their bytes. Its disks have no backing yet. */
 struct machine_config description_config(const struct description *description);
 
 #endif

@@ -319,6 +319,10 @@ static enum machine_end expected_end(const struct log_record *end)
         return MACHINE_TRIPLE_FAULT;
     case LOG_END_ENGINE_FAULT:
         return MACHINE_ENGINE_FAULT;
+    case LOG_END_POWER_OFF:
+        return MACHINE_POWER_OFF;
+    case LOG_END_RESET:
+        return MACHINE_RESET;
     default:
         return MACHINE_RUNS;
     }

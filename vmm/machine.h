@@ -12,13 +12,19 @@
 
 #include "vmm/boot/boot.h"
 #include "vmm/bus.h"
+#include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
+#include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
+#include "vmm/devices/ioapic82093.h"
+#include "vmm/devices/lapic.h"
 #include "vmm/devices/mc146818.h"
+#include "vmm/devices/pci_host.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
 #include "vmm/devices/post_port.h"
+#include "vmm/devices/reset_port.h"
 #include "vmm/devices/uart16550.h"
 #include "vmm/disk_contents.h"
 #include "vmm/door.h"
@@ -45,6 +51,7 @@ struct machine_config {
     struct boot_options boot;
     unsigned disk_count; /* at most MACHINE_DISKS */
     struct disk_config disks[MACHINE_DISKS];
+    bool end_at_reset; /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
 
 enum machine_end {
@@ -52,6 +59,8 @@ enum machine_end {
     MACHINE_DEBUG_EXIT,   /* the guest wrote exit_value to port 0xf4 */
     MACHINE_HALTED,       /* HLT with interrupts off */
     MACHINE_TRIPLE_FAULT, /* processor shutdown */
+    MACHINE_POWER_OFF,    /* the guest turned the machine off */
+    MACHINE_RESET,        /* the guest reset the machine, which was not to start again */
     MACHINE_ENGINE_FAULT, /* the engine could not execute the guest: engine->fault */
 };
 
@@ -72,14 +81,23 @@ struct machine {
     uint64_t now; /* guest time, ns */
     enum machine_end end;
     uint32_t exit_value;
+    struct machine_config config;
+    struct boot_module boot_image; /* the caller's bytes: what a reset loads again; none after a restore */
+    bool reset_wanted;             /* by the instruction in progress; machine_run does it */
 
     struct bus ports;
     struct bus memory;
+    struct lapic lapic;
+    struct ioapic82093 ioapic;
     struct i8259_pair pic;
     struct pit8254 pit;
     struct port61 port61;
     struct mc146818 rtc;
     struct uart16550 com1;
+    struct i8042 i8042;
+    struct acpi_pm pm;
+    struct reset_port reset_port;
+    struct pci_host pci;
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
@@ -93,7 +111,11 @@ int machine_create(struct machine *machine, const struct machine_config *config,
                    const struct door *door, struct error *error);
 void machine_destroy(struct machine *machine);
 
-/* Loads an image and sets the processor to its entry. */
+/* What a reset loads again. Image, name, and what `boot` points to stay the caller's and must outlive the machine. */
+void machine_keep_image(struct machine *machine, const struct boot_options *boot, const void *image, size_t length,
+                        const char *image_name);
+
+/* Keeps an image, loads it, and sets the processor to its entry. */
 int machine_boot(struct machine *machine, const struct machine_config *config, const void *image, size_t length,
                  const char *image_name, enum boot_protocol *chosen, struct error *error);
 

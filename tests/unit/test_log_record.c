@@ -67,7 +67,7 @@ static void boundary_values(void **state)
                     record.length = i % 2 ? LOG_BYTES_MAX : 0;
                 } else if (type == LOG_FRAME_IN) {
                     record.bytes = payload;
-                    record.length = i % 2 ? LOG_ETHER_MAX : LOG_ETHER_MIN;
+                    record.length = i % 2 ? FRAME_MAX : FRAME_MIN;
                 } else if (type == LOG_DISK_ERROR) {
                     record.channel = UINT8_MAX;
                     record.transfer = (uint32_t)edge;

@@ -16,10 +16,6 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
  * It may be called in mid-instruction. Without it the counter counts ticks. */
 void soft_engine_set_clock(struct engine *engine, uint64_t (*nanoseconds)(void *context), void *context);
 
-/* The host wrote guest memory [address, address + length), by DMA or otherwise: decoded code and translations that came
- * from there are forgotten. May be called from a host call. */
-void soft_engine_ram_written(struct engine *engine, uint64_t address, uint64_t length);
-
 /* The tick counter, also in the middle of a host call: instructions completed before the one that made the call. */
 uint64_t soft_engine_ticks(const struct engine *engine);
 
