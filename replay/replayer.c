@@ -178,6 +178,8 @@ static bool apply_time(struct replayer *replayer)
     struct machine *machine = replayer->machine;
     uint64_t time = replayer->next.time;
 
+    if (machine->virtual_clock)
+        return diverge(replayer, "no record of the time with a virtual clock", "one");
     if (replayer->next.to_deadline)
         time = machine_deadline(machine);
     if (time == NO_DEADLINE)
@@ -240,7 +242,7 @@ static bool check_digest(struct replayer *replayer, struct error *error)
 
     if (machine_digest(replayer->machine, &digest, error) < 0)
         return false;
-    if (digest_equal(digest, record->digest) && record->time == replayer->machine->now)
+    if (digest_equal(digest, record->digest) && record->time == machine_time(replayer->machine))
         return true;
     snprintf(expected, sizeof expected, "digest %s", digest_text(record->digest, text));
     snprintf(got, sizeof got, "digest %s", digest_text(digest, text));
@@ -297,6 +299,7 @@ static const char *stop_text(enum engine_stop stop)
     case ENGINE_STOP_MISSED:
         return "the guest went past it";
     case ENGINE_STOP_POSITION:
+    case ENGINE_STOP_ALARM:
     case ENGINE_STOP_OVERSHOT:
     case ENGINE_STOP_KICK:
     case ENGINE_STOP_REQUESTED:
@@ -347,7 +350,8 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
             return REPLAYER_OVERSHOT;
         bool wakes = stop == ENGINE_STOP_HALT && machine->end == MACHINE_RUNS && machine_interrupt_waits(machine) &&
                      machine->engine->exits != exits;
-        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes)
+        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes ||
+            (stop == ENGINE_STOP_HALT && machine_skip_idle(machine)))
             continue;
         diverge_on_the_way(replayer, until, stop);
         return REPLAYER_DIVERGED;
@@ -383,7 +387,8 @@ static enum replayer_step run_into_fault(struct replayer *replayer, struct error
             return REPLAYER_ERROR;
         if (stop == ENGINE_STOP_KICK)
             return REPLAYER_KICKED;
-        if (machine->end == MACHINE_RUNS && machine->engine->exits > replayer->next.at.exits) {
+        if (machine->end == MACHINE_RUNS &&
+            (machine->engine->exits > replayer->next.at.exits || stop == ENGINE_STOP_HALT)) {
             diverge(replayer, "the guest to fault before its next exit", "it did not");
             return REPLAYER_DIVERGED;
         }

@@ -15,6 +15,9 @@
  */
 #define KVM_SLOW_PS 100000
 
+/* What the real-time clock shows at first with the virtual clock: 2020-01-01 00:00:00 UTC. */
+#define VIRTUAL_RTC_START INT64_C(1577836800)
+
 bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_result *probe, struct error *reason)
 {
     if (!caps->ticks && !caps->landmarks)
@@ -75,10 +78,10 @@ int guest_describe(struct guest *guest, const struct machine_options *options, s
 
     snprintf(d->engine, sizeof d->engine, "%s", guest->engine->ops->name);
     snprintf(d->tick_unit, sizeof d->tick_unit, "%s", guest->engine->caps.tick_unit);
-    snprintf(d->clock, sizeof d->clock, "host");
+    snprintf(d->clock, sizeof d->clock, "%s", options->clock);
     snprintf(d->cmdline, sizeof d->cmdline, "%s", options->cmdline);
     d->ram_size = options->ram_size;
-    d->rtc_start = host_clock_wall();
+    d->rtc_start = strcmp(options->clock, "virtual") == 0 ? VIRTUAL_RTC_START : host_clock_wall();
     d->protocol = options->protocol;
     return guest_read_image(guest, options->image, error);
 }
