@@ -17,6 +17,7 @@
 #include "vmm/devices/entropy_port.h"
 #include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
+#include "vmm/devices/ide_disk.h"
 #include "vmm/devices/ioapic82093.h"
 #include "vmm/devices/lapic.h"
 #include "vmm/devices/mc146818.h"
@@ -121,6 +122,7 @@ struct machine {
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
+    struct ide_channel ide; /* wired when it has a drive */
     struct machine_card cards[MACHINE_CARDS_MAX];
     unsigned card_count;
 };
