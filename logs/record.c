@@ -150,6 +150,23 @@ static int get_payload(struct bytes_reader *reader, struct log_record *record, s
     return 0;
 }
 
+static void put_frame(const struct log_record *record, struct bytes_writer *writer)
+{
+    CHECK(record->length >= FRAME_MIN && record->length <= FRAME_MAX);
+    bytes_put_uint(writer, 1, record->channel);
+    put_payload(record, writer);
+}
+
+static int get_frame(struct bytes_reader *reader, struct log_record *record, struct error *error)
+{
+    record->channel = (uint8_t)bytes_get_uint(reader, 1);
+    if (get_payload(reader, record, error) < 0)
+        return -1;
+    if (!reader->bad && (record->length < FRAME_MIN || record->length > FRAME_MAX))
+        return error_set(error, ERROR_INPUT, "a network frame of %" PRIu64 " bytes", record->length);
+    return 0;
+}
+
 static void put_checkpoint(struct record_context *context, const struct log_record *record, struct bytes_writer *writer)
 {
     CHECK(record->id != LOG_NO_PARENT);
@@ -236,6 +253,9 @@ static void put_fields(struct record_context *context, const struct log_record *
         put_difference(writer, &context->time, record->time);
         put_digest(writer, record->digest);
         break;
+    case LOG_FRAME_IN:
+        put_frame(record, writer);
+        break;
     }
 }
 
@@ -274,6 +294,8 @@ static int get_fields(struct record_context *context, bool flag, struct bytes_re
         return get_checkpoint(context, flag, reader, record, error);
     case LOG_END:
         return get_end(context, flag, reader, record, error);
+    case LOG_FRAME_IN:
+        return get_frame(reader, record, error);
     }
     return error_set(error, ERROR_INPUT, "unknown record type %u", (unsigned)record->type);
 }
@@ -300,7 +322,7 @@ static bool type_has_flag(unsigned type)
 
 void record_encode(struct record_context *context, const struct log_record *record, struct bytes_writer *writer)
 {
-    CHECK(record->type >= LOG_TIME && record->type <= LOG_END);
+    CHECK(record->type >= LOG_TIME && record->type < LOG_RECORD_TYPES);
     CHECK(record->at.kind <= AT_LANDMARK);
     bytes_put_uint(writer, 1,
                    (unsigned)record->type | (unsigned)record->at.kind << TAG_KIND_SHIFT |
@@ -319,7 +341,7 @@ int record_decode(struct record_context *context, struct bytes_reader *reader, s
 
     if (reader->bad)
         return error_set(error, ERROR_INPUT, "a record is missing");
-    if (type < LOG_TIME || type > LOG_END)
+    if (type < LOG_TIME || type >= LOG_RECORD_TYPES)
         return error_set(error, ERROR_INPUT, "unknown record type %u", type);
     if (tag & TAG_ZERO || (flag && !type_has_flag(type)))
         return error_set(error, ERROR_INPUT, "unknown flag in the tag 0x%02x of a record", tag);
@@ -343,6 +365,7 @@ bool record_equal(const struct log_record *a, const struct log_record *b)
         a->length != b->length || !digest_equal(a->digest, b->digest) || a->id != b->id || a->parent != b->parent ||
         a->blob_length != b->blob_length || a->exit_value != b->exit_value)
         return false;
-    bool has_payload = a->type == LOG_CONSOLE_IN || a->type == LOG_ENTROPY || a->type == LOG_OPERATOR;
+    bool has_payload =
+        a->type == LOG_CONSOLE_IN || a->type == LOG_ENTROPY || a->type == LOG_OPERATOR || a->type == LOG_FRAME_IN;
     return !has_payload || a->length == 0 || memcmp(a->bytes, b->bytes, a->length) == 0;
 }

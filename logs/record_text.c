@@ -15,9 +15,10 @@
 const char *record_type_name(enum log_record_type type)
 {
     static const char *const names[LOG_RECORD_TYPES] = {
-        [LOG_TIME] = "TIME",       [LOG_CLOCK_READ] = "CLOCK_READ", [LOG_CONSOLE_IN] = "CONSOLE_IN",
-        [LOG_ENTROPY] = "ENTROPY", [LOG_OPERATOR] = "OPERATOR",     [LOG_OUTPUT] = "OUTPUT",
-        [LOG_DIGEST] = "DIGEST",   [LOG_CHECKPOINT] = "CHECKPOINT", [LOG_END] = "END",
+        [LOG_TIME] = "TIME",         [LOG_CLOCK_READ] = "CLOCK_READ", [LOG_CONSOLE_IN] = "CONSOLE_IN",
+        [LOG_ENTROPY] = "ENTROPY",   [LOG_OPERATOR] = "OPERATOR",     [LOG_OUTPUT] = "OUTPUT",
+        [LOG_DIGEST] = "DIGEST",     [LOG_CHECKPOINT] = "CHECKPOINT", [LOG_END] = "END",
+        [LOG_FRAME_IN] = "FRAME_IN",
     };
 
     return (unsigned)type < LOG_RECORD_TYPES && names[type] ? names[type] : "?";
@@ -89,6 +90,21 @@ static void line_add_payload(struct line *line, const struct log_record *record)
     line_add(line, "\"%s", shown < record->length ? "..." : "");
 }
 
+static void line_add_mac(struct line *line, const uint8_t *mac)
+{
+    line_add(line, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+/* An Ethernet frame begins with the destination, the source, and the type of what it carries (IEEE 802.3, 3.2). */
+static void line_add_frame(struct line *line, const struct log_record *record)
+{
+    line_add(line, "card %u, %" PRIu64 " bytes, ", record->channel, record->length);
+    line_add_mac(line, record->bytes + 6);
+    line_add(line, " to ");
+    line_add_mac(line, record->bytes);
+    line_add(line, ", type %02x%02x", record->bytes[12], record->bytes[13]);
+}
+
 static void line_add_end(struct line *line, const struct log_record *record)
 {
     const char *name = record_reason_name(record->reason);
@@ -154,6 +170,9 @@ static void line_add_fields(struct line *line, const struct log_record *record)
         break;
     case LOG_END:
         line_add_end(line, record);
+        break;
+    case LOG_FRAME_IN:
+        line_add_frame(line, record);
         break;
     }
 }
@@ -266,6 +285,7 @@ static void json_add_fields(json_t *object, const struct log_record *record, boo
         json_add(object, "time", json_number(record->time), failed);
         break;
     case LOG_CONSOLE_IN:
+    case LOG_FRAME_IN:
         json_add(object, "channel", json_integer(record->channel), failed);
         json_add(object, "bytes", json_payload(record), failed);
         break;

@@ -7,6 +7,25 @@
 
 #define DESCRIPTION_FORMAT 1
 
+/* Modules, where there are any: [{"path", "size", "digest", "text"}, ...]. */
+static int put_modules(json_t *json, const struct description *d)
+{
+    json_t *list = json_array();
+    char digest[DIGEST_TEXT];
+
+    for (unsigned i = 0; i < d->module_count; i++) {
+        const struct description_module *module = &d->modules[i];
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:s, s:s}", "path", module->path, "size", (json_int_t)module->size,
+                                        "digest", digest_text(module->digest, digest), "text", module->text));
+    }
+    if (json_array_size(list) != d->module_count) {
+        json_decref(list);
+        return -1;
+    }
+    return json_object_set_new(json, "modules", list);
+}
+
 char *description_to_json(const struct description *d, struct error *error)
 {
     char digest[DIGEST_TEXT];
@@ -18,6 +37,13 @@ char *description_to_json(const struct description *d, struct error *error)
                                 d->cmdline, "ram", (json_int_t)d->ram_size, "rtc_start", (json_int_t)d->rtc_start);
     if (json && d->from_checkpoint)
         json_object_set_new(json, "begins", json_string("checkpoint"));
+    if (json && d->end_at_reset)
+        json_object_set_new(json, "reset", json_string("exit"));
+    if (json && d->module_count && put_modules(json, d) < 0) {
+        json_decref(json);
+        error_set(error, ERROR_INPUT, "the machine's description cannot be written: a module's path is not UTF-8");
+        return NULL;
+    }
     char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
     json_decref(json);
@@ -72,6 +98,30 @@ static int get_image(const json_t *json, struct description *d, struct error *er
     return 0;
 }
 
+static int get_modules(const json_t *json, struct description *d, struct error *error)
+{
+    const json_t *list = json_object_get(json, "modules");
+    char digest[DIGEST_TEXT];
+    int64_t size;
+
+    if (list && (!json_is_array(list) || json_array_size(list) > BOOT_MODULES))
+        return error_set(error, ERROR_INPUT, "machine description: modules is not a list of at most %d", BOOT_MODULES);
+    d->module_count = (unsigned)json_array_size(list);
+    for (unsigned i = 0; i < d->module_count; i++) {
+        struct description_module *module = &d->modules[i];
+        const json_t *from = json_array_get(list, i);
+        if (get_text(from, "path", module->path, sizeof module->path, error) < 0 ||
+            get_text(from, "text", module->text, sizeof module->text, error) < 0 ||
+            get_number(from, "size", 1, INT64_MAX, &size, error) < 0 ||
+            get_text(from, "digest", digest, sizeof digest, error) < 0)
+            return -1;
+        module->size = (uint64_t)size;
+        if (digest_parse(digest, &module->digest) < 0)
+            return error_set(error, ERROR_INPUT, "machine description: a module's digest is not 32 hexadecimal digits");
+    }
+    return 0;
+}
+
 static int get_machine(const json_t *json, struct description *d, struct error *error)
 {
     int64_t ram, format;
@@ -87,6 +137,10 @@ static int get_machine(const json_t *json, struct description *d, struct error *
     d->from_checkpoint = begins != NULL;
     if (begins && (!json_is_string(begins) || strcmp(json_string_value(begins), "checkpoint") != 0))
         return error_set(error, ERROR_INPUT, "machine description: begins is not \"checkpoint\"");
+    const json_t *reset = json_object_get(json, "reset");
+    d->end_at_reset = reset != NULL;
+    if (reset && (!json_is_string(reset) || strcmp(json_string_value(reset), "exit") != 0))
+        return error_set(error, ERROR_INPUT, "machine description: reset is not \"exit\"");
     return 0;
 }
 
@@ -99,7 +153,7 @@ int description_from_json(const char *json, size_t length, struct description *d
     *d = (struct description){0};
     if (!root)
         return error_set(error, ERROR_INPUT, "machine description: %.200s", problem.text);
-    if (get_machine(root, d, error) == 0 && get_image(root, d, error) == 0 &&
+    if (get_machine(root, d, error) == 0 && get_image(root, d, error) == 0 && get_modules(root, d, error) == 0 &&
         get_text(root, "engine", d->engine, sizeof d->engine, error) == 0 &&
         get_text(root, "tick_unit", d->tick_unit, sizeof d->tick_unit, error) == 0 &&
         get_text(root, "clock", d->clock, sizeof d->clock, error) == 0 &&
@@ -117,5 +171,6 @@ struct machine_config description_config(const struct description *d)
         .ram_size = d->ram_size,
         .rtc_start = d->rtc_start,
         .boot = {.cmdline = d->cmdline, .protocol = d->protocol},
+        .end_at_reset = d->end_at_reset,
     };
 }

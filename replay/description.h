@@ -13,6 +13,14 @@
 #define DESCRIPTION_PATH_MAX 4096
 #define DESCRIPTION_NAME_MAX 32
 
+/* A file that belongs to the machine: an initial RAM disk, a module. */
+struct description_module {
+    char path[DESCRIPTION_PATH_MAX]; /* absolute when recorded */
+    uint64_t size;
+    struct digest digest;
+    char text[DESCRIPTION_PATH_MAX]; /* its command line */
+};
+
 struct description {
     char image[DESCRIPTION_PATH_MAX]; /* absolute path when recorded */
     uint64_t image_size;
@@ -24,6 +32,9 @@ struct description {
     uint64_t ram_size;
     int64_t rtc_start;
     enum boot_protocol protocol; /* the one that was used: never BOOT_AUTO */
+    struct description_module modules[BOOT_MODULES];
+    unsigned module_count;
+    bool end_at_reset;    /* as in machine_config */
     bool from_checkpoint; /* the log begins in mid-run, with checkpoint 0, and not with the image's first instruction */
 };
 
@@ -33,7 +44,8 @@ char *description_to_json(const struct description *description, struct error *e
 /* Reads it. Returns 0, or -1 with an ERROR_INPUT that names the field. */
 int description_from_json(const char *json, size_t length, struct description *description, struct error *error);
 
-/* The configuration of a machine; its command line points into the description. */
+/* The configuration of a machine; its command line points into the description. Its modules are the caller's to fill
+ * in: the description does not have their bytes. */
 struct machine_config description_config(const struct description *description);
 
 #endif

@@ -345,6 +345,10 @@ static enum log_end_reason end_reason(const struct recorder *recorder)
         return LOG_END_TRIPLE_FAULT;
     case MACHINE_ENGINE_FAULT:
         return LOG_END_ENGINE_FAULT;
+    case MACHINE_POWER_OFF:
+        return LOG_END_POWER_OFF;
+    case MACHINE_RESET:
+        return LOG_END_RESET;
     case MACHINE_RUNS:
         break;
     }

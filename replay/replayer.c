@@ -196,6 +196,16 @@ static bool apply_console_in(struct replayer *replayer)
     return inputs_note(&replayer->traffic.inputs, record);
 }
 
+static bool apply_frame_in(struct replayer *replayer)
+{
+    const struct log_record *record = &replayer->next;
+
+    if (machine_net_room(replayer->machine, record->channel) == 0)
+        return diverge(replayer, "a network card with room for this frame", "none");
+    machine_net_input(replayer->machine, record->channel, record->bytes, record->length);
+    return true;
+}
+
 static bool apply_operator(struct replayer *replayer)
 {
     char got[60];
@@ -262,6 +272,9 @@ static bool apply(struct replayer *replayer, struct error *error)
     case LOG_CONSOLE_IN:
         divergence_note_input(&replayer->divergence, &replayer->next);
         return apply_console_in(replayer);
+    case LOG_FRAME_IN:
+        divergence_note_input(&replayer->divergence, &replayer->next);
+        return apply_frame_in(replayer);
     case LOG_OUTPUT:
         return check_output(replayer, error);
     case LOG_DIGEST:
@@ -365,6 +378,10 @@ static enum machine_end expected_end(const struct log_record *end)
         return MACHINE_TRIPLE_FAULT;
     case LOG_END_ENGINE_FAULT:
         return MACHINE_ENGINE_FAULT;
+    case LOG_END_POWER_OFF:
+        return MACHINE_POWER_OFF;
+    case LOG_END_RESET:
+        return MACHINE_RESET;
     default:
         return MACHINE_RUNS;
     }

@@ -13,6 +13,8 @@ enum option_key {
     KEY_CONSOLE,
     KEY_INPUT,
     KEY_BOOT,
+    KEY_INITRD,
+    KEY_NO_REBOOT,
     KEY_CLOCK,
     KEY_CHECKPOINT_EVERY,
     KEY_MAX_EXITS,
@@ -24,7 +26,11 @@ static const struct argp_option options[] = {
     {"engine", KEY_ENGINE, "auto|kvm|soft", 0, "What executes the guest (auto)", 1},
     {"mem", KEY_MEM, "SIZE", 0, "Guest memory, 1M to 3G (64M)", 1},
     {"cmdline", KEY_CMDLINE, "TEXT", 0, "Command line for the guest", 1},
-    {"boot", KEY_BOOT, "auto|elf64|multiboot1|boot-sector", 0, "Boot protocol (auto: by the image)", 1},
+    {"boot", KEY_BOOT, "PROTOCOL", 0, "auto (by the image), elf64, multiboot1, linux64, pvh or boot-sector", 1},
+    {"initrd", KEY_INITRD, "FILE[ TEXT]", 0,
+     "An initial RAM disk for a Linux kernel, or a module (with its command line) for a Multiboot one; may be repeated",
+     1},
+    {"no-reboot", KEY_NO_REBOOT, NULL, 0, "End when the guest resets the machine, rather than start it again", 1},
     {"clock", KEY_CLOCK, "host", 0, "What drives guest time: the host's clock (host)", 1},
     {NULL, 0, NULL, 0, "Console:", 2},
     {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
@@ -92,7 +98,15 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)
-            argp_error(state, "--boot: '%s' is none of auto, elf64, multiboot1, boot-sector", text);
+            argp_error(state, "--boot: '%s' is none of auto, elf64, multiboot1, linux64, pvh, boot-sector", text);
+        return 0;
+    case KEY_INITRD:
+        if (to->module_count == BOOT_MODULES)
+            argp_error(state, "--initrd: more than %d", BOOT_MODULES);
+        to->modules[to->module_count++] = text;
+        return 0;
+    case KEY_NO_REBOOT:
+        to->end_at_reset = true;
         return 0;
     case KEY_CLOCK:
         if (strcmp(text, "host"))

@@ -15,6 +15,9 @@ struct machine_options {
     const char *image;
     uint64_t ram_size;
     enum boot_protocol protocol;
+    const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */
+    unsigned module_count;
+    bool end_at_reset;
     uint64_t checkpoint_every; /* ns; 0: none */
     uint64_t max_exits;
     uint64_t timeout;

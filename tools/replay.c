@@ -103,7 +103,19 @@ static int check_image(struct replay *replay, struct error *error)
         !digest_equal(guest->description.image_digest, recorded.image_digest))
         return error_set(error, ERROR_INPUT, "%s: %s is not the image that was recorded (another size or hash)",
                          replay->options->log, path);
-    return 0;
+    return guest_read_modules(guest, true, error);
+}
+
+/* A machine that begins at a checkpoint wants its image only if it is reset; so it is taken if it can be had. */
+static void look_for_image(struct replay *replay)
+{
+    struct error ignored;
+    struct guest *guest = &replay->guest;
+
+    if (check_image(replay, &ignored) < 0) {
+        free(guest->image);
+        guest->image = NULL;
+    }
 }
 
 /* Two engines may count different things; a log without places between exits replays on both all the same. */
@@ -138,8 +150,10 @@ static int open_machine(struct replay *replay, struct error *error)
     if (guest_create_machine(&replay->guest, &door, error) < 0)
         return -1;
     replayer_attach(replay->replayer, &replay->guest.machine);
-    if (begins_at_checkpoint(replay))
+    if (begins_at_checkpoint(replay)) {
+        guest_keep_image(&replay->guest);
         return replayer_restore(replay->replayer, (uint32_t)options->from, error);
+    }
     return guest_boot(&replay->guest, error);
 }
 
@@ -153,8 +167,9 @@ static int open_all(struct replay *replay, struct error *error)
     header = log_reader_header(replay->reader);
     if (description_from_json(header->machine, strlen(header->machine), &replay->guest.description, error) < 0)
         return error_wrap(error, "%s", replay->options->log);
-    /* From a checkpoint the image is not needed. */
-    if (!begins_at_checkpoint(replay) && check_image(replay, error) < 0)
+    if (begins_at_checkpoint(replay))
+        look_for_image(replay);
+    else if (check_image(replay, error) < 0)
         return -1;
     return open_machine(replay, error);
 }

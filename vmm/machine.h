@@ -12,13 +12,19 @@
 
 #include "vmm/boot/boot.h"
 #include "vmm/bus.h"
+#include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
+#include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
+#include "vmm/devices/ioapic82093.h"
+#include "vmm/devices/lapic.h"
 #include "vmm/devices/mc146818.h"
+#include "vmm/devices/pci_host.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
 #include "vmm/devices/post_port.h"
+#include "vmm/devices/reset_port.h"
 #include "vmm/devices/uart16550.h"
 #include "vmm/door.h"
 #include "vmm/engine.h"
@@ -32,10 +38,14 @@
 /* The console channel of COM1. */
 #define MACHINE_CONSOLE_COM1 0
 
+/* The most network cards that a machine has. */
+#define MACHINE_CARDS_MAX 4
+
 struct machine_config {
     uint64_t ram_size; /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
     int64_t rtc_start; /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
     struct boot_options boot;
+    bool end_at_reset; /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
 
 enum machine_end {
@@ -43,7 +53,16 @@ enum machine_end {
     MACHINE_DEBUG_EXIT,   /* the guest wrote exit_value to port 0xf4 */
     MACHINE_HALTED,       /* HLT with interrupts off */
     MACHINE_TRIPLE_FAULT, /* processor shutdown */
+    MACHINE_POWER_OFF,    /* the guest turned the machine off */
+    MACHINE_RESET,        /* the guest reset the machine, which was not to start again */
     MACHINE_ENGINE_FAULT, /* the engine could not execute the guest: engine->fault */
+};
+
+/* What a network card takes frames by, whatever its model. */
+struct machine_card {
+    size_t (*room)(const void *card);
+    void (*receive)(void *card, const uint8_t *frame, size_t length);
+    void *card;
 };
 
 struct machine {
@@ -51,20 +70,33 @@ struct machine {
     struct door door;
     struct ram ram;
     struct page_digests digests;
-    uint64_t now; /* guest time, ns */
+    uint64_t now;       /* guest time, ns, as the devices have it */
+    uint64_t now_ticks; /* the engine's ticks when `now` was set; 0 without caps.tick_time */
+    uint64_t time_seen; /* the latest guest time that the guest has read in its time stamp counter */
     enum machine_end end;
     uint32_t exit_value;
+    struct machine_config config;
+    struct boot_module boot_image; /* the caller's bytes: what a reset loads again; none after a restore */
+    bool reset_wanted;             /* by the instruction in progress; machine_run does it */
 
     struct bus ports;
     struct bus memory;
+    struct lapic lapic;
+    struct ioapic82093 ioapic;
     struct i8259_pair pic;
     struct pit8254 pit;
     struct port61 port61;
     struct mc146818 rtc;
     struct uart16550 com1;
+    struct i8042 i8042;
+    struct acpi_pm pm;
+    struct reset_port reset_port;
+    struct pci_host pci;
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
+    struct machine_card cards[MACHINE_CARDS_MAX];
+    unsigned card_count;
 };
 
 /* Builds the machine around an engine that has no RAM yet. The engine and what the door points to stay the caller's and
@@ -73,7 +105,11 @@ int machine_create(struct machine *machine, const struct machine_config *config,
                    const struct door *door, struct error *error);
 void machine_destroy(struct machine *machine);
 
-/* Loads an image and sets the processor to its entry. */
+/* What a reset loads again. Image, name, and what `boot` points to stay the caller's and must outlive the machine. */
+void machine_keep_image(struct machine *machine, const struct boot_options *boot, const void *image, size_t length,
+                        const char *image_name);
+
+/* Keeps an image, loads it, and sets the processor to its entry. */
 int machine_boot(struct machine *machine, const struct machine_config *config, const void *image, size_t length,
                  const char *image_name, enum boot_protocol *chosen, struct error *error);
 
@@ -86,12 +122,26 @@ enum engine_stop machine_run(struct machine *machine, const struct position *unt
 /* The earliest guest time at which a device wants to do something by itself; NO_DEADLINE if there is none. */
 uint64_t machine_deadline(const struct machine *machine);
 
+/*
+ * Guest time as an instruction sees it now. `now` moves in steps, with inputs; on an engine with caps.tick_time the
+ * view goes on from there by a nanosecond for each tick, but not beyond the next deadline, lest the device be late by
+ * the guest's own measure; and never behind what the guest has read before, for a device may get an earlier deadline.
+ * It is a function of the machine's state alone, so that reading it needs no input. Whoever sets the time sets it no
+ * earlier.
+ */
+uint64_t machine_view(const struct machine *machine);
+
 /* Input: guest time becomes `now` (never going back), and the devices do what is due by then. */
 void machine_set_time(struct machine *machine, uint64_t now);
 
 /* Input: bytes for the console; at most machine_console_room of them. */
 size_t machine_console_room(const struct machine *machine);
 void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t length);
+
+/* Input: a frame of 14 to FRAME_MAX bytes for a network card that has room. The room is how many frames it can take
+ * now; 0 for a card without buffers, and for one that does not exist. */
+size_t machine_net_room(const struct machine *machine, unsigned card);
+void machine_net_input(struct machine *machine, unsigned card, const uint8_t *frame, size_t length);
 
 /* Has the processor look at its interrupt line at this boundary. Every record that is applied at a boundary, whether it
  * changes the machine or not, is followed by this, while recording as in a replay. */

@@ -10,11 +10,17 @@ void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state 
     state_section(state, "machine", 1);
     state_u64(state, "now", &machine->now);
     state_u64(state, "exits", &machine->engine->exits);
+    lapic_state(&machine->lapic, state);
+    ioapic82093_state(&machine->ioapic, state);
     i8259_state(&machine->pic, state);
     pit8254_state(&machine->pit, state);
     port61_state(&machine->port61, state);
     mc146818_state(&machine->rtc, state);
     uart16550_state(&machine->com1, state);
+    i8042_state(&machine->i8042, state);
+    acpi_pm_state(&machine->pm, state);
+    reset_port_state(&machine->reset_port, state);
+    pci_host_state(&machine->pci, state);
     entropy_port_state(&machine->entropy, state);
     debug_exit_state(&machine->debug_exit, state);
     post_port_state(&machine->post, state);
