@@ -15,6 +15,7 @@
 #include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
+#include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
 #include "vmm/devices/ioapic82093.h"
@@ -23,6 +24,7 @@
 #include "vmm/devices/pci_host.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
+#include "vmm/devices/port92.h"
 #include "vmm/devices/post_port.h"
 #include "vmm/devices/reset_port.h"
 #include "vmm/devices/uart16550.h"
@@ -86,6 +88,7 @@ struct machine {
     struct i8259_pair pic;
     struct pit8254 pit;
     struct port61 port61;
+    struct port92 port92;
     struct mc146818 rtc;
     struct uart16550 com1;
     struct i8042 i8042;
@@ -95,6 +98,7 @@ struct machine {
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
+    struct fw_cfg fw_cfg;
     struct machine_card cards[MACHINE_CARDS_MAX];
     unsigned card_count;
 };

@@ -10,4 +10,7 @@ void machine_create_chips(struct machine *machine);
 /* Fills in the address maps; once. */
 void machine_wire_buses(struct machine *machine);
 
+/* machine_firmware.c. Fills in machine->fw_cfg. */
+void machine_describe_to_firmware(struct machine *machine);
+
 #endif

@@ -8,7 +8,7 @@
 
 static const char *const protocol_names[] = {
     [BOOT_AUTO] = "auto",       [BOOT_ELF64] = "elf64", [BOOT_MULTIBOOT1] = "multiboot1", [BOOT_SECTOR] = "boot-sector",
-    [BOOT_LINUX64] = "linux64", [BOOT_PVH] = "pvh",     [BOOT_LINUX32] = "linux32"};
+    [BOOT_LINUX64] = "linux64", [BOOT_PVH] = "pvh",     [BOOT_LINUX32] = "linux32",       [BOOT_FIRMWARE] = "firmware"};
 
 #define PROTOCOLS (sizeof protocol_names / sizeof protocol_names[0])
 
@@ -65,6 +65,8 @@ static int load(struct loader *loader, enum boot_protocol protocol)
         return loader_linux64(loader);
     case BOOT_LINUX32:
         return loader_linux32(loader);
+    case BOOT_FIRMWARE:
+        return loader_firmware(loader);
     case BOOT_PVH:
         return loader_pvh(loader);
     case BOOT_AUTO:

@@ -104,6 +104,7 @@ int loader_multiboot1(struct loader *loader);
 int loader_boot_sector(struct loader *loader);
 int loader_linux64(struct loader *loader);
 int loader_linux32(struct loader *loader);
+int loader_firmware(struct loader *loader);
 int loader_pvh(struct loader *loader);
 
 /* Whether the image is of the kind that a protocol loads, as boot_load's BOOT_AUTO asks; no check of the rest. */
