@@ -131,6 +131,7 @@ struct door recorder_door(struct recorder *recorder)
         .read_clock = door_read_clock,
         .entropy = door_entropy,
         .console_output = door_console_output,
+        .disk = recorder_disk,
         .exit_served = door_exit_served,
     };
 }
@@ -381,6 +382,8 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         .in_line = recorder->traffic.outputs.channels[MACHINE_CONSOLE_COM1].total && recorder->last_byte != '\n',
         .checkpoints = recorder->checkpoint_id,
         .checkpoint_pause = recorder->checkpoint_pause,
+        .disk_errors = recorder->disk_errors,
+        .disk_error = recorder->disk_error,
     };
     return recorder_append(recorder, &record, error);
 }

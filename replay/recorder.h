@@ -67,6 +67,8 @@ struct recorder_result {
     bool in_line; /* the guest's output did not end with a newline */
     uint64_t checkpoints;
     uint64_t checkpoint_pause; /* the longest, ns */
+    uint64_t disk_errors;      /* transfers of disks in which the host failed */
+    struct error disk_error;   /* the first of them, if there was one */
 };
 
 struct recorder;

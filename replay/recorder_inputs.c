@@ -14,15 +14,13 @@
 #define TIME_LAG        (50 * MILLISECOND)
 #define HEARTBEAT       (1 * SECOND)
 #define DIGEST_INTERVAL (1 * SECOND)
-/* The guest's console takes no new bytes before it has room for so many, so that input goes in few records. */
-#define INPUT_ROOM (UART16550_BACKLOG / 2)
 
 static bool input_ready(const struct recorder *recorder)
 {
     bool waits = recorder->options.script ? script_ready(recorder->options.script)
                                           : recorder->input_waits || recorder->always_input;
 
-    return waits && machine_console_room(recorder->machine) >= INPUT_ROOM;
+    return waits && machine_console_ready(recorder->machine);
 }
 
 bool recorder_has_inputs(const struct recorder *recorder)
@@ -137,7 +135,7 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
             0 ||
         log_writer_checkpoint_end(recorder->options.writer, &record, error) < 0)
         return -1;
-    page_digests_forget_changes(&machine->digests, &machine->ram);
+    machine_forget_changes(machine);
     /* A relay's log has no checkpoint here, but what goes with one. */
     record.type = LOG_DIGEST;
     if (recorder_relay_record(recorder, &record, error) < 0)

@@ -3,6 +3,7 @@
  *   recorder.c          the loop, and the door's callbacks
  *   recorder_inputs.c   applying time, console bytes, digests and checkpoints at a boundary
  *   recorder_output.c   gathering output, its records, and letting it out
+ *   recorder_disk.c     what disks need from the host
  *   recorder_relay.c    what stands in place of a console when the machine is replicated
  */
 #ifndef ENCORE_REPLAY_RECORDER_INTERNAL_H
@@ -11,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "replay/recorder.h"
+#include "replay/transfers.h"
 
 /* Output is announced at the latest when so many bytes have gathered. */
 #define OUTPUT_GATHER RECORDER_OUTPUT_MAX
@@ -39,6 +41,10 @@ struct recorder {
     size_t gathered_length;
     uint8_t last_byte;    /* of the output */
     uint64_t last_output; /* the exit in which the last byte left */
+
+    struct transfers transfers;
+    uint64_t disk_errors;    /* transfers in which the host failed */
+    struct error disk_error; /* the first of them */
 
     uint64_t deadline;       /* the machine's, when the alarm was last set */
     uint64_t relay_at;       /* host time at which the relay wants its next call; UINT64_MAX: none */
@@ -81,6 +87,9 @@ int recorder_relay_boundary(struct recorder *recorder, const struct position *at
 /* Takes input from the relay, with a record of its own for a new owner. */
 int recorder_relay_input(struct recorder *recorder, const struct position *at, uint8_t *bytes, size_t *length,
                          struct error *error);
+
+/* recorder_disk.c: a callback of the door */
+bool recorder_disk(void *context, unsigned disk, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length);
 
 /* recorder_output.c */
 void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte);

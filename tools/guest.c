@@ -116,7 +116,7 @@ static int describe_modules(struct description *d, const struct machine_options 
     return 0;
 }
 
-int guest_describe(struct guest *guest, const struct machine_options *options, struct error *error)
+int guest_describe(struct guest *guest, const struct machine_options *options, bool recorded, struct error *error)
 {
     struct description *d = &guest->description;
 
@@ -128,15 +128,17 @@ int guest_describe(struct guest *guest, const struct machine_options *options, s
     d->rtc_start = host_clock_wall();
     d->protocol = options->protocol;
     d->end_at_reset = options->end_at_reset;
-    if (describe_modules(d, options, error) < 0 || guest_read_modules(guest, false, error) < 0)
+    if (describe_modules(d, options, error) < 0 || guest_read_modules(guest, false, error) < 0 ||
+        guest_read_image(guest, options->image, error) < 0)
         return -1;
-    return guest_read_image(guest, options->image, error);
+    return guest_disks_open(&guest->disks, &options->disks, recorded, d, error);
 }
 
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error)
 {
     struct machine_config config = description_config(&guest->description);
 
+    guest_disks_back(&guest->disks, &config);
     if (machine_create(&guest->machine, &config, guest->engine, door, error) < 0)
         return -1;
     guest->has_machine = true;
@@ -177,6 +179,7 @@ void guest_free(struct guest *guest)
     engine_destroy(guest->engine);
     if (guest->has_machine)
         machine_destroy(&guest->machine);
+    guest_disks_close(&guest->disks);
     free(guest->image);
     for (unsigned i = 0; i < BOOT_MODULES; i++)
         free(guest->modules[i]);

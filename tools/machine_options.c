@@ -19,6 +19,7 @@ enum option_key {
     KEY_CHECKPOINT_EVERY,
     KEY_MAX_EXITS,
     KEY_TIMEOUT,
+    KEY_DISK,
 };
 
 static const struct argp_option options[] = {
@@ -33,6 +34,10 @@ static const struct argp_option options[] = {
      1},
     {"no-reboot", KEY_NO_REBOOT, NULL, 0, "End when the guest resets the machine, rather than start it again", 1},
     {"clock", KEY_CLOCK, "host", 0, "What drives guest time: the host's clock (host)", 1},
+    {"disk", KEY_DISK, "FILE[,ro|,overlay|,direct][,quota=SIZE][,if=virtio|ide]", 0,
+     "A disk; up to four. What the guest writes goes to an overlay beside the log, at most SIZE of it; or (direct) to "
+     "FILE",
+     1},
     {NULL, 0, NULL, 0, "Console:", 2},
     {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
@@ -124,6 +129,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_MAX_EXITS:
         if (quantity_count(text, &to->max_exits, &error) < 0)
             argp_error(state, "--max-exits: %s", error.text);
+        return 0;
+    case KEY_DISK:
+        if (disk_options_add(&to->disks, text, &error) < 0)
+            argp_error(state, "--disk: %s", error.text);
         return 0;
     case ARGP_KEY_ARG:
         if (to->image)

@@ -5,6 +5,7 @@
 #include <argp.h>
 #include <stdint.h>
 
+#include "tools/disk_option.h"
 #include "vmm/boot/boot.h"
 
 struct machine_options {
@@ -21,6 +22,7 @@ struct machine_options {
     uint64_t checkpoint_every; /* ns; 0: none */
     uint64_t max_exits;
     uint64_t timeout;
+    struct disk_options disks;
 };
 
 /* Before parsing: what holds when an option is not given. */

@@ -153,6 +153,17 @@ static int serve_ram_digest(void *context, struct digest *digest, struct error *
     return machine_ram_digest(context, digest, error);
 }
 
+static int create_disks(struct machine *machine, const struct machine_config *config, struct error *error)
+{
+    CHECK(config->disk_count <= MACHINE_DISKS);
+    for (; machine->disk_count < config->disk_count; machine->disk_count++) {
+        unsigned number = machine->disk_count;
+        if (disk_create(&machine->disks[number], number, &config->disks[number], &machine->door, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int machine_create(struct machine *machine, const struct machine_config *config, struct engine *engine,
                    const struct door *door, struct error *error)
 {
@@ -161,7 +172,7 @@ int machine_create(struct machine *machine, const struct machine_config *config,
           config->ram_size % RAM_PAGE_SIZE == 0);
     if (ram_create(&machine->ram, config->ram_size, error) < 0)
         return -1;
-    if (page_digests_create(&machine->digests, &machine->ram, error) < 0 ||
+    if (page_digests_create(&machine->digests, &machine->ram, error) < 0 || create_disks(machine, config, error) < 0 ||
         engine_map_ram(engine, &machine->ram, error) < 0) {
         machine_destroy(machine);
         return -1;
@@ -183,6 +194,8 @@ int machine_create(struct machine *machine, const struct machine_config *config,
 
 void machine_destroy(struct machine *machine)
 {
+    while (machine->disk_count > 0)
+        disk_destroy(&machine->disks[--machine->disk_count]);
     page_digests_destroy(&machine->digests);
     ram_destroy(&machine->ram);
 }
@@ -278,12 +291,20 @@ void machine_set_time(struct machine *machine, uint64_t now)
 
 size_t machine_console_room(const struct machine *machine)
 {
-    return uart16550_room(&machine->com1);
+    return machine->config.virtio_console ? virtio_console_room(&machine->console) : uart16550_room(&machine->com1);
+}
+
+bool machine_console_ready(const struct machine *machine)
+{
+    return machine_console_room(machine) >= (machine->config.virtio_console ? 1 : UART16550_BACKLOG / 2);
 }
 
 void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t length)
 {
-    uart16550_receive(&machine->com1, bytes, length, machine->now);
+    if (machine->config.virtio_console)
+        virtio_console_receive(&machine->console, bytes, length);
+    else
+        uart16550_receive(&machine->com1, bytes, length, machine->now);
     machine_look_at_interrupts(machine);
 }
 

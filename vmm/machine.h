@@ -28,6 +28,12 @@
 #include "vmm/devices/post_port.h"
 #include "vmm/devices/reset_port.h"
 #include "vmm/devices/uart16550.h"
+#include "vmm/devices/virtio_balloon.h"
+#include "vmm/devices/virtio_block.h"
+#include "vmm/devices/virtio_console.h"
+#include "vmm/devices/virtio_net.h"
+#include "vmm/devices/virtio_rng.h"
+#include "vmm/disk_contents.h"
 #include "vmm/door.h"
 #include "vmm/engine.h"
 #include "vmm/page_digests.h"
@@ -36,6 +42,9 @@
 #define MACHINE_RAM_MIN     (UINT64_C(1) << 20)
 #define MACHINE_RAM_MAX     (UINT64_C(3) << 30)
 #define MACHINE_RAM_DEFAULT (UINT64_C(64) << 20)
+
+#define MACHINE_DISKS     4
+#define MACHINE_IDE_DISKS 2 /* of these: the master and the slave of one channel */
 
 /* The console channel of COM1. */
 #define MACHINE_CONSOLE_COM1 0
@@ -47,6 +56,11 @@ struct machine_config {
     uint64_t ram_size; /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
     int64_t rtc_start; /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
     struct boot_options boot;
+    unsigned disk_count; /* at most MACHINE_DISKS */
+    struct disk_config disks[MACHINE_DISKS];
+    unsigned card_count; /* network cards, at most MACHINE_CARDS_MAX */
+    uint8_t card_addresses[MACHINE_CARDS_MAX][VIRTIO_NET_ADDRESS];
+    bool virtio_console; /* console input goes to a virtio console rather than to COM1; both print on the console */
     bool end_at_reset; /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
 
@@ -65,6 +79,8 @@ struct machine_card {
     size_t (*room)(const void *card);
     void (*receive)(void *card, const uint8_t *frame, size_t length);
     void *card;
+    struct machine *machine;
+    uint8_t number;
 };
 
 struct machine {
@@ -72,6 +88,8 @@ struct machine {
     struct door door;
     struct ram ram;
     struct page_digests digests;
+    unsigned disk_count;
+    struct disk disks[MACHINE_DISKS];
     uint64_t now;       /* guest time, ns, as the devices have it */
     uint64_t now_ticks; /* the engine's ticks when `now` was set; 0 without caps.tick_time */
     uint64_t time_seen; /* the latest guest time that the guest has read in its time stamp counter */
@@ -95,6 +113,11 @@ struct machine {
     struct acpi_pm pm;
     struct reset_port reset_port;
     struct pci_host pci;
+    struct virtio_rng rng;
+    struct virtio_balloon balloon;
+    struct virtio_console console; /* if config.virtio_console */
+    struct virtio_block blocks[MACHINE_DISKS]; /* those with interface DISK_VIRTIO */
+    struct virtio_net nets[MACHINE_CARDS_MAX];
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
@@ -140,6 +163,8 @@ void machine_set_time(struct machine *machine, uint64_t now);
 
 /* Input: bytes for the console; at most machine_console_room of them. */
 size_t machine_console_room(const struct machine *machine);
+/* Whether there is so much room that it is worth a record. */
+bool machine_console_ready(const struct machine *machine);
 void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t length);
 
 /* Input: a frame of 14 to FRAME_MAX bytes for a network card that has room. The room is how many frames it can take
@@ -154,13 +179,17 @@ void machine_look_at_interrupts(struct machine *machine);
 /* Whether an interrupt waits that the processor has not taken. */
 bool machine_interrupt_waits(const struct machine *machine);
 
-/* Visits everything but RAM. Restoring, the caller then sets the engine's processor from `cpu`. */
+/* Visits everything but RAM and the bytes of disks. Restoring, the caller then sets the engine's processor from `cpu`.
+ */
 void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state *state);
 
-/* The digest of the whole machine: processor, chips, time, exits and RAM. */
+/* The digest of the whole machine: processor, chips, time, exits, RAM and what was written to disks. */
 int machine_digest(struct machine *machine, struct digest *digest, struct error *error);
 /* Of RAM alone. */
 int machine_ram_digest(struct machine *machine, struct digest *digest, struct error *error);
+
+/* After a checkpoint: starts new lists of what changes, in RAM and on disks. */
+void machine_forget_changes(struct machine *machine);
 
 /* For a human: registers and the bytes at RIP; then all sections. */
 void machine_print_registers(struct machine *machine, FILE *stream);
