@@ -18,6 +18,7 @@
 #include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
+#include "vmm/devices/ide_disk.h"
 #include "vmm/devices/ioapic82093.h"
 #include "vmm/devices/lapic.h"
 #include "vmm/devices/mc146818.h"
@@ -61,7 +62,7 @@ struct machine_config {
     unsigned card_count; /* network cards, at most MACHINE_CARDS_MAX */
     uint8_t card_addresses[MACHINE_CARDS_MAX][VIRTIO_NET_ADDRESS];
     bool virtio_console; /* console input goes to a virtio console rather than to COM1; both print on the console */
-    bool end_at_reset; /* the guest's resetting the machine ends it, rather than starting the guest again */
+    bool end_at_reset;   /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
 
 enum machine_end {
@@ -115,13 +116,15 @@ struct machine {
     struct pci_host pci;
     struct virtio_rng rng;
     struct virtio_balloon balloon;
-    struct virtio_console console; /* if config.virtio_console */
+    struct virtio_console console;             /* if config.virtio_console */
     struct virtio_block blocks[MACHINE_DISKS]; /* those with interface DISK_VIRTIO */
     struct virtio_net nets[MACHINE_CARDS_MAX];
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
     struct fw_cfg fw_cfg;
+    struct ide_channel ide; /* wired when it has a drive; then it is on the PCI bus, too: */
+    struct pci_function ide_function;
     struct machine_card cards[MACHINE_CARDS_MAX];
     unsigned card_count;
 };

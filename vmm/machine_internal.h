@@ -1,5 +1,5 @@
-/* The machine's insides, shared between machine.c (running, inputs), machine_wiring.c (chips and wires) and machine_pci.c
- * (what is on the PCI bus). */
+/* The machine's insides, shared between machine.c (running, inputs), machine_wiring.c (chips and wires) and
+ * machine_pci.c (what is on the PCI bus). */
 #ifndef ENCORE_VMM_MACHINE_INTERNAL_H
 #define ENCORE_VMM_MACHINE_INTERNAL_H
 

@@ -26,6 +26,8 @@ void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state 
     debug_exit_state(&machine->debug_exit, state);
     post_port_state(&machine->post, state);
     fw_cfg_state(&machine->fw_cfg, state);
+    if (ide_channel_is_used(&machine->ide))
+        ide_channel_state(&machine->ide, state);
     for (unsigned i = 0; i < machine->disk_count; i++)
         disk_state(&machine->disks[i], state);
 }

@@ -62,6 +62,16 @@ static struct irq_wire irq_of(struct machine *machine, unsigned line)
     return (struct irq_wire){.set = set_line, .context = machine, .line = line};
 }
 
+/* The disks of an interface, in their order; NULL where there are no more. */
+static struct disk *disk_on(struct machine *machine, enum disk_interface interface, unsigned place)
+{
+    for (unsigned i = 0; i < machine->disk_count; i++) {
+        if (machine->disks[i].config.interface == interface && place-- == 0)
+            return &machine->disks[i];
+    }
+    return NULL;
+}
+
 void machine_create_chips(struct machine *machine)
 {
     const struct machine_config *config = &machine->config;
@@ -89,6 +99,8 @@ void machine_create_chips(struct machine *machine)
     post_port_init(&machine->post);
     machine_describe_to_firmware(machine);
     machine_create_pci(machine, console, entropy);
+    ide_channel_init(&machine->ide, disk_on(machine, DISK_IDE, 0), disk_on(machine, DISK_IDE, 1),
+                     irq_of(machine, IDE_IRQ));
 }
 
 /* The configuration mechanism's ports CF8h to CFFh, with the reset register's byte among them. */
@@ -140,9 +152,16 @@ static void wire_ports(struct machine *machine)
          &machine->pci, false},
     };
 
+    const struct bus_range ide[] = {
+        {"ide command", IDE_COMMAND_PORT, IDE_COMMAND_PORTS, ide_command_read, ide_command_write, &machine->ide, false},
+        {"ide control", IDE_CONTROL_PORT, 1, ide_control_read, ide_control_write, &machine->ide, false},
+    };
+
     machine->ports.name = "port";
     for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
         bus_claim(&machine->ports, ports[i]);
+    for (size_t i = 0; ide_channel_is_used(&machine->ide) && i < sizeof ide / sizeof ide[0]; i++)
+        bus_claim(&machine->ports, ide[i]);
 }
 
 /* What answers outside RAM. */
