@@ -48,7 +48,7 @@ struct frame_sink {
 };
 
 /* The longest Ethernet frame without its check sequence: 14 bytes of header, a VLAN tag, and 1500 of payload. */
-#define FRAME_MAX 1518
+#define ETHERNET_FRAME_MAX 1518
 
 /* Where a device gets random bytes: the door, in a machine. */
 struct entropy_source {

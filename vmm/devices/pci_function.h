@@ -7,7 +7,8 @@
  * 32 bits. The bus (pci_host.h) asks where they are; the function does not know who else is there.
  *
  * MSI-X (6.8.2) is a table in a BAR of its own: PCI_MSIX_TABLE at offset 0, the pending bits at PCI_MSIX_PENDING. A
- * vector that is masked when it is signalled stays pending until it is unmasked. While MSI-X is enabled the pin is quiet.
+ * vector that is masked when it is signalled stays pending until it is unmasked. While MSI-X is enabled the pin is
+ * quiet.
  */
 #ifndef ENCORE_VMM_DEVICES_PCI_FUNCTION_H
 #define ENCORE_VMM_DEVICES_PCI_FUNCTION_H
