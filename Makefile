@@ -18,11 +18,11 @@ WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror -Wno-gnu-variab
 CFLAGS  ?= -O2 -g
 CSTD    := -std=gnu17 -D_GNU_SOURCE
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(SANITIZE) -I. -pthread -MMD -MP
-ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lm
+ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lslirp -lm
 
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
-              libcurl4-openssl-dev
+              libcurl4-openssl-dev libslirp-dev
 TEST_DEPS  := libcmocka-dev libzydis-dev clang-format cppcheck mandoc etcd-server
 
 # The rooms of the house; see docs/architecture.md for what a line in each may touch.
@@ -156,4 +156,4 @@ help: ## This list
 .PHONY: all encore guests units integration deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
 .DELETE_ON_ERROR:
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name linux -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -152,7 +152,7 @@ static int get_payload(struct bytes_reader *reader, struct log_record *record, s
 
 static void put_frame(const struct log_record *record, struct bytes_writer *writer)
 {
-    CHECK(record->length >= LOG_ETHER_MIN && record->length <= LOG_ETHER_MAX);
+    CHECK(record->length >= FRAME_MIN && record->length <= FRAME_MAX);
     bytes_put_uint(writer, 1, record->channel);
     put_payload(record, writer);
 }
@@ -162,7 +162,7 @@ static int get_frame(struct bytes_reader *reader, struct log_record *record, str
     record->channel = (uint8_t)bytes_get_uint(reader, 1);
     if (get_payload(reader, record, error) < 0)
         return -1;
-    if (!reader->bad && (record->length < LOG_ETHER_MIN || record->length > LOG_ETHER_MAX))
+    if (!reader->bad && (record->length < FRAME_MIN || record->length > FRAME_MAX))
         return error_set(error, ERROR_INPUT, "a network frame of %" PRIu64 " bytes", record->length);
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/ethernet.h"
 #include "base/position.h"
 
 /* "The recorder" below is replay's recording side, "the replayer" its replaying side; both stand above this library. */
@@ -72,7 +73,8 @@ enum log_record_type {
 
     /* A network card receives an Ethernet frame, without its check sequence. Written by the recorder at the position
      * where the card gets it; read by the replayer, which gives it to the same card. Several frames that come together
-     * are several records at one position. Bytes: `channel` (the card's number), and `length` bytes at `bytes`. */
+     * are several records at one position. Bytes: `channel` (the card's number), and `length` bytes at
+     * `bytes`, FRAME_MIN to FRAME_MAX. */
     LOG_FRAME_IN = 10,
 };
 #define LOG_RECORD_TYPES 11 /* one more than the last, for tables indexed by type */
@@ -93,8 +95,6 @@ enum log_end_reason {
 #define LOG_CHANNEL_CARD 16 /* OUTPUT's channel of network card 0 */
 
 #define LOG_BYTES_MAX  4096       /* the most bytes that one CONSOLE_IN, ENTROPY or OPERATOR record carries */
-#define LOG_ETHER_MIN  14         /* bytes of the shortest frame that a FRAME_IN record carries: its header alone */
-#define LOG_ETHER_MAX  1518       /* ... and of the longest: a VLAN tag and 1500 bytes of payload */
 #define LOG_NO_PARENT  UINT32_MAX /* the parent of a checkpoint that stands by itself; never an id */
 #define LOG_RECORD_MAX 4352       /* no record is longer than this on the wire */
 

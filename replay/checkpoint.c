@@ -21,8 +21,12 @@ static void visit_all(struct machine *machine, struct traffic *traffic, struct c
     machine_visit(machine, cpu, state);
     outputs_state(&traffic->outputs, state);
     inputs_state(&traffic->inputs, state);
-    state_section(state, "engine", 1);
+    /* Not in the digest: engines differ in what they count. */
+    state_section(state, "engine", 2);
     state_u64(state, "ticks", ticks);
+    state_u64(state, "now_ticks", &machine->now_ticks);
+    state_u64(state, "time_seen", &machine->time_seen);
+    state_require(state, machine->now_ticks <= *ticks, "now_ticks is not beyond ticks");
 }
 
 static int get_processor(struct machine *machine, struct cpu_state *cpu, uint64_t *ticks, struct error *error)
@@ -156,6 +160,8 @@ static int apply_state(struct machine *machine, struct traffic *traffic, struct 
     visit_all(machine, traffic, &cpu, &ticks, &state);
     if (state_end(&state, error) < 0 || engine_set_cpu(machine->engine, &cpu, ticks, error) < 0)
         return error_wrap(error, "checkpoint");
+    if (!machine->engine->caps.tick_time)
+        machine->now_ticks = 0;
     return 0;
 }
 

@@ -15,9 +15,9 @@ static int put_modules(json_t *json, const struct description *d)
 
     for (unsigned i = 0; i < d->module_count; i++) {
         const struct description_module *module = &d->modules[i];
-        json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "path", module->path, "size",
-                                              (json_int_t)module->size, "digest", digest_text(module->digest, digest),
-                                              "text", module->text));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:s, s:s}", "path", module->path, "size", (json_int_t)module->size,
+                                        "digest", digest_text(module->digest, digest), "text", module->text));
     }
     if (json_array_size(list) != d->module_count) {
         json_decref(list);

@@ -34,7 +34,7 @@ struct description {
     enum boot_protocol protocol; /* the one that was used: never BOOT_AUTO */
     struct description_module modules[BOOT_MODULES];
     unsigned module_count;
-    bool end_at_reset; /* as in machine_config */
+    bool end_at_reset;    /* as in machine_config */
     bool from_checkpoint; /* the log begins in mid-run, with checkpoint 0, and not with the image's first instruction */
 };
 
@@ -44,8 +44,8 @@ char *description_to_json(const struct description *description, struct error *e
 /* Reads it. Returns 0, or -1 with an ERROR_INPUT that names the field. */
 int description_from_json(const char *json, size_t length, struct description *description, struct error *error);
 
-/* The configuration of a machine; its command line points into the description. Its modules are the caller's to fill in:
- * the description does not have their bytes. */
+/* The configuration of a machine; its command line points into the description. Its modules are the caller's to fill
+ * in: the description does not have their bytes. */
 struct machine_config description_config(const struct description *description);
 
 #endif

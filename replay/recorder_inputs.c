@@ -42,18 +42,19 @@ static int apply_time(struct recorder *recorder, const struct position *at, bool
     struct machine *machine = recorder->machine;
     uint64_t now = recorder_guest_now(recorder);
     uint64_t deadline = machine_deadline(machine);
+    uint64_t view = machine_view(machine);
     uint64_t host = host_clock_now();
     struct log_record record = {.type = LOG_TIME, .at = *at, .time = now};
 
     if (deadline <= now && now - deadline <= TIME_LAG) {
         record.time = deadline;
-        record.to_deadline = true;
+        record.to_deadline = deadline >= view;
     } else if (deadline > now && !waits && host - recorder->last_time < HEARTBEAT &&
                host < recorder_checkpoint_at(recorder)) {
         return 0;
     }
-    if (record.time < machine->now)
-        record.time = machine->now;
+    if (record.time < view)
+        record.time = view;
     recorder->last_time = host;
     if (recorder_append(recorder, &record, error) < 0)
         return -1;

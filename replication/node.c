@@ -1,7 +1,6 @@
 /* The node's thread. See node.h. */
 #include "replication/node.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +13,7 @@
 #include "replication/node_internal.h"
 #include "vmm/host/clock.h"
 #include "vmm/host/entropy.h"
+#include "vmm/host/thread.h"
 
 #define MILLISECOND UINT64_C(1000000)
 /* Time passes for the replica in steps of at most this. */
@@ -307,18 +307,6 @@ static void node_free(struct node *node)
     free(node);
 }
 
-static int start_thread(struct node *node, struct error *error)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&node->thread, NULL, node_thread, node);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = failed;
-    return failed ? error_errno(error, "cannot start a thread") : 0;
-}
-
 struct node *node_start(const struct node_options *options, struct port *port, struct error *error)
 {
     struct node *node = calloc(1, sizeof *node);
@@ -333,7 +321,7 @@ struct node *node_start(const struct node_options *options, struct port *port, s
     node->now = host_clock_now();
     node->outbox = bytes_writer(2 * OUTBOX_MAX);
     node->console_out = bytes_writer(CONSOLE_MESSAGE_MAX);
-    if (open_all(node, error) < 0 || start_thread(node, error) < 0) {
+    if (open_all(node, error) < 0 || host_thread_start(&node->thread, node_thread, node, error) < 0) {
         node_free(node);
         return NULL;
     }

@@ -12,7 +12,7 @@
  * Boundaries. engine_run returns at instruction boundaries only, with every access that the last instruction made
  * completed; that is where state may be read or changed. An interrupt that was acknowledged has been delivered before
  * a position is named after it. Inside a host call the processor is in mid-instruction, and only
- * engine_request_stop may be called.
+ * engine_request_stop may be called, and engine_get_ticks with caps.tick_time.
  *
  * Interrupts. The machine raises and lowers one line. The engine looks at it at the boundary after each exit and at
  * each boundary where the machine set it (engine_set_intr, raised or not), and nowhere else; there it takes the
@@ -23,7 +23,11 @@
  * IRET opens is noticed only at KVM's next entry, whenever that is (`encore doctor` shows it). A line that stays
  * raised and is not taken is therefore the machine's to bring up again, at a place that it can name.
  *
- * Exits. Each host call is one exit, and so is each HLT; engine->exits counts them. See base/position.h.
+ * Exits. Each access, acknowledge cycle and request for random bytes is one exit, and so is each HLT; engine->exits
+ * counts them. See base/position.h.
+ *
+ * Time. An engine with caps.tick_time has a time stamp counter that counts guest time, of which the host tells it. One
+ * without has whatever the processor underneath has, and the machine cannot know what the guest reads there.
  */
 #ifndef ENCORE_VMM_ENGINE_H
 #define ENCORE_VMM_ENGINE_H
@@ -40,13 +44,18 @@
  * local APIC and not to the processor proper (lapic.h). */
 enum engine_space { ENGINE_PORT, ENGINE_MEMORY, ENGINE_MSR };
 
-/* Whom the engine calls. The functions may call engine_request_stop and nothing else of the engine. */
+/* Whom the engine calls, in mid-instruction. */
 struct engine_host {
     void *context;
     uint64_t (*read)(void *context, enum engine_space space, uint64_t address, unsigned size);
     void (*write)(void *context, enum engine_space space, uint64_t address, unsigned size, uint64_t value);
     /* An interrupt acknowledge cycle: returns the vector. Called only while the line is raised. */
     uint8_t (*acknowledge)(void *context);
+    /* RDRAND or RDSEED: fills in `length` random bytes, 2 to 8. NULL: the instructions report that there are none. */
+    void (*entropy)(void *context, uint8_t *bytes, size_t length);
+    /* The guest reads its time stamp counter, with `ticks` done before: guest time in nanoseconds, never going back.
+     * No exit. NULL: the counter counts ticks. Called only by an engine with caps.tick_time. */
+    uint64_t (*read_time)(void *context, uint64_t ticks);
     /* The digest of all guest memory now; used to name and to find landmarks. Called at boundaries only. */
     int (*ram_digest)(void *context, struct digest *digest, struct error *error);
 };
@@ -75,6 +84,8 @@ struct engine_caps {
     bool ticks;            /* it can name, and land on, AT_TICK */
     bool landmarks;        /* it can name, and land on, AT_LANDMARK */
     bool careful;          /* it never overshoots, at the price of speed */
+    bool tick_time;        /* its ticks are exact enough to tell the time by: see above. They can also be had within a
+                            * host call: those done before the instruction that makes it */
     const char *tick_unit; /* what its tick counts, as the log records it; "none" without ticks */
 };
 
@@ -147,7 +158,7 @@ static inline int engine_collect_dirty(struct engine *engine, struct error *erro
     return engine->ops->collect_dirty(engine, error);
 }
 
-/* The tick counter, for an engine with caps.ticks. */
+/* The tick counter, for an engine with caps.ticks. With caps.tick_time it cannot fail. */
 static inline int engine_get_ticks(struct engine *engine, uint64_t *ticks, struct error *error)
 {
     return engine->ops->get_ticks(engine, ticks, error);
@@ -207,6 +218,13 @@ static inline uint8_t engine_exit_acknowledge(struct engine *engine)
     engine->exits++;
     engine->look = true;
     return engine->host.acknowledge(engine->host.context);
+}
+
+static inline void engine_exit_entropy(struct engine *engine, uint8_t *bytes, size_t length)
+{
+    engine->exits++;
+    engine->look = true;
+    engine->host.entropy(engine->host.context, bytes, length);
 }
 
 #endif

@@ -30,10 +30,40 @@ static void after_exit(struct machine *machine)
         engine_request_stop(machine->engine);
 }
 
+static uint64_t ticks_now(const struct machine *machine)
+{
+    uint64_t ticks = 0;
+    struct error ignored;
+
+    if (machine->engine->caps.tick_time)
+        CHECK(engine_get_ticks(machine->engine, &ticks, &ignored) == 0);
+    return ticks;
+}
+
+static uint64_t view_at(const struct machine *machine, uint64_t ticks)
+{
+    uint64_t deadline = machine_deadline(machine);
+    uint64_t time = machine->now + (ticks - machine->now_ticks);
+
+    if (!machine->engine->caps.tick_time)
+        return machine->now;
+    if (time > deadline)
+        time = deadline;
+    if (time < machine->now)
+        time = machine->now;
+    return time < machine->time_seen ? machine->time_seen : time;
+}
+
+uint64_t machine_view(const struct machine *machine)
+{
+    return view_at(machine, ticks_now(machine));
+}
+
 static void advance_devices(struct machine *machine, uint64_t now)
 {
     if (now > machine->now)
         machine->now = now;
+    machine->now_ticks = ticks_now(machine);
     pit8254_advance(&machine->pit, machine->now);
     mc146818_advance(&machine->rtc, machine->now);
     uart16550_advance(&machine->com1, machine->now);
@@ -47,7 +77,7 @@ static void bring_time_up(struct machine *machine, const struct bus *bus, uint64
     const struct bus_range *range = bus_find(bus, address, 1);
 
     if (range && range->watches_clock)
-        advance_devices(machine, machine->door.read_clock(machine->door.context, machine->now));
+        advance_devices(machine, machine->door.read_clock(machine->door.context, machine_view(machine)));
 }
 
 /* The model specific registers that belong to the local APIC. */
@@ -102,6 +132,22 @@ static uint8_t serve_acknowledge(void *context)
     return vector;
 }
 
+static void serve_entropy(void *context, uint8_t *bytes, size_t length)
+{
+    struct machine *machine = context;
+
+    machine->door.entropy(machine->door.context, bytes, length);
+    after_exit(machine);
+}
+
+static uint64_t serve_read_time(void *context, uint64_t ticks)
+{
+    struct machine *machine = context;
+
+    machine->time_seen = view_at(machine, ticks);
+    return machine->time_seen;
+}
+
 static int serve_ram_digest(void *context, struct digest *digest, struct error *error)
 {
     return machine_ram_digest(context, digest, error);
@@ -125,6 +171,8 @@ int machine_create(struct machine *machine, const struct machine_config *config,
         .read = serve_read,
         .write = serve_write,
         .acknowledge = serve_acknowledge,
+        .entropy = serve_entropy,
+        .read_time = serve_read_time,
         .ram_digest = serve_ram_digest,
     };
     machine->config = *config;
@@ -177,7 +225,8 @@ static int reset(struct machine *machine, struct error *error)
 
     machine->reset_wanted = false;
     if (!machine->boot_image.bytes)
-        return error_set(error, ERROR_INPUT, "the guest resets the machine, and its image is not there to start it again");
+        return error_set(error, ERROR_INPUT,
+                         "the guest resets the machine, and its image is not there to start it again");
     if (machine->engine->caps.ticks && engine_get_ticks(machine->engine, &ticks, error) < 0)
         return -1;
     machine_create_chips(machine);

@@ -70,7 +70,9 @@ struct machine {
     struct door door;
     struct ram ram;
     struct page_digests digests;
-    uint64_t now; /* guest time, ns */
+    uint64_t now;       /* guest time, ns, as the devices have it */
+    uint64_t now_ticks; /* the engine's ticks when `now` was set; 0 without caps.tick_time */
+    uint64_t time_seen; /* the latest guest time that the guest has read in its time stamp counter */
     enum machine_end end;
     uint32_t exit_value;
     struct machine_config config;
@@ -119,6 +121,15 @@ enum engine_stop machine_run(struct machine *machine, const struct position *unt
 
 /* The earliest guest time at which a device wants to do something by itself; NO_DEADLINE if there is none. */
 uint64_t machine_deadline(const struct machine *machine);
+
+/*
+ * Guest time as an instruction sees it now. `now` moves in steps, with inputs; on an engine with caps.tick_time the
+ * view goes on from there by a nanosecond for each tick, but not beyond the next deadline, lest the device be late by
+ * the guest's own measure; and never behind what the guest has read before, for a device may get an earlier deadline.
+ * It is a function of the machine's state alone, so that reading it needs no input. Whoever sets the time sets it no
+ * earlier.
+ */
+uint64_t machine_view(const struct machine *machine);
 
 /* Input: guest time becomes `now` (never going back), and the devices do what is due by then. */
 void machine_set_time(struct machine *machine, uint64_t now);

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ethernet.h"
+
 /* An interrupt request line. `set` may be called with the level that it already has. */
 struct irq_wire {
     void (*set)(void *context, unsigned line, bool level);
@@ -41,14 +43,11 @@ struct byte_sink {
     void *context;
 };
 
-/* Where a network card's outgoing Ethernet frames go, without their check sequence. The bytes stay the caller's. */
+/* Where a network card's outgoing Ethernet frames go (base/ethernet.h). The bytes stay the caller's. */
 struct frame_sink {
     void (*put)(void *context, const uint8_t *frame, size_t length);
     void *context;
 };
-
-/* The longest Ethernet frame without its check sequence: 14 bytes of header, a VLAN tag, and 1500 of payload. */
-#define ETHERNET_FRAME_MAX 1518
 
 /* Where a device gets random bytes: the door, in a machine. */
 struct entropy_source {

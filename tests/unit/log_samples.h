@@ -104,7 +104,7 @@ static inline struct log_record dice_record(struct dice *dice, enum log_record_t
         fill(dice, payload, record.length);
         record.bytes = payload;
     } else if (type == LOG_FRAME_IN) {
-        record.length = LOG_ETHER_MIN + dice_below(dice, LOG_ETHER_MAX + 1 - LOG_ETHER_MIN);
+        record.length = FRAME_MIN + dice_below(dice, FRAME_MAX + 1 - FRAME_MIN);
         fill(dice, payload, record.length);
         record.bytes = payload;
     } else if (type == LOG_OUTPUT) {

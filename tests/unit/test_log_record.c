@@ -67,7 +67,7 @@ static void boundary_values(void **state)
                     record.length = i % 2 ? LOG_BYTES_MAX : 0;
                 } else if (type == LOG_FRAME_IN) {
                     record.bytes = payload;
-                    record.length = i % 2 ? LOG_ETHER_MAX : LOG_ETHER_MIN;
+                    record.length = i % 2 ? FRAME_MAX : FRAME_MIN;
                 } else if (type == LOG_OUTPUT) {
                     record.length = edge;
                     record.hash = UINT32_MAX;

@@ -199,7 +199,7 @@ static void put_fadt(struct bytes_writer *out, struct layout *at)
     put_zeros(out, 4);
     bytes_put_uint(out, 2, FADT_NO_STATE);
     bytes_put_uint(out, 2, FADT_NO_STATE);
-    put_zeros(out, 8);  /* flushing, duty cycle, alarms */
+    put_zeros(out, 8);            /* flushing, duty cycle, alarms */
     bytes_put_uint(out, 1, 0x32); /* the RTC's century register */
     bytes_put_uint(out, 2, FADT_BOOT_FLAGS);
     bytes_put_uint(out, 1, 0);

@@ -7,8 +7,8 @@
 #include "vmm/boot/loader.h"
 
 static const char *const protocol_names[] = {
-    [BOOT_AUTO] = "auto", [BOOT_ELF64] = "elf64", [BOOT_MULTIBOOT1] = "multiboot1", [BOOT_SECTOR] = "boot-sector",
-    [BOOT_LINUX64] = "linux64", [BOOT_PVH] = "pvh"};
+    [BOOT_AUTO] = "auto",          [BOOT_ELF64] = "elf64",     [BOOT_MULTIBOOT1] = "multiboot1",
+    [BOOT_SECTOR] = "boot-sector", [BOOT_LINUX64] = "linux64", [BOOT_PVH] = "pvh"};
 
 #define PROTOCOLS (sizeof protocol_names / sizeof protocol_names[0])
 

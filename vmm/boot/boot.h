@@ -3,7 +3,8 @@
  *
  * One loader per boot protocol, each in its own file: elf64 (our own, for 64-bit guests; boot_info.h), multiboot1 (the
  * Multiboot Specification 0.6.96), boot_sector (what a PC BIOS does), linux64 (a bzImage) and pvh (an ELF kernel with a
- * Xen note). docs/boot.md describes them as a guest sees them. An image is hostile: whatever is wrong with it is one sentence that names it, and never more than that.
+ * Xen note). docs/boot.md describes them as a guest sees them. An image is hostile: whatever is wrong with it is one
+ * sentence that names it, and never more than that.
  */
 #ifndef ENCORE_VMM_BOOT_BOOT_H
 #define ENCORE_VMM_BOOT_BOOT_H

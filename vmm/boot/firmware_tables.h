@@ -2,8 +2,8 @@
  * What a PC's firmware tells an operating system about the machine: ACPI tables and an Intel MP table.
  *
  * They are in memory at the first instruction, whatever the boot protocol: the pointers to them in [F0000h, 100000h),
- * where operating systems look, the tables themselves from E0000h on. Both describe the same machine: one processor, one
- * I/O APIC, PCI bus 0.
+ * where operating systems look, the tables themselves from E0000h on. Both describe the same machine: one processor,
+ * one I/O APIC, PCI bus 0.
  */
 #ifndef ENCORE_VMM_BOOT_FIRMWARE_TABLES_H
 #define ENCORE_VMM_BOOT_FIRMWARE_TABLES_H
@@ -14,10 +14,10 @@
 #define FIRMWARE_START 0xe0000u
 #define FIRMWARE_END   0x100000u
 
-#define FIRMWARE_ACPI    0xe0000u /* the tables, up to FIRMWARE_ANCHORS */
-#define FIRMWARE_ANCHORS 0xf0000u
-#define FIRMWARE_MP      0xf0000u /* the MP floating pointer structure */
-#define FIRMWARE_RSDP    0xf0040u
+#define FIRMWARE_ACPI     0xe0000u /* the tables, up to FIRMWARE_ANCHORS */
+#define FIRMWARE_ANCHORS  0xf0000u
+#define FIRMWARE_MP       0xf0000u /* the MP floating pointer structure */
+#define FIRMWARE_RSDP     0xf0040u
 #define FIRMWARE_MP_TABLE 0xf0100u
 
 /* Where the I/O APIC answers interrupt identifications; the processor's is 0. */

@@ -3,8 +3,8 @@
  * zero-page.rst for struct boot_params).
  *
  * A bzImage is a real-mode part, whose header describes the rest, and the rest. The real-mode part is not run: what it
- * would have found out (memory map, where the ACPI tables are) is written into boot_params. Entry is in 64-bit mode, 200h
- * bytes into the kernel, RSI at boot_params.
+ * would have found out (memory map, where the ACPI tables are) is written into boot_params. Entry is in 64-bit mode,
+ * 200h bytes into the kernel, RSI at boot_params.
  */
 #include "vmm/boot/loader.h"
 

@@ -79,8 +79,8 @@ int loader_place_module(struct loader *loader, unsigned index, uint64_t limit, u
 int loader_reserve_low(struct loader *loader);
 int loader_reserve_firmware(struct loader *loader);
 
-/* Writes a GDT at BOOT_GDT_ADDRESS, which must be reserved, with flat segments under these selectors, and loads GDTR and
- * all segment registers accordingly: 64-bit code, or 32-bit code of 4 GiB. IDTR is empty. */
+/* Writes a GDT at BOOT_GDT_ADDRESS, which must be reserved, with flat segments under these selectors, and loads GDTR
+ * and all segment registers accordingly: 64-bit code, or 32-bit code of 4 GiB. IDTR is empty. */
 void loader_segments(struct loader *loader, bool long_mode, unsigned code_selector, unsigned data_selector);
 
 /* What Linux's protocol asks for. */

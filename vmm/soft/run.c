@@ -22,6 +22,11 @@ void soft_sync(struct soft *cpu, const struct uop *u)
     cpu->rip = block->rip + u->off;
 }
 
+uint64_t soft_ticks_before(const struct soft *cpu, const struct uop *u)
+{
+    return cpu->limit - (uint64_t)(cpu->left + uop_block(u)->count - u->ord);
+}
+
 static _Noreturn void escape(struct soft *cpu, enum escape why)
 {
     cpu->patch = NULL;

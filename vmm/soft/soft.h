@@ -190,7 +190,8 @@ struct soft {
     struct descriptor_table gdtr, idtr;
     uint64_t cr0, cr2, cr3, cr4, cr8, efer;
     uint64_t star, lstar, cstar, fmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip, pat;
-    uint64_t tsc_aux, tsc_offset;
+    uint64_t tsc_adjust;
+    uint32_t tsc_aux;
     uint64_t dr[4], dr6, dr7;
     unsigned cpl;
     bool shadow, nmi_blocked;
@@ -213,9 +214,6 @@ struct soft {
 
     /* The last exit that an instruction made, and the tick count at the boundary after it. */
     uint64_t exit_number, exit_ticks;
-
-    uint64_t (*clock)(void *context);
-    void *clock_context;
 
     /* Memory, and what was decoded from it. */
     struct ram *ram;
@@ -279,6 +277,9 @@ static inline struct block *soft_scratch(struct soft *cpu)
 
 /* Brings rip and left to where they are before the instruction of `u`. NULL: they are exact already. */
 void soft_sync(struct soft *cpu, const struct uop *u);
+
+/* The ticks done before the instruction of `u`. */
+uint64_t soft_ticks_before(const struct soft *cpu, const struct uop *u);
 
 /* Raises a fault in the instruction of `u` (NULL: at cpu->rip). */
 _Noreturn void soft_raise(struct soft *cpu, const struct uop *u, uint8_t vector);
