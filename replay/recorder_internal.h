@@ -3,6 +3,7 @@
  *   recorder.c          the loop, and the door's callbacks
  *   recorder_inputs.c   applying time, console bytes, digests and checkpoints at a boundary
  *   recorder_output.c   gathering output, its records, and letting it out
+ *   recorder_disk.c     what disks need from the host
  *   recorder_relay.c    what stands in place of a console when the machine is replicated
  */
 #ifndef ENCORE_REPLAY_RECORDER_INTERNAL_H
@@ -11,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "replay/recorder.h"
+#include "replay/transfers.h"
 
 /* Output is announced at the latest when so many bytes have gathered. */
 #define OUTPUT_GATHER RECORDER_OUTPUT_MAX
@@ -34,11 +36,16 @@ struct recorder {
     bool input_waits;  /* the console has bytes, or may have */
     bool always_input; /* the console's descriptor cannot be watched: it always may have bytes */
 
+    uint64_t drawn; /* random bytes from the seed so far */
     struct traffic traffic;
     uint8_t gathered[OUTPUT_GATHER];
     size_t gathered_length;
     uint8_t last_byte;    /* of the output */
     uint64_t last_output; /* the exit in which the last byte left */
+
+    struct transfers transfers;
+    uint64_t disk_errors;    /* transfers in which the host failed */
+    struct error disk_error; /* the first of them */
 
     uint64_t deadline;       /* the machine's, when the alarm was last set */
     uint64_t relay_at;       /* host time at which the relay wants its next call; UINT64_MAX: none */
@@ -47,8 +54,8 @@ struct recorder {
     uint64_t last_time;      /* host time of the last TIME record */
     uint64_t last_flush;     /* host time */
     uint64_t last_progress;
-    uint64_t last_digest;     /* guest time */
-    uint64_t next_checkpoint; /* guest time */
+    uint64_t last_digest;     /* by recorder_check_time */
+    uint64_t next_checkpoint; /* by recorder_check_time */
     uint32_t checkpoint_id;   /* the next one's: how many there are */
     unsigned chain;           /* checkpoints since the last whole one */
     uint64_t started;
@@ -69,6 +76,8 @@ int recorder_append(struct recorder *recorder, const struct log_record *record, 
 void recorder_console_event(struct recorder *recorder);
 /* The host time at which a checkpoint is due; never for a guest that sleeps, which has nothing new to keep. */
 uint64_t recorder_checkpoint_at(const struct recorder *recorder);
+/* The clock by which digests and checkpoints are due: guest time; with the virtual clock without that slept away. */
+uint64_t recorder_check_time(const struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */
@@ -81,6 +90,9 @@ int recorder_relay_boundary(struct recorder *recorder, const struct position *at
 /* Takes input from the relay, with a record of its own for a new owner. */
 int recorder_relay_input(struct recorder *recorder, const struct position *at, uint8_t *bytes, size_t *length,
                          struct error *error);
+
+/* recorder_disk.c: a callback of the door */
+bool recorder_disk(void *context, unsigned disk, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length);
 
 /* recorder_output.c */
 void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte);

@@ -6,58 +6,11 @@
 #include <string.h>
 
 #include "replay/checkpoint.h"
+#include "replay/replayer_internal.h"
 
 /* Output waits for its record, which comes after so many bytes at the latest when encore recorded; a log that says
  * otherwise is refused rather than given unbounded memory. */
 #define OUTPUT_WAITING_MAX (1u << 20)
-
-struct replayer {
-    struct replayer_options options;
-    struct machine *machine;
-    struct log_record next; /* read, not applied */
-    bool has_next;
-    enum log_read read; /* what the reader said when there is no next record */
-    struct error read_error;
-    struct log_record end;
-
-    struct traffic traffic;
-    struct bytes_writer waiting; /* output whose record has not come yet */
-    struct divergence divergence;
-    struct replayer_counts counts;
-};
-
-static bool diverge(struct replayer *replayer, const char *expected, const char *got)
-{
-    struct divergence *divergence = &replayer->divergence;
-
-    if (divergence->happened)
-        return false;
-    divergence->happened = true;
-    divergence->record = replayer->next;
-    divergence->record.bytes = NULL;
-    if (replayer->next.bytes)
-        divergence->record.length = 0;
-    divergence->place = log_reader_place(replayer->options.reader);
-    snprintf(divergence->expected, sizeof divergence->expected, "%s", expected);
-    snprintf(divergence->got, sizeof divergence->got, "%s", got);
-    return false;
-}
-
-/* Makes `next` the next record, if there is one. */
-static bool fetch(struct replayer *replayer)
-{
-    if (replayer->has_next)
-        return true;
-    replayer->read = log_reader_next(replayer->options.reader, &replayer->next, &replayer->read_error);
-    replayer->has_next = replayer->read == LOG_READ_RECORD;
-    return replayer->has_next;
-}
-
-static void consume(struct replayer *replayer)
-{
-    replayer->has_next = false;
-    replayer->counts.records++;
-}
 
 /* For the door's callbacks, inside exit n: whether the next record is the answer that was recorded for it. */
 static bool is_answer(struct replayer *replayer, enum log_record_type type, const char *what)
@@ -133,6 +86,7 @@ struct door replayer_door(struct replayer *replayer)
         .read_clock = door_read_clock,
         .entropy = door_entropy,
         .console_output = door_console_output,
+        .disk = replayer_disk,
         .exit_served = door_exit_served,
     };
 }
@@ -178,6 +132,8 @@ static bool apply_time(struct replayer *replayer)
     struct machine *machine = replayer->machine;
     uint64_t time = replayer->next.time;
 
+    if (machine->virtual_clock)
+        return diverge(replayer, "no record of the time with a virtual clock", "one");
     if (replayer->next.to_deadline)
         time = machine_deadline(machine);
     if (time == NO_DEADLINE)
@@ -250,7 +206,7 @@ static bool check_digest(struct replayer *replayer, struct error *error)
 
     if (machine_digest(replayer->machine, &digest, error) < 0)
         return false;
-    if (digest_equal(digest, record->digest) && record->time == replayer->machine->now)
+    if (digest_equal(digest, record->digest) && record->time == machine_time(replayer->machine))
         return true;
     snprintf(expected, sizeof expected, "digest %s", digest_text(record->digest, text));
     snprintf(got, sizeof got, "digest %s", digest_text(digest, text));
@@ -288,6 +244,8 @@ static bool apply(struct replayer *replayer, struct error *error)
     case LOG_OPERATOR:
         machine_look_at_interrupts(machine);
         return apply_operator(replayer);
+    case LOG_DISK_ERROR:
+        return diverge(replayer, "a disk transfer of this number in this exit", "there was none");
     case LOG_CLOCK_READ:
         return diverge(replayer, "the guest to read a clock in this exit", "it did not");
     case LOG_ENTROPY:
@@ -298,34 +256,21 @@ static bool apply(struct replayer *replayer, struct error *error)
     return diverge(replayer, "a record of a known type", "one of another");
 }
 
-static const char *stop_text(enum engine_stop stop)
-{
-    switch (stop) {
-    case ENGINE_STOP_HALT:
-        return "the guest halted, and no interrupt was due";
-    case ENGINE_STOP_SHUTDOWN:
-        return "the guest triple-faulted";
-    case ENGINE_STOP_FAULT:
-        return "the engine could not execute the guest";
-    case ENGINE_STOP_MISSED:
-        return "the guest went past it";
-    case ENGINE_STOP_POSITION:
-    case ENGINE_STOP_OVERSHOT:
-    case ENGINE_STOP_KICK:
-    case ENGINE_STOP_REQUESTED:
-    case ENGINE_STOP_ERROR:
-        break;
-    }
-    return "the guest ended the run";
-}
-
 static void diverge_on_the_way(struct replayer *replayer, const struct position *until, enum engine_stop stop)
 {
     char expected[POSITION_TEXT + 32], got[200], text[POSITION_TEXT];
 
     snprintf(expected, sizeof expected, "the guest to come to %s", position_text(until, text));
-    snprintf(got, sizeof got, "%s, at exit %" PRIu64, stop_text(stop), replayer->machine->engine->exits);
+    snprintf(got, sizeof got, "%s, at exit %" PRIu64, divergence_stop_text(stop), replayer->machine->engine->exits);
     diverge(replayer, expected, got);
+}
+
+/* After machine_run: whether the replay is over, by a divergence or, with the error, because the host failed. */
+static bool went_wrong(const struct replayer *replayer, enum engine_stop stop, struct error *error)
+{
+    if (replayer->disk_error.kind != ERROR_NONE && !replayer->divergence.happened)
+        *error = replayer->disk_error;
+    return replayer->divergence.happened || replayer->disk_error.kind != ERROR_NONE || stop == ENGINE_STOP_ERROR;
 }
 
 /* Brings the machine to `until`. REPLAYER_MORE: it is there, or an answer was taken on the way and the next record is
@@ -348,10 +293,8 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
         uint64_t records = replayer->counts.records;
         uint64_t exits = machine->engine->exits;
         enum engine_stop stop = machine_run(machine, until, error);
-        if (replayer->divergence.happened)
-            return REPLAYER_DIVERGED;
-        if (stop == ENGINE_STOP_ERROR)
-            return REPLAYER_ERROR;
+        if (went_wrong(replayer, stop, error))
+            return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
         if (stop == ENGINE_STOP_POSITION || replayer->counts.records != records)
             return REPLAYER_MORE;
         if (stop == ENGINE_STOP_KICK)
@@ -360,7 +303,8 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
             return REPLAYER_OVERSHOT;
         bool wakes = stop == ENGINE_STOP_HALT && machine->end == MACHINE_RUNS && machine_interrupt_waits(machine) &&
                      machine->engine->exits != exits;
-        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes)
+        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes ||
+            (stop == ENGINE_STOP_HALT && machine_skip_idle(machine)))
             continue;
         diverge_on_the_way(replayer, until, stop);
         return REPLAYER_DIVERGED;
@@ -394,13 +338,12 @@ static enum replayer_step run_into_fault(struct replayer *replayer, struct error
 
     while (machine->end == MACHINE_RUNS) {
         enum engine_stop stop = machine_run(machine, NULL, error);
-        if (replayer->divergence.happened)
-            return REPLAYER_DIVERGED;
-        if (stop == ENGINE_STOP_ERROR)
-            return REPLAYER_ERROR;
+        if (went_wrong(replayer, stop, error))
+            return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
         if (stop == ENGINE_STOP_KICK)
             return REPLAYER_KICKED;
-        if (machine->end == MACHINE_RUNS && machine->engine->exits > replayer->next.at.exits) {
+        if (machine->end == MACHINE_RUNS &&
+            (machine->engine->exits > replayer->next.at.exits || stop == ENGINE_STOP_HALT)) {
             diverge(replayer, "the guest to fault before its next exit", "it did not");
             return REPLAYER_DIVERGED;
         }

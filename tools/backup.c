@@ -12,6 +12,7 @@
 struct backup {
     struct replicated_options options;
     const char *connect, *engine;
+    struct disk_places disks;
     uint64_t checkpoint_every;
     struct replicated replicated;
     struct guest guest;
@@ -20,11 +21,12 @@ struct backup {
     struct log_writer *writer;
 };
 
-enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE };
+enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_DISK };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct backup *backup = state->input;
+    struct error error;
 
     switch (key) {
     case ARGP_KEY_INIT:
@@ -37,6 +39,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (strcmp(text, "kvm") && strcmp(text, "soft"))
             argp_error(state, "--engine: '%s' is neither kvm nor soft", text);
         backup->engine = text;
+        return 0;
+    case KEY_DISK:
+        if (disk_places_add(&backup->disks, text, &error) < 0)
+            argp_error(state, "--disk: %s", error.text);
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s': a backup gets its guest from the primary", text);
@@ -59,7 +65,9 @@ static struct machine *make_machine(void *context, const char *text, const struc
     if (description_from_json(text, strlen(text), &guest->description, error) < 0)
         return NULL;
     guest->engine = guest_engine(backup->engine ? backup->engine : guest->description.engine, careful, error);
-    if (!guest->engine || guest_create_machine(guest, door, error) < 0)
+    if (!guest->engine || guest_disks_find(&guest->disks, &backup->disks, &guest->description, error) < 0 ||
+        guest_disks_temporary(&guest->disks, backup->options.log, error) < 0 ||
+        guest_create_machine(guest, door, error) < 0)
         return NULL;
     *foreign_ticks = strcmp(guest->description.tick_unit, guest->engine->caps.tick_unit) != 0;
     return &guest->machine;
@@ -163,6 +171,7 @@ int command_backup(int argc, char **argv)
     static const struct argp_option own[] = {
         {"connect", KEY_CONNECT, "ADDR", 0, "The primary's address", 0},
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the primary's engine)", 0},
+        {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is here, if not where the primary has it", 0},
         {0},
     };
     static const struct argp_child children[] = {{&replicated_options_argp, 0, NULL, 0}, {0}};
@@ -171,7 +180,8 @@ int command_backup(int argc, char **argv)
         .parser = parse_option,
         .children = children,
         .doc = "Follows a primary in lockstep and goes on with its guest when it dies.\v"
-               "Nothing of the guest is needed here: it comes from the primary. With --listen this side can be found "
+               "Of the guest only the images of its disks are needed here: the rest comes from the primary. With "
+               "--listen this side can be found "
                "by consoles, and by a new backup, once it has taken over. Exit code: the guest's, as for run; 7 when "
                "another machine goes on; 130 when stopped by the user; 2 bad input, 1 the host failed.",
     };

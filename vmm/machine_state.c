@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "base/check.h"
-#include "vmm/machine.h"
+#include "vmm/machine_internal.h"
 
 void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state *state)
 {
@@ -20,10 +20,12 @@ void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state 
     i8042_state(&machine->i8042, state);
     acpi_pm_state(&machine->pm, state);
     reset_port_state(&machine->reset_port, state);
-    pci_host_state(&machine->pci, state);
+    machine_pci_state(machine, state);
     entropy_port_state(&machine->entropy, state);
     debug_exit_state(&machine->debug_exit, state);
     post_port_state(&machine->post, state);
+    for (unsigned i = 0; i < machine->disk_count; i++)
+        disk_state(&machine->disks[i], state);
 }
 
 int machine_ram_digest(struct machine *machine, struct digest *digest, struct error *error)
@@ -54,6 +56,13 @@ int machine_digest(struct machine *machine, struct digest *digest, struct error 
     }
     bytes_writer_free(&saved);
     return result;
+}
+
+void machine_forget_changes(struct machine *machine)
+{
+    page_digests_forget_changes(&machine->digests, &machine->ram);
+    for (unsigned i = 0; i < machine->disk_count; i++)
+        disk_forget_changes(&machine->disks[i]);
 }
 
 static void print_code(struct machine *machine, const struct cpu_state *cpu, FILE *stream)

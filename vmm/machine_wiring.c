@@ -50,13 +50,6 @@ static void set_line(void *context, unsigned line, bool level)
     ioapic82093_set_line(&machine->ioapic, line == 0 ? 2 : line, level);
 }
 
-static void send_message(void *context, uint64_t address, uint32_t data)
-{
-    struct machine *machine = context;
-
-    lapic_message(&machine->lapic, address, data);
-}
-
 static void end_of_interrupt(void *context, uint8_t vector)
 {
     struct machine *machine = context;
@@ -77,7 +70,7 @@ void machine_create_chips(struct machine *machine)
     const struct debug_exit_wire exits = {.exited = guest_exits, .context = machine};
     const struct acpi_pm_wire off = {.turned_off = turned_off, .context = machine};
     const struct reset_wire reset = {.reset = reset_wanted, .context = machine};
-    const struct msi_wire messages = {.send = send_message, .context = machine};
+    const struct msi_wire messages = machine_messages(machine);
 
     lapic_init(&machine->lapic, end_of_interrupt, machine);
     ioapic82093_init(&machine->ioapic, messages);
@@ -93,7 +86,7 @@ void machine_create_chips(struct machine *machine)
     entropy_port_init(&machine->entropy, entropy);
     debug_exit_init(&machine->debug_exit, exits);
     post_port_init(&machine->post);
-    pci_host_place_bars(&machine->pci);
+    machine_create_pci(machine, console, entropy);
 }
 
 /* The configuration mechanism's ports CF8h to CFFh, with the reset register's byte among them. */
