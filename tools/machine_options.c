@@ -28,7 +28,8 @@ static const struct argp_option options[] = {
     {"engine", KEY_ENGINE, "auto|kvm|soft", 0, "What executes the guest (auto)", 1},
     {"mem", KEY_MEM, "SIZE", 0, "Guest memory, 1M to 3G (64M)", 1},
     {"cmdline", KEY_CMDLINE, "TEXT", 0, "Command line for the guest", 1},
-    {"boot", KEY_BOOT, "PROTOCOL", 0, "auto (by the image), elf64, multiboot1, linux64, pvh or boot-sector", 1},
+    {"boot", KEY_BOOT, "PROTOCOL", 0,
+     "auto (by the image), elf64, multiboot1, linux64, linux32, pvh, boot-sector or firmware", 1},
     {"initrd", KEY_INITRD, "FILE[ TEXT]", 0,
      "An initial RAM disk for a Linux kernel, or a module (with its command line) for a Multiboot one; may be repeated",
      1},
@@ -107,7 +108,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)
-            argp_error(state, "--boot: '%s' is none of auto, elf64, multiboot1, linux64, pvh, boot-sector", text);
+            argp_error(state,
+                       "--boot: '%s' is none of auto, elf64, multiboot1, linux64, linux32, pvh, boot-sector, firmware",
+                       text);
         return 0;
     case KEY_INITRD:
         if (to->module_count == BOOT_MODULES)

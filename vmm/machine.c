@@ -192,7 +192,10 @@ static int load_guest(struct machine *machine, uint64_t ticks, struct error *err
     struct boot_options *boot = &machine->config.boot;
     struct cpu_state cpu;
 
-    firmware_tables_install(&machine->ram);
+    if (boot->protocol == BOOT_FIRMWARE)
+        firmware_tables_install_high(&machine->ram);
+    else
+        firmware_tables_install(&machine->ram);
     if (boot_load(&machine->ram, &cpu, image->bytes, image->length, image->name, boot, &boot->protocol, error) < 0)
         return -1;
     return engine_set_cpu(machine->engine, &cpu, ticks, error);

@@ -15,14 +15,17 @@
 #include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
+#include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
+#include "vmm/devices/ide_disk.h"
 #include "vmm/devices/ioapic82093.h"
 #include "vmm/devices/lapic.h"
 #include "vmm/devices/mc146818.h"
 #include "vmm/devices/pci_host.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
+#include "vmm/devices/port92.h"
 #include "vmm/devices/post_port.h"
 #include "vmm/devices/reset_port.h"
 #include "vmm/devices/uart16550.h"
@@ -60,7 +63,7 @@ struct machine_config {
     unsigned card_count; /* network cards, at most MACHINE_CARDS_MAX */
     uint8_t card_addresses[MACHINE_CARDS_MAX][VIRTIO_NET_ADDRESS];
     bool virtio_console; /* console input goes to a virtio console rather than to COM1; both print on the console */
-    bool end_at_reset; /* the guest's resetting the machine ends it, rather than starting the guest again */
+    bool end_at_reset;   /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
 
 enum machine_end {
@@ -107,6 +110,7 @@ struct machine {
     struct i8259_pair pic;
     struct pit8254 pit;
     struct port61 port61;
+    struct port92 port92;
     struct mc146818 rtc;
     struct uart16550 com1;
     struct i8042 i8042;
@@ -115,12 +119,15 @@ struct machine {
     struct pci_host pci;
     struct virtio_rng rng;
     struct virtio_balloon balloon;
-    struct virtio_console console; /* if config.virtio_console */
+    struct virtio_console console;             /* if config.virtio_console */
     struct virtio_block blocks[MACHINE_DISKS]; /* those with interface DISK_VIRTIO */
     struct virtio_net nets[MACHINE_CARDS_MAX];
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
+    struct fw_cfg fw_cfg;
+    struct ide_channel ide; /* wired when it has a drive; then it is on the PCI bus, too: */
+    struct pci_function ide_function;
     struct machine_card cards[MACHINE_CARDS_MAX];
     unsigned card_count;
 };

@@ -1,5 +1,5 @@
-/* The machine's insides, shared between machine.c (running, inputs), machine_wiring.c (chips and wires) and machine_pci.c
- * (what is on the PCI bus). */
+/* The machine's insides, shared between machine.c (running, inputs), machine_wiring.c (chips and wires) and
+ * machine_pci.c (what is on the PCI bus). */
 #ifndef ENCORE_VMM_MACHINE_INTERNAL_H
 #define ENCORE_VMM_MACHINE_INTERNAL_H
 
@@ -18,5 +18,8 @@ void machine_pci_state(struct machine *machine, struct state *state);
 
 /* Fills in the address maps; once. */
 void machine_wire_buses(struct machine *machine);
+
+/* machine_firmware.c. Fills in machine->fw_cfg. */
+void machine_describe_to_firmware(struct machine *machine);
 
 #endif

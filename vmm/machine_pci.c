@@ -1,13 +1,17 @@
 /*
- * What is on the PCI bus. Device numbers are fixed, so that a device keeps its number, its interrupt line and its name in
- * the guest whatever else the machine has: 2 entropy, 3 balloon, 4 console, 8 and up disks, 16 and up network cards.
+ * What is on the PCI bus. Device numbers are fixed, so that a device keeps its number, its interrupt line and its name
+ * in the guest whatever else the machine has: 1 IDE, 2 entropy, 3 balloon, 4 console, 8 and up disks, 16 and up network
+ * cards.
  */
 #include <stdio.h>
 
 #include "base/check.h"
 #include "vmm/machine_internal.h"
 
-enum { SLOT_RNG = 2, SLOT_BALLOON = 3, SLOT_CONSOLE = 4, SLOT_DISKS = 8, SLOT_CARDS = 16 };
+enum { SLOT_IDE = 1, SLOT_RNG = 2, SLOT_BALLOON = 3, SLOT_CONSOLE = 4, SLOT_DISKS = 8, SLOT_CARDS = 16 };
+
+#define IDE_TIMING  0x40
+#define IDE_DECODED 0x80
 
 static void memory_written(void *context, uint64_t address, uint64_t length)
 {
@@ -81,6 +85,31 @@ static void create_disk(struct machine *machine, unsigned number)
     pci_host_add(&machine->pci, SLOT_DISKS + number, &block->virtio.function);
 }
 
+/* The IDE channel answers at ports of its own, as it always did; on the bus is only what says that it is there, by
+ * which firmware finds it: the identity of a PIIX3's IDE function, in compatibility mode, without bus mastering.
+ * Registers 40h-43h say that both channels are decoded (PIIX3 data sheet, IDETIM). */
+static void create_ide(struct machine *machine)
+{
+    static const struct pci_ids ids = {.vendor = 0x8086, .device = 0x7010, .class = 0x010100};
+    struct pci_function *function = &machine->ide_function;
+
+    pci_function_init(function, &ids, (struct irq_wire){0}, 0);
+    for (unsigned at = IDE_TIMING; at < IDE_TIMING + 4; at++) {
+        function->config[at] = at & 1 ? IDE_DECODED : 0;
+        function->writable[at] = 0xff;
+    }
+    pci_host_add(&machine->pci, SLOT_IDE, function);
+}
+
+static bool has_ide(const struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->config.disk_count; i++) {
+        if (machine->config.disks[i].interface == DISK_IDE)
+            return true;
+    }
+    return false;
+}
+
 static bool is_virtio(const struct machine *machine, unsigned disk)
 {
     return machine->config.disks[disk].interface == DISK_VIRTIO;
@@ -105,6 +134,8 @@ void machine_create_pci(struct machine *machine, struct byte_sink console, struc
         if (is_virtio(machine, i))
             create_disk(machine, i);
     }
+    if (has_ide(machine))
+        create_ide(machine);
     CHECK(config->card_count <= MACHINE_CARDS_MAX);
     machine->card_count = config->card_count;
     for (unsigned i = 0; i < config->card_count; i++)
@@ -117,6 +148,8 @@ void machine_pci_state(struct machine *machine, struct state *state)
     const struct machine_config *config = &machine->config;
 
     pci_host_state(&machine->pci, state);
+    if (has_ide(machine))
+        pci_function_state(&machine->ide_function, state);
     virtio_rng_state(&machine->rng, state);
     virtio_balloon_state(&machine->balloon, state);
     if (config->virtio_console)
