@@ -209,6 +209,9 @@ static enum kvm_event to_next_hit(struct kvm_engine *kvm, const struct position 
         return kvm_step(kvm, error);
     if (kvm_set_breakpoint(kvm, &until->rip, error) < 0)
         return KVM_EVENT_ERROR;
+    /* A guest that went another way may never hit it. (An approach has ended the watch that was there.) */
+    if (until->kind == AT_TICK && kvm_counter_watch(kvm, error) < 0)
+        return KVM_EVENT_ERROR;
     return kvm_advance(kvm, error);
 }
 
