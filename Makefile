@@ -37,6 +37,7 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
+TEST_TOOLS := $(BUILD)/tests/tools/link_proxy $(BUILD)/tests/tools/poke
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
 
@@ -95,7 +96,7 @@ ifneq ($(shell command -v $(firstword $(CC))),)
 endif
 
 units: $(UNIT_BINS) ## Build the unit tests
-integration: $(INTEGRATION_BINS) $(FUZZ_BINS) ## Build those integration tests that are programs
+integration: $(INTEGRATION_BINS) $(TEST_TOOLS) $(FUZZ_BINS) ## Build those integration tests that are programs
 
 linux-guest: ## Make a Linux guest of Debian's packages: build/linux/{vmlinuz,initrd,disk.img}
 	@tools/deps.sh $(LINUX_DEPS)
