@@ -13,8 +13,12 @@ static void visit_all(struct machine *machine, struct traffic *traffic, struct c
     machine_visit(machine, cpu, state);
     outputs_state(&traffic->outputs, state);
     inputs_state(&traffic->inputs, state);
-    state_section(state, "engine", 1);
+    /* Not in the digest: engines differ in what they count. */
+    state_section(state, "engine", 2);
     state_u64(state, "ticks", ticks);
+    state_u64(state, "now_ticks", &machine->now_ticks);
+    state_u64(state, "time_seen", &machine->time_seen);
+    state_require(state, machine->now_ticks <= *ticks, "now_ticks is not beyond ticks");
 }
 
 static int get_processor(struct machine *machine, struct cpu_state *cpu, uint64_t *ticks, struct error *error)
@@ -196,6 +200,8 @@ static int apply_state(void *context, struct machine *machine, const uint8_t *se
     visit_all(machine, context, &cpu, &ticks, &state);
     if (state_end(&state, error) < 0)
         return -1;
+    if (!machine->engine->caps.tick_time)
+        machine->now_ticks = 0;
     return engine_set_cpu(machine->engine, &cpu, ticks, error);
 }
 

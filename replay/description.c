@@ -164,7 +164,7 @@ int description_from_json(const char *json, size_t length, struct description *d
         description_text(root, "cmdline", d->cmdline, sizeof d->cmdline, error) == 0)
         result = 0;
     json_decref(root);
-    if (result == 0 && strcmp(d->clock, "host") != 0)
+    if (result == 0 && strcmp(d->clock, "host") != 0 && strcmp(d->clock, "virtual") != 0)
         return error_set(error, ERROR_INPUT, "machine description: this encore has no clock '%s'", d->clock);
     return result;
 }
@@ -174,6 +174,7 @@ struct machine_config description_config(const struct description *d)
     struct machine_config config = {
         .ram_size = d->ram_size,
         .rtc_start = d->rtc_start,
+        .virtual_clock = strcmp(d->clock, "virtual") == 0,
         .boot = {.cmdline = d->cmdline, .protocol = d->protocol},
         .disk_count = d->disk_count,
         .end_at_reset = d->end_at_reset,

@@ -42,7 +42,7 @@ struct description {
     struct digest image_digest;
     char engine[DESCRIPTION_NAME_MAX];    /* "kvm", "soft" */
     char tick_unit[DESCRIPTION_NAME_MAX]; /* engine_caps.tick_unit */
-    char clock[DESCRIPTION_NAME_MAX];     /* "host" */
+    char clock[DESCRIPTION_NAME_MAX];     /* "host" or "virtual" */
     char cmdline[BOOT_CMDLINE_MAX + 1];
     uint64_t ram_size;
     int64_t rtc_start;

@@ -5,6 +5,10 @@
  * applied at a position that the engine can name and is appended to the log before the guest can act on it. With no log
  * writer it does the same and writes nothing: that is `encore run`.
  *
+ * With the machine's virtual clock the host decides nothing but when a person's input comes. Time needs no records;
+ * random bytes come from a generator; a script's bytes are applied at the boundary after the exit, or the deadline,
+ * that made them due. So two runs with the same script are the same run.
+ *
  * Order of calls: recorder_create, machine_create with recorder_door, machine_boot, recorder_run, recorder_free.
  */
 #ifndef ENCORE_REPLAY_RECORDER_H
@@ -51,6 +55,7 @@ struct recorder_options {
     const struct recorder_relay *relay; /* NULL: none; otherwise there is neither console nor script */
     struct console *console;
     struct script *script;     /* NULL: input comes from the console */
+    uint64_t seed;             /* with the virtual clock: the guest's random bytes follow from this */
     uint64_t checkpoint_every; /* guest time, ns; 0: none */
     uint64_t max_exits;        /* 0: no limit */
     uint64_t timeout;          /* host time, ns; 0: no limit */

@@ -36,6 +36,7 @@ struct recorder {
     bool input_waits;  /* the console has bytes, or may have */
     bool always_input; /* the console's descriptor cannot be watched: it always may have bytes */
 
+    uint64_t drawn; /* random bytes from the seed so far */
     struct traffic traffic;
     uint8_t gathered[OUTPUT_GATHER];
     size_t gathered_length;
@@ -53,8 +54,8 @@ struct recorder {
     uint64_t last_time;      /* host time of the last TIME record */
     uint64_t last_flush;     /* host time */
     uint64_t last_progress;
-    uint64_t last_digest;     /* guest time */
-    uint64_t next_checkpoint; /* guest time */
+    uint64_t last_digest;     /* by recorder_check_time */
+    uint64_t next_checkpoint; /* by recorder_check_time */
     uint32_t checkpoint_id;   /* the next one's: how many there are */
     unsigned chain;           /* checkpoints since the last whole one */
     uint64_t started;
@@ -75,6 +76,8 @@ int recorder_append(struct recorder *recorder, const struct log_record *record, 
 void recorder_console_event(struct recorder *recorder);
 /* The host time at which a checkpoint is due; never for a guest that sleeps, which has nothing new to keep. */
 uint64_t recorder_checkpoint_at(const struct recorder *recorder);
+/* The clock by which digests and checkpoints are due: guest time; with the virtual clock without that slept away. */
+uint64_t recorder_check_time(const struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */

@@ -9,6 +9,9 @@ void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte)
     struct error error;
 
     outputs_put(&recorder->traffic.outputs, channel, byte);
+    /* What a script does next may not depend on when output is let out. */
+    if (recorder->options.script)
+        script_output(recorder->options.script, &byte, 1);
     recorder->last_byte = byte;
     recorder->last_output = recorder->machine->engine->exits;
     recorder->gathered[recorder->gathered_length++] = byte;
@@ -32,8 +35,6 @@ int recorder_release_output(struct recorder *recorder, struct error *error)
         recorder->gathered_length = 0;
         return relay->output(relay->context, recorder->gathered, length, error);
     }
-    if (recorder->options.script)
-        script_output(recorder->options.script, recorder->gathered, recorder->gathered_length);
     int result = console_write(recorder->options.console, recorder->gathered, recorder->gathered_length, error);
     recorder->gathered_length = 0;
     return result;

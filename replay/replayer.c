@@ -132,6 +132,8 @@ static bool apply_time(struct replayer *replayer)
     struct machine *machine = replayer->machine;
     uint64_t time = replayer->next.time;
 
+    if (machine->virtual_clock)
+        return diverge(replayer, "no record of the time with a virtual clock", "one");
     if (replayer->next.to_deadline)
         time = machine_deadline(machine);
     if (time == NO_DEADLINE)
@@ -204,7 +206,7 @@ static bool check_digest(struct replayer *replayer, struct error *error)
 
     if (machine_digest(replayer->machine, &digest, error) < 0)
         return false;
-    if (digest_equal(digest, record->digest) && record->time == replayer->machine->now)
+    if (digest_equal(digest, record->digest) && record->time == machine_time(replayer->machine))
         return true;
     snprintf(expected, sizeof expected, "digest %s", digest_text(record->digest, text));
     snprintf(got, sizeof got, "digest %s", digest_text(digest, text));
@@ -301,7 +303,8 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
             return REPLAYER_OVERSHOT;
         bool wakes = stop == ENGINE_STOP_HALT && machine->end == MACHINE_RUNS && machine_interrupt_waits(machine) &&
                      machine->engine->exits != exits;
-        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes)
+        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes ||
+            (stop == ENGINE_STOP_HALT && machine_skip_idle(machine)))
             continue;
         diverge_on_the_way(replayer, until, stop);
         return REPLAYER_DIVERGED;
@@ -339,7 +342,8 @@ static enum replayer_step run_into_fault(struct replayer *replayer, struct error
             return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
         if (stop == ENGINE_STOP_KICK)
             return REPLAYER_KICKED;
-        if (machine->end == MACHINE_RUNS && machine->engine->exits > replayer->next.at.exits) {
+        if (machine->end == MACHINE_RUNS &&
+            (machine->engine->exits > replayer->next.at.exits || stop == ENGINE_STOP_HALT)) {
             diverge(replayer, "the guest to fault before its next exit", "it did not");
             return REPLAYER_DIVERGED;
         }

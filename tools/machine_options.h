@@ -10,6 +10,7 @@
 
 struct machine_options {
     const char *engine; /* auto, kvm or soft */
+    const char *clock;  /* host or virtual */
     const char *cmdline;
     const char *console;
     const char *input; /* a script, or NULL */
@@ -19,8 +20,11 @@ struct machine_options {
     const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */
     unsigned module_count;
     bool end_at_reset;
+    uint64_t seed;
+    bool seed_given;
     uint64_t checkpoint_every; /* ns; 0: none */
     uint64_t max_exits;
+    bool digest; /* print the digest at the end even without a log; no option of these, but of run's */
     uint64_t timeout;
     struct disk_options disks;
 };

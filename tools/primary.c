@@ -47,6 +47,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         }
         if (primary->machine.input || strcmp(primary->machine.console, "stdio") != 0)
             argp_error(state, "the console of a replicated machine is at its address: see encore console");
+        if (strcmp(primary->machine.clock, "host") != 0)
+            argp_error(state, "a replicated machine follows the host's clock: --clock %s is for run and record",
+                       primary->machine.clock);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

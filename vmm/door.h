@@ -18,7 +18,7 @@ enum disk_transfer { DISK_READ_IMAGE, DISK_READ_OVERLAY, DISK_WRITE_OVERLAY, DIS
 
 struct door {
     void *context;
-    /* The guest reads a clock. `now` is the guest time so far; the answer is not before it, in nanoseconds. */
+    /* The guest reads a clock device. `now` is the guest time so far; the answer is not before it, in nanoseconds. */
     uint64_t (*read_clock)(void *context, uint64_t now);
     /* The guest asks for random bytes. */
     void (*entropy)(void *context, uint8_t *bytes, size_t length);
