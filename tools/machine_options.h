@@ -5,6 +5,7 @@
 #include <argp.h>
 #include <stdint.h>
 
+#include "tools/network.h"
 #include "vmm/boot/boot.h"
 
 struct machine_options {
@@ -17,6 +18,7 @@ struct machine_options {
     enum boot_protocol protocol;
     const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */
     unsigned module_count;
+    struct network_options network;
     bool end_at_reset;
     uint64_t checkpoint_every; /* ns; 0: none */
     uint64_t max_exits;

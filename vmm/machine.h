@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "base/ethernet.h"
 #include "vmm/boot/boot.h"
 #include "vmm/bus.h"
 #include "vmm/devices/acpi_pm.h"
@@ -45,6 +46,10 @@ struct machine_config {
     uint64_t ram_size; /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
     int64_t rtc_start; /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
     struct boot_options boot;
+    unsigned net_count; /* network cards */
+    struct machine_net_config {
+        uint8_t mac[MAC_BYTES];
+    } nets[MACHINE_CARDS_MAX];
     bool end_at_reset; /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
 
