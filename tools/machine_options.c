@@ -15,6 +15,7 @@ enum option_key {
     KEY_BOOT,
     KEY_INITRD,
     KEY_NO_REBOOT,
+    KEY_NET,
     KEY_CLOCK,
     KEY_SEED,
     KEY_CHECKPOINT_EVERY,
@@ -44,10 +45,15 @@ static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Console:", 2},
     {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
-    {NULL, 0, NULL, 0, "Limits and checkpoints:", 3},
-    {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME", 0, "Put a checkpoint into the log each TIME of guest time", 3},
-    {"max-exits", KEY_MAX_EXITS, "N", 0, "Stop after N exits", 3},
-    {"timeout", KEY_TIMEOUT, "TIME", 0, "Stop after TIME of host time", 3},
+    {NULL, 0, NULL, 0, "Network:", 3},
+    {"net", KEY_NET, "BACKEND[,mac=ADDRESS]", 0,
+     "A network card, with at its other end: tap:NAME, user[,hostfwd=tcp:[ADDR]:PORT-[GUEST]:PORT]... or "
+     "unix:PATH[,listen]; may be repeated",
+     3},
+    {NULL, 0, NULL, 0, "Limits and checkpoints:", 4},
+    {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME", 0, "Put a checkpoint into the log each TIME of guest time", 4},
+    {"max-exits", KEY_MAX_EXITS, "N", 0, "Stop after N exits", 4},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "Stop after TIME of host time", 4},
     {0},
 };
 
@@ -116,6 +122,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (to->module_count == BOOT_MODULES)
             argp_error(state, "--initrd: more than %d", BOOT_MODULES);
         to->modules[to->module_count++] = text;
+        return 0;
+    case KEY_NET:
+        if (network_options_add(&to->network, text, true, &error) < 0)
+            argp_error(state, "--net: %s", error.text);
         return 0;
     case KEY_NO_REBOOT:
         to->end_at_reset = true;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "tools/disk_option.h"
+#include "tools/network.h"
 #include "vmm/boot/boot.h"
 
 struct machine_options {
@@ -19,6 +20,7 @@ struct machine_options {
     enum boot_protocol protocol;
     const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */
     unsigned module_count;
+    struct network_options network;
     bool end_at_reset;
     uint64_t seed;
     bool seed_given;
