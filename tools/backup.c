@@ -94,7 +94,6 @@ static void report(void *context, const struct divergence *divergence, struct ma
     if (!stream)
         return;
     divergence_print(divergence, machine, stream);
-    machine_print_registers(machine, stream);
     fclose(stream);
     fprintf(stderr, "encore backup: the report is in %s\n", path);
 }

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "vmm/boot/firmware_tables.h"
 #include "vmm/machine_internal.h"
@@ -318,6 +319,21 @@ void machine_net_input(struct machine *machine, unsigned card, const uint8_t *fr
     bring_view(machine);
     machine->cards[card].receive(machine->cards[card].card, frame, length);
     machine_look_at_interrupts(machine);
+}
+
+bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *bytes, size_t length)
+{
+    bring_view(machine);
+    if (command == MACHINE_POWER_BUTTON && length == 0)
+        acpi_pm_press_power_button(&machine->pm);
+    else if (command == MACHINE_BALLOON && length == 4)
+        virtio_balloon_set_target(&machine->balloon, (uint32_t)bytes_load(bytes, 4));
+    else if (command == MACHINE_KEYS && length > 0)
+        i8042_press(&machine->i8042, bytes, length);
+    else
+        return false;
+    machine_look_at_interrupts(machine);
+    return true;
 }
 
 void machine_look_at_interrupts(struct machine *machine)

@@ -191,6 +191,15 @@ void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t
 size_t machine_net_room(const struct machine *machine, unsigned card);
 void machine_net_input(struct machine *machine, unsigned card, const uint8_t *frame, size_t length);
 
+/* Input: an order from outside, with the bytes that belong to it. Returns false, and does nothing, when it is none of
+ * these or its bytes are not as they should be. The numbers are written into logs: they never change. */
+enum machine_command {
+    MACHINE_POWER_BUTTON = 2, /* somebody presses it: no bytes */
+    MACHINE_BALLOON = 3,      /* the guest shall give up so many pages of 4 KiB: 4 bytes, little-endian */
+    MACHINE_KEYS = 4,         /* the keyboard sends scan codes of set 1: at least one byte */
+};
+bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *bytes, size_t length);
+
 /* Has the processor look at its interrupt line at this boundary. Every record that is applied at a boundary, whether it
  * changes the machine or not, is followed by this, while recording as in a replay. */
 void machine_look_at_interrupts(struct machine *machine);
