@@ -136,7 +136,8 @@ static void test_32bit_entry(void **state)
     assert_int_equal(bytes_load(gdt + 0x18, 8), 0x00cf93000000ffff);
     assert_string_equal((const char *)fixture->ram.bytes + bytes_load(params(fixture) + CMDLINE, 4), "x y");
     bytes_store(image + VERSION, 2, 0x0209);
-    boot_refused(fixture, image, IMAGE, BOOT_AUTO, "boot protocol 2.09");
+    boot_refused(fixture, image, IMAGE, BOOT_AUTO, "boot protocol 2.09; the 32-bit entry here needs 2.10");
+    boot_refused(fixture, image, 0x200, BOOT_LINUX32, "no boot protocol header");
 }
 
 /* All of boot_params: the header as in the file, what a loader fills in, and nothing else. */
@@ -217,12 +218,13 @@ static void test_initrd(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t image[IMAGE];
         struct boot_module module = boot_module(cases[i].length, 0x5a, "");
-        struct boot_options options = {.modules = {module}, .module_count = 1};
+        struct boot_options options = {.protocol = BOOT_AUTO, .modules = {module}, .module_count = 1};
         make_image(image);
         bytes_store(image + PREFERRED, 8, cases[i].kernel);
         bytes_store(image + INITRD_MAX, 4, cases[i].most);
         memset(fixture->ram.bytes, 0, TEST_RAM_SIZE);
         if (cases[i].address) {
+            options.protocol = i % 2 ? BOOT_LINUX64 : BOOT_LINUX32;
             assert_int_equal(boot_try_options(fixture, image, IMAGE, &options), 0);
             assert_int_equal(bytes_load(params(fixture) + INITRD, 4), cases[i].address);
             assert_int_equal(bytes_load(params(fixture) + INITRD_SIZE, 4), cases[i].length);
