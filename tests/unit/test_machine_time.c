@@ -12,8 +12,8 @@
 
 #include "logs/writer.h"
 #include "replay/checkpoint.h"
-#include "tests/unit/log_samples.h"
 #include "tests/soft/bench_pc.h"
+#include "tests/unit/log_samples.h"
 #include "vmm/machine.h"
 
 #define SECOND UINT64_C(1000000000)
