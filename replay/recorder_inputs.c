@@ -25,7 +25,8 @@ static bool input_ready(const struct recorder *recorder)
 
 bool recorder_has_inputs(const struct recorder *recorder)
 {
-    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder);
+    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder) ||
+           recorder_net_ready(recorder);
 }
 
 uint64_t recorder_checkpoint_at(const struct recorder *recorder)
@@ -209,7 +210,7 @@ int recorder_apply(struct recorder *recorder, const struct position *at, struct 
     bool waits = recorder->retry_at && machine_interrupt_waits(recorder->machine);
 
     if (apply_time(recorder, at, waits, error) < 0 || apply_inputs(recorder, at, error) < 0 ||
-        apply_checks(recorder, at, error) < 0)
+        recorder_net_apply(recorder, at, error) < 0 || apply_checks(recorder, at, error) < 0)
         return -1;
     return 0;
 }

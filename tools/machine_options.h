@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "tools/disk_option.h"
+#include "tools/network.h"
 #include "vmm/boot/boot.h"
 
 struct machine_options {
@@ -15,10 +16,12 @@ struct machine_options {
     const char *console;
     const char *input; /* a script, or NULL */
     const char *image;
+    const char *firmware; /* or NULL; after parsing it is the image, too */
     uint64_t ram_size;
     enum boot_protocol protocol;
     const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */
     unsigned module_count;
+    struct network_options network;
     bool end_at_reset;
     uint64_t seed;
     bool seed_given;

@@ -19,6 +19,7 @@ struct recording {
     struct guest guest;
     struct console *console;
     struct script *script;
+    struct network network;
     struct file_sink *file;
     struct log_writer *writer;
     struct recorder *recorder;
@@ -92,6 +93,7 @@ static struct recorder_options recorder_options(struct recording *recording)
         .timeout = options->timeout,
     };
 
+    memcpy(to.nets, recording->network.nets, sizeof to.nets);
     if (progress_wanted(strcmp(options->console, "stdio") == 0)) {
         to.progress = show_progress;
         to.progress_context = recording;
@@ -117,7 +119,8 @@ static int run(struct recording *recording, const char *log_path, bool force, st
     recording->recorder = recorder_create(error);
     if (!recording->recorder || prepare_machine(recording, error) < 0 || open_console(recording, error) < 0)
         return -1;
-    if (open_overlays(recording, log_path, force, error) < 0)
+    if (network_open(&recording->network, &recording->options->network, error) < 0 ||
+        open_overlays(recording, log_path, force, error) < 0)
         return -1;
     if (log_path &&
         (open_log(recording, log_path, force, error) < 0 || guest_disks_publish(&recording->guest.disks, error) < 0))
@@ -139,6 +142,7 @@ static void release(struct recording *recording)
     file_sink_close(recording->file, &ignored);
     console_close(recording->console);
     script_free(recording->script);
+    network_close(&recording->network);
     recorder_free(recording->recorder);
     guest_free(&recording->guest);
 }
