@@ -23,7 +23,7 @@ ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
               libcurl4-openssl-dev libslirp-dev
-TEST_DEPS  := libcmocka-dev libzydis-dev clang-format cppcheck mandoc etcd-server
+TEST_DEPS  := libcmocka-dev libzydis-dev clang-format cppcheck mandoc etcd-server acpica-tools
 
 # For making the Linux guest.
 LINUX_DEPS := cpio e2fsprogs gzip
@@ -37,7 +37,7 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
-TEST_TOOLS := $(BUILD)/tests/tools/link_proxy $(BUILD)/tests/tools/poke
+TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy poke)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
 
