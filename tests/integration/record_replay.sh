@@ -57,7 +57,7 @@ guest kv-crash 201 1 '^panic: ' --checkpoint-every 20ms "$GUESTS/kv" <<'END_OF_I
 SET before the crash
 CRASH
 END_OF_INPUT
-guest tasks 1 3 '^counter = [0-9]* of ' --checkpoint-every 20ms --cmdline 'ticks=100 hz=1000' "$GUESTS/tasks" </dev/null
+guest tasks 1 3 '^counter = [0-9]* of ' --checkpoint-every 20ms --cmdline 'ticks=40 hz=500' "$GUESTS/tasks" </dev/null
 guest user 1 3 '3 of 3 tasks ended well' --checkpoint-every 40ms --cmdline 'tasks=3 rounds=20 hz=500 ticks=100' \
     "$GUESTS/user" </dev/null
 guest user-fault 3 1 'tasks ended well' --checkpoint-every 100ms --cmdline 'rounds=5 fault' "$GUESTS/user" </dev/null
