@@ -80,7 +80,7 @@ static void create_disk(struct machine *machine, unsigned number)
     struct virtio_block *block = &machine->blocks[number];
     char name[VIRTIO_BLOCK_NAME];
 
-    snprintf(name, sizeof name, "encore-disk%u", number);
+    snprintf(name, sizeof name, "encore-disk%u", number % MACHINE_DISKS);
     virtio_block_init(block, &machine->disks[number], name, &wires);
     pci_host_add(&machine->pci, SLOT_DISKS + number, &block->virtio.function);
 }
