@@ -13,7 +13,7 @@ struct machine {
     struct virtio_net net;
     struct guest guest;
     unsigned sent; /* frames, and the last of them */
-    uint8_t frame[ETHERNET_FRAME_MAX];
+    uint8_t frame[FRAME_MAX];
     size_t length;
 };
 
@@ -70,7 +70,7 @@ static void sends(void **unused)
     struct machine machine;
     struct guest *guest = &machine.guest;
     start(&machine);
-    for (unsigned i = 0; i < ETHERNET_FRAME_MAX; i++)
+    for (unsigned i = 0; i < FRAME_MAX; i++)
         guest->memory[FRAME + i] = (uint8_t)(i * 7);
     send(&machine, 60);
     assert_int_equal(machine.sent, 1);
@@ -105,7 +105,7 @@ static void receives(void **unused)
 {
     (void)unused;
     static const uint8_t header[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0};
-    uint8_t frame[ETHERNET_FRAME_MAX];
+    uint8_t frame[FRAME_MAX];
     struct machine machine;
     struct guest *guest = &machine.guest;
     for (unsigned i = 0; i < sizeof frame; i++)

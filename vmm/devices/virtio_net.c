@@ -25,10 +25,10 @@ static bool send(void *device, const struct virtqueue_chain *chain, uint32_t *wr
 {
     struct virtio_net *net = device;
     struct virtqueue_cursor cursor = virtqueue_readable(chain);
-    uint8_t frame[ETHERNET_FRAME_MAX];
+    uint8_t frame[FRAME_MAX];
 
     (void)written; /* nothing */
-    if (cursor.left < VIRTIO_NET_HEADER + ETHERNET_HEADER || cursor.left > VIRTIO_NET_HEADER + ETHERNET_FRAME_MAX)
+    if (cursor.left < VIRTIO_NET_HEADER + ETHERNET_HEADER || cursor.left > VIRTIO_NET_HEADER + FRAME_MAX)
         return true;
     virtqueue_skip(&cursor, VIRTIO_NET_HEADER);
     size_t length = cursor.left;
@@ -49,7 +49,7 @@ void virtio_net_receive(struct virtio_net *net, const uint8_t *frame, size_t len
     static const uint8_t header[VIRTIO_NET_HEADER] = {[HEADER_NUM_BUFFERS] = 1};
     struct virtqueue_chain chain;
 
-    CHECK(virtio_net_room(net) > 0 && length <= ETHERNET_FRAME_MAX);
+    CHECK(virtio_net_room(net) > 0 && length <= FRAME_MAX);
     if (!virtio_take(&net->virtio, VIRTIO_NET_RECEIVE, &chain))
         return;
     struct virtqueue_cursor cursor = virtqueue_writable(&chain);

@@ -3,7 +3,7 @@
  * are plain Ethernet frames without their check sequence.
  *
  * A frame that the guest sends leaves before its notification returns. Frames shorter than their own header or longer
- * than ETHERNET_FRAME_MAX go nowhere, as on a wire. The link is always up.
+ * than FRAME_MAX go nowhere, as on a wire. The link is always up.
  *
  * Frames in take the guest's receive buffers, one each; while there is none, there is no room, and the frames wait with
  * the host. The guest is asked for a notification when it has run out. A frame that does not fit its buffer is lost:
@@ -40,7 +40,7 @@ void virtio_net_state(struct virtio_net *net, struct state *state);
 /* How many frames virtio_net_receive may be given now. */
 unsigned virtio_net_room(const struct virtio_net *net);
 
-/* A frame from outside, of at most ETHERNET_FRAME_MAX bytes, when there is room for one. It stays the caller's. */
+/* A frame from outside, of at most FRAME_MAX bytes, when there is room for one. It stays the caller's. */
 void virtio_net_receive(struct virtio_net *net, const uint8_t *frame, size_t length);
 
 #endif
