@@ -358,8 +358,8 @@ static void describe_next(struct script *script, uint64_t table, unsigned n, uns
     uint64_t flags = (uint64_t)(n + 1 < count) | (kind & 8 ? 2 : 0), next = n + 1;
 
     if ((kind & 0x90) == 0x90) { /* anything at all */
-        flags = take(script, 1);
-        next = take(script, 1);
+        flags = take(script, 1) & 7;
+        next = take(script, 1) % 10;
     }
     describe(script, table + 16 * n, address, length, flags, next);
 }
