@@ -18,7 +18,7 @@ const char *record_type_name(enum log_record_type type)
         [LOG_TIME] = "TIME",         [LOG_CLOCK_READ] = "CLOCK_READ", [LOG_CONSOLE_IN] = "CONSOLE_IN",
         [LOG_ENTROPY] = "ENTROPY",   [LOG_OPERATOR] = "OPERATOR",     [LOG_OUTPUT] = "OUTPUT",
         [LOG_DIGEST] = "DIGEST",     [LOG_CHECKPOINT] = "CHECKPOINT", [LOG_END] = "END",
-        [LOG_FRAME_IN] = "FRAME_IN",
+        [LOG_FRAME_IN] = "FRAME_IN", [LOG_DISK_ERROR] = "DISK_ERROR",
     };
 
     return (unsigned)type < LOG_RECORD_TYPES && names[type] ? names[type] : "?";
@@ -90,19 +90,14 @@ static void line_add_payload(struct line *line, const struct log_record *record)
     line_add(line, "\"%s", shown < record->length ? "..." : "");
 }
 
-static void line_add_mac(struct line *line, const uint8_t *mac)
-{
-    line_add(line, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-}
-
 /* An Ethernet frame begins with the destination, the source, and the type of what it carries (IEEE 802.3, 3.2). */
 static void line_add_frame(struct line *line, const struct log_record *record)
 {
-    line_add(line, "card %u, %" PRIu64 " bytes, ", record->channel, record->length);
-    line_add_mac(line, record->bytes + 6);
-    line_add(line, " to ");
-    line_add_mac(line, record->bytes);
-    line_add(line, ", type %02x%02x", record->bytes[12], record->bytes[13]);
+    char from[MAC_TEXT], to[MAC_TEXT];
+
+    line_add(line, "card %u, %" PRIu64 " bytes, %s to %s, type %02x%02x", record->channel, record->length,
+             mac_text(record->bytes + MAC_BYTES, from), mac_text(record->bytes, to), record->bytes[12],
+             record->bytes[13]);
 }
 
 static void line_add_end(struct line *line, const struct log_record *record)
@@ -173,6 +168,9 @@ static void line_add_fields(struct line *line, const struct log_record *record)
         break;
     case LOG_FRAME_IN:
         line_add_frame(line, record);
+        break;
+    case LOG_DISK_ERROR:
+        line_add(line, "disk %u, transfer %" PRIu32 " of this exit", record->channel, record->transfer);
         break;
     }
 }
@@ -310,6 +308,10 @@ static void json_add_fields(json_t *object, const struct log_record *record, boo
         break;
     case LOG_END:
         json_add_end(object, record, failed);
+        break;
+    case LOG_DISK_ERROR:
+        json_add(object, "disk", json_integer(record->channel), failed);
+        json_add(object, "transfer", json_integer(record->transfer), failed);
         break;
     }
 }

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/ethernet.h"
 
 #define QUEUE_SIZE         256
 #define CONFIG_BYTES       8 /* mac and status: 5.1.4 */
