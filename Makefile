@@ -95,6 +95,9 @@ ifneq ($(shell command -v $(firstword $(CC))),)
 -include guests/guests.mk
 endif
 
+other-guests: guests ## Make guests of Debian's memtest86+, SeaBIOS, GRUB, iPXE and Xen: build/other
+	@tools/other_guests.sh $(BUILD)/other $(BUILD)/guests/mbhello
+
 units: $(UNIT_BINS) ## Build the unit tests
 integration: $(INTEGRATION_BINS) $(TEST_TOOLS) $(FUZZ_BINS) ## Build those integration tests that are programs
 
@@ -161,7 +164,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo "Settings: BUILD=DIR CC=gcc|clang CFLAGS=... SAN=1 (sanitizers) V=1 (show commands) PREFIX= DESTDIR="
 
-.PHONY: all encore guests units integration linux-guest deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
+.PHONY: all encore guests units integration linux-guest other-guests deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
 .DELETE_ON_ERROR:
 
--include $(shell find $(BUILD) -name linux -prune -o -type f -name '*.d' -print 2>/dev/null)
+-include $(shell find $(BUILD) \( -name linux -o -name other \) -prune -o -type f -name '*.d' -print 2>/dev/null)
