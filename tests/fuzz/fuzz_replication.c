@@ -2,9 +2,9 @@
  * Fuzzing what replication is told by others: messages, console messages, session frames, and behind the parsers a
  * replica, a console's server and a console's client, each talked to by a peer who says whatever he likes.
  *
- * The first byte of the input chooses which of them; the rest is what they are told. What must hold: what a parser takes
- * is what encoding gives back; nobody who lacks the key gets a session or a message in; a replica takes no epoch that it
- * was not given; the console's server takes input without a gap.
+ * The first byte of the input chooses which of them; the rest is what they are told. What must hold: what a parser
+ * takes is what encoding gives back; nobody who lacks the key gets a session or a message in; a replica takes no epoch
+ * that it was not given; the console's server takes input without a gap.
  */
 #include <sodium.h>
 #include <stdlib.h>

@@ -204,8 +204,10 @@ static void impossible_values_are_refused(void **state)
         assert_int_equal(decodes(0, bytes.data, bytes.length, &error), n == 2);
     }
     for (unsigned n = 0; n < 3; n++) {
-        struct console_message message =
-            console_messages[(n == 0 ? CONSOLE_HELLO : n == 1 ? CONSOLE_INPUT : CONSOLE_OUTPUT) - 1];
+        struct console_message message = console_messages[(n == 0   ? CONSOLE_HELLO
+                                                           : n == 1 ? CONSOLE_INPUT
+                                                                    : CONSOLE_OUTPUT) -
+                                                          1];
         bytes_writer_clear(&bytes);
         if (n == 0)
             message.client = 0;

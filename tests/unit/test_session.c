@@ -1,6 +1,6 @@
 /*
- * Sessions, from memory to memory: what is refused, in one line and without a change of state, and what a pipe may do to
- * one.
+ * Sessions, from memory to memory: what is refused, in one line and without a change of state, and what a pipe may do
+ * to one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
