@@ -3,10 +3,12 @@
 
 # Samples of the pairs "without X", "with Y" that a benchmark program prints.
 pair_samples() { # FIGURE
-    local name value without=
+    local name value without= cpu=
     while read -r name value; do
         sample "$1.$name" "$value"
         [ "$name" = without ] && without=$value
+        [ "$name" = cpu_without ] && cpu=$value
+        [ "$name" = cpu_with ] && sample "$1.cpu_ratio" "$(ratio "$cpu" "$value")"
         [ "$name" = with ] && sample "$1.ratio" "$(ratio "$value" "$without")" &&
             sample "$1.added" "$(awk "BEGIN { print $value - $without }")"
     done
@@ -20,7 +22,10 @@ start_sides() { # backup|alone OPTION... IMAGE
     mkdir -m 700 "$work/pair"
     "$encore" keygen "$work/pair/key"
     side=("$encore" primary --engine soft --key "$work/pair/key" --arbiter "file:$work/pair/arbiter")
-    "${side[@]}" --listen "ipc://$work/pair/P" "$@" 2>"$work/pair/P.err" &
+    {
+        local TIMEFORMAT='%U %S'
+        time "${side[@]}" --listen "ipc://$work/pair/P" "$@" 2>"$work/pair/P.err"
+    } 2>"$work/pair/P.time" &
     primary=$!
     backup=
     [ "$how" = backup ] && start_backup
@@ -40,7 +45,8 @@ status_of_primary() { # FIELD
     "$encore" status --key "$work/pair/key" "ipc://$work/pair/P" 2>/dev/null | sed -n "s/^  \"$1\": \([^,]*\).*/\1/p"
 }
 end_sides() {
-    kill -KILL $primary $backup
+    pkill -KILL -P $primary
+    kill -KILL $backup
     wait $primary $backup
 } 2>/dev/null
 
@@ -66,11 +72,14 @@ bench_commands() {
     row throughput.without "commands a second, without a backup" ""
     row throughput.with "... with one" ""
     row throughput.ratio "with / without" "" ">=" 0.95
+    row throughput.cpu_without "processor time of the guest's thread for a command" us
+    row throughput.cpu_with "... with a backup" us
+    row throughput.cpu_ratio "without / with, of that" ""
 }
 
 # From the backup's being there to the guest's end; the same guest, and as much of it, without.
 bench_sieve() {
-    local round how sieve=(--cmdline 'n=2000000 rounds=100' "$guests/sieve")
+    local round how figure sieve=(--cmdline 'n=2000000 rounds=100' "$guests/sieve")
     part "sieve with a backup and without"
     command_line "encore primary ... --cmdline '${sieve[1]}' BUILD/guests/sieve, and encore backup ..."
     for ((round = 0; round < runs; round++)); do
@@ -79,13 +88,18 @@ bench_sieve() {
             start_sides $how "${sieve[@]}"
             wait $primary
             sample "sieve.$how" "$(awk "BEGIN { print $EPOCHREALTIME - $start }")"
+            sample "sieve.cpu_$how" "$(awk '{ print $1 + $2 }' "$work/pair/P.time")"
             [ -z "$backup" ] || wait $backup
         done
-        sample sieve.ratio "$(ratio "$(tail -n 1 "$samples/sieve.alone")" "$(tail -n 1 "$samples/sieve.backup")")"
+        for figure in sieve. sieve.cpu_; do
+            sample "${figure}ratio" \
+                "$(ratio "$(tail -n 1 "$samples/${figure}alone")" "$(tail -n 1 "$samples/${figure}backup")")"
+        done
     done
     row sieve.alone "wall time without a backup" s
     row sieve.backup "... with one, joining included" s
     row sieve.ratio "without / with" "" ">=" 0.95
+    row sieve.cpu_ratio "the same in the primary's processor time" ""
 }
 
 bench_link() {
