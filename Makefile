@@ -156,4 +156,4 @@ help: ## This list
 .PHONY: all encore guests units integration deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
 .DELETE_ON_ERROR:
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name linux -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -198,6 +198,16 @@ static int get_checkpoint(struct record_context *context, bool has_parent, struc
     return 0;
 }
 
+static int get_disk_error(struct bytes_reader *reader, struct log_record *record, struct error *error)
+{
+    record->channel = (uint8_t)bytes_get_uint(reader, 1);
+    uint64_t transfer = bytes_get_varint(reader);
+    if (transfer > UINT32_MAX)
+        return error_set(error, ERROR_INPUT, "a disk transfer's number of more than 32 bits");
+    record->transfer = (uint32_t)transfer;
+    return 0;
+}
+
 static int get_end(struct record_context *context, bool unnamed, struct bytes_reader *reader, struct log_record *record,
                    struct error *error)
 {
@@ -256,6 +266,10 @@ static void put_fields(struct record_context *context, const struct log_record *
     case LOG_FRAME_IN:
         put_frame(record, writer);
         break;
+    case LOG_DISK_ERROR:
+        bytes_put_uint(writer, 1, record->channel);
+        bytes_put_varint(writer, record->transfer);
+        break;
     }
 }
 
@@ -296,6 +310,8 @@ static int get_fields(struct record_context *context, bool flag, struct bytes_re
         return get_end(context, flag, reader, record, error);
     case LOG_FRAME_IN:
         return get_frame(reader, record, error);
+    case LOG_DISK_ERROR:
+        return get_disk_error(reader, record, error);
     }
     return error_set(error, ERROR_INPUT, "unknown record type %u", (unsigned)record->type);
 }
@@ -363,7 +379,7 @@ bool record_equal(const struct log_record *a, const struct log_record *b)
     if (a->time != b->time || a->to_deadline != b->to_deadline || a->unnamed != b->unnamed ||
         a->channel != b->channel || a->reason != b->reason || a->command != b->command || a->hash != b->hash ||
         a->length != b->length || !digest_equal(a->digest, b->digest) || a->id != b->id || a->parent != b->parent ||
-        a->blob_length != b->blob_length || a->exit_value != b->exit_value)
+        a->blob_length != b->blob_length || a->exit_value != b->exit_value || a->transfer != b->transfer)
         return false;
     bool has_payload =
         a->type == LOG_CONSOLE_IN || a->type == LOG_ENTROPY || a->type == LOG_OPERATOR || a->type == LOG_FRAME_IN;

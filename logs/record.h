@@ -76,8 +76,14 @@ enum log_record_type {
      * are several records at one position. Bytes: `channel` (the card's number), and `length` bytes at
      * `bytes`, FRAME_MIN to FRAME_MAX. */
     LOG_FRAME_IN = 10,
+
+    /* The host failed to do what a disk needed, and the guest sees a disk error. Written by the recorder from within
+     * exit n (position AT_EXIT n, as for CLOCK_READ); read by the replayer, which lets the same transfer fail. Bytes:
+     * `channel` (the disk's number) and `transfer` (which of the disk transfers of that exit, all disks together, from
+     * 0). */
+    LOG_DISK_ERROR = 11,
 };
-#define LOG_RECORD_TYPES 11 /* one more than the last, for tables indexed by type */
+#define LOG_RECORD_TYPES 12 /* one more than the last, for tables indexed by type */
 
 /* Why a run ended; LOG_END's `reason`. A reader shows a number that it does not know as a number. */
 enum log_end_reason {
@@ -105,7 +111,7 @@ struct log_record {
     uint64_t time;        /* guest clock in ns: TIME (unless to_deadline), CLOCK_READ, DIGEST, CHECKPOINT, END */
     bool to_deadline;     /* TIME */
     bool unnamed;         /* END */
-    uint8_t channel;      /* CONSOLE_IN, OUTPUT, FRAME_IN */
+    uint8_t channel;      /* CONSOLE_IN, OUTPUT, FRAME_IN; the disk of DISK_ERROR */
     uint8_t reason;       /* END: an enum log_end_reason */
     uint16_t command;     /* OPERATOR */
     uint32_t hash;        /* OUTPUT */
@@ -117,6 +123,7 @@ struct log_record {
     uint32_t parent;      /* CHECKPOINT: less than id, or LOG_NO_PARENT */
     uint64_t blob_length; /* CHECKPOINT: bytes of its data, before compression */
     uint32_t exit_value;  /* END */
+    uint32_t transfer;    /* DISK_ERROR */
 };
 
 /*

@@ -18,7 +18,7 @@ const char *record_type_name(enum log_record_type type)
         [LOG_TIME] = "TIME",         [LOG_CLOCK_READ] = "CLOCK_READ", [LOG_CONSOLE_IN] = "CONSOLE_IN",
         [LOG_ENTROPY] = "ENTROPY",   [LOG_OPERATOR] = "OPERATOR",     [LOG_OUTPUT] = "OUTPUT",
         [LOG_DIGEST] = "DIGEST",     [LOG_CHECKPOINT] = "CHECKPOINT", [LOG_END] = "END",
-        [LOG_FRAME_IN] = "FRAME_IN",
+        [LOG_FRAME_IN] = "FRAME_IN", [LOG_DISK_ERROR] = "DISK_ERROR",
     };
 
     return (unsigned)type < LOG_RECORD_TYPES && names[type] ? names[type] : "?";
@@ -169,6 +169,9 @@ static void line_add_fields(struct line *line, const struct log_record *record)
     case LOG_FRAME_IN:
         line_add_frame(line, record);
         break;
+    case LOG_DISK_ERROR:
+        line_add(line, "disk %u, transfer %" PRIu32 " of this exit", record->channel, record->transfer);
+        break;
     }
 }
 
@@ -305,6 +308,10 @@ static void json_add_fields(json_t *object, const struct log_record *record, boo
         break;
     case LOG_END:
         json_add_end(object, record, failed);
+        break;
+    case LOG_DISK_ERROR:
+        json_add(object, "disk", json_integer(record->channel), failed);
+        json_add(object, "transfer", json_integer(record->transfer), failed);
         break;
     }
 }

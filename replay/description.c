@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "replay/description_internal.h"
+
 #define DESCRIPTION_FORMAT 1
 
 /* The one model of network card that there is. */
@@ -18,9 +20,9 @@ static int put_modules(json_t *json, const struct description *d)
 
     for (unsigned i = 0; i < d->module_count; i++) {
         const struct description_module *module = &d->modules[i];
-        json_array_append_new(list, json_pack("{s:s, s:I, s:s, s:s}", "path", module->path, "size",
-                                              (json_int_t)module->size, "digest", digest_text(module->digest, digest),
-                                              "text", module->text));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I, s:s, s:s}", "path", module->path, "size", (json_int_t)module->size,
+                                        "digest", digest_text(module->digest, digest), "text", module->text));
     }
     if (json_array_size(list) != d->module_count) {
         json_decref(list);
@@ -30,14 +32,15 @@ static int put_modules(json_t *json, const struct description *d)
 }
 
 /* Network cards, where there are any: [{"model", "mac"}, ...]. What is at their other end is each host's own. */
-static int put_nets(json_t *json, const struct description *d)
+static int put_cards(json_t *json, const struct description *d)
 {
     json_t *list = json_array();
     char mac[MAC_TEXT];
 
-    for (unsigned i = 0; i < d->net_count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:s}", "model", NET_MODEL, "mac", mac_text(d->macs[i], mac)));
-    return json_object_set_new(json, "nets", list);
+    for (unsigned i = 0; i < d->card_count; i++)
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s}", "model", NET_MODEL, "mac", mac_text(d->card_addresses[i], mac)));
+    return json_object_set_new(json, "cards", list);
 }
 
 char *description_to_json(const struct description *d, struct error *error)
@@ -53,11 +56,12 @@ char *description_to_json(const struct description *d, struct error *error)
         json_object_set_new(json, "begins", json_string("checkpoint"));
     if (json && d->end_at_reset)
         json_object_set_new(json, "reset", json_string("exit"));
-    if (json && d->net_count)
-        put_nets(json, d);
-    if (json && d->module_count && put_modules(json, d) < 0) {
+    if (json && d->card_count)
+        put_cards(json, d);
+    if (json && ((d->module_count && put_modules(json, d) < 0) ||
+                 (d->disk_count && json_object_set_new(json, "disks", description_disks_to_json(d)) < 0))) {
         json_decref(json);
-        error_set(error, ERROR_INPUT, "the machine's description cannot be written: a module's path is not UTF-8");
+        error_set(error, ERROR_INPUT, "the machine's description cannot be written: a file's path is not UTF-8");
         return NULL;
     }
     char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
@@ -69,7 +73,7 @@ char *description_to_json(const struct description *d, struct error *error)
     return text;
 }
 
-static int get_text(const json_t *object, const char *name, char *to, size_t room, struct error *error)
+int description_text(const json_t *object, const char *name, char *to, size_t room, struct error *error)
 {
     const char *text = json_string_value(json_object_get(object, name));
 
@@ -80,8 +84,8 @@ static int get_text(const json_t *object, const char *name, char *to, size_t roo
     return 0;
 }
 
-static int get_number(const json_t *object, const char *name, int64_t min, int64_t max, int64_t *to,
-                      struct error *error)
+int description_number(const json_t *object, const char *name, int64_t min, int64_t max, int64_t *to,
+                       struct error *error)
 {
     const json_t *number = json_object_get(object, name);
     int64_t value = json_integer_value(number);
@@ -101,10 +105,10 @@ static int get_image(const json_t *json, struct description *d, struct error *er
     char protocol[DESCRIPTION_NAME_MAX];
     int64_t size;
 
-    if (get_text(image, "path", d->image, sizeof d->image, error) < 0 ||
-        get_number(image, "size", 0, INT64_MAX, &size, error) < 0 ||
-        get_text(image, "digest", digest, sizeof digest, error) < 0 ||
-        get_text(image, "boot", protocol, sizeof protocol, error) < 0)
+    if (description_text(image, "path", d->image, sizeof d->image, error) < 0 ||
+        description_number(image, "size", 0, INT64_MAX, &size, error) < 0 ||
+        description_text(image, "digest", digest, sizeof digest, error) < 0 ||
+        description_text(image, "boot", protocol, sizeof protocol, error) < 0)
         return -1;
     d->image_size = (uint64_t)size;
     if (digest_parse(digest, &d->image_digest) < 0)
@@ -126,10 +130,10 @@ static int get_modules(const json_t *json, struct description *d, struct error *
     for (unsigned i = 0; i < d->module_count; i++) {
         struct description_module *module = &d->modules[i];
         const json_t *from = json_array_get(list, i);
-        if (get_text(from, "path", module->path, sizeof module->path, error) < 0 ||
-            get_text(from, "text", module->text, sizeof module->text, error) < 0 ||
-            get_number(from, "size", 1, INT64_MAX, &size, error) < 0 ||
-            get_text(from, "digest", digest, sizeof digest, error) < 0)
+        if (description_text(from, "path", module->path, sizeof module->path, error) < 0 ||
+            description_text(from, "text", module->text, sizeof module->text, error) < 0 ||
+            description_number(from, "size", 1, INT64_MAX, &size, error) < 0 ||
+            description_text(from, "digest", digest, sizeof digest, error) < 0)
             return -1;
         module->size = (uint64_t)size;
         if (digest_parse(digest, &module->digest) < 0)
@@ -138,23 +142,23 @@ static int get_modules(const json_t *json, struct description *d, struct error *
     return 0;
 }
 
-static int get_nets(const json_t *json, struct description *d, struct error *error)
+static int get_cards(const json_t *json, struct description *d, struct error *error)
 {
-    const json_t *list = json_object_get(json, "nets");
+    const json_t *list = json_object_get(json, "cards");
     char model[DESCRIPTION_NAME_MAX], mac[MAC_TEXT];
 
     if (list && (!json_is_array(list) || json_array_size(list) > MACHINE_CARDS_MAX))
-        return error_set(error, ERROR_INPUT, "machine description: nets is not a list of at most %d",
+        return error_set(error, ERROR_INPUT, "machine description: cards is not a list of at most %d",
                          MACHINE_CARDS_MAX);
-    d->net_count = (unsigned)json_array_size(list);
-    for (unsigned i = 0; i < d->net_count; i++) {
+    d->card_count = (unsigned)json_array_size(list);
+    for (unsigned i = 0; i < d->card_count; i++) {
         const json_t *from = json_array_get(list, i);
-        if (get_text(from, "model", model, sizeof model, error) < 0 ||
-            get_text(from, "mac", mac, sizeof mac, error) < 0)
+        if (description_text(from, "model", model, sizeof model, error) < 0 ||
+            description_text(from, "mac", mac, sizeof mac, error) < 0)
             return -1;
         if (strcmp(model, NET_MODEL) != 0)
             return error_set(error, ERROR_INPUT, "machine description: this encore has no network card '%s'", model);
-        if (mac_parse(mac, d->macs[i]) < 0)
+        if (mac_parse(mac, d->card_addresses[i]) < 0)
             return error_set(error, ERROR_INPUT, "machine description: '%s' is not a network card's address", mac);
     }
     return 0;
@@ -164,9 +168,9 @@ static int get_machine(const json_t *json, struct description *d, struct error *
 {
     int64_t ram, format;
 
-    if (get_number(json, "format", 1, DESCRIPTION_FORMAT, &format, error) < 0 ||
-        get_number(json, "ram", (int64_t)MACHINE_RAM_MIN, (int64_t)MACHINE_RAM_MAX, &ram, error) < 0 ||
-        get_number(json, "rtc_start", INT64_MIN, INT64_MAX, &d->rtc_start, error) < 0)
+    if (description_number(json, "format", 1, DESCRIPTION_FORMAT, &format, error) < 0 ||
+        description_number(json, "ram", (int64_t)MACHINE_RAM_MIN, (int64_t)MACHINE_RAM_MAX, &ram, error) < 0 ||
+        description_number(json, "rtc_start", INT64_MIN, INT64_MAX, &d->rtc_start, error) < 0)
         return -1;
     if ((uint64_t)ram % RAM_PAGE_SIZE)
         return error_set(error, ERROR_INPUT, "machine description: ram is not a whole number of pages");
@@ -192,14 +196,14 @@ int description_from_json(const char *json, size_t length, struct description *d
     if (!root)
         return error_set(error, ERROR_INPUT, "machine description: %.200s", problem.text);
     if (get_machine(root, d, error) == 0 && get_image(root, d, error) == 0 && get_modules(root, d, error) == 0 &&
-        get_nets(root, d, error) == 0 &&
-        get_text(root, "engine", d->engine, sizeof d->engine, error) == 0 &&
-        get_text(root, "tick_unit", d->tick_unit, sizeof d->tick_unit, error) == 0 &&
-        get_text(root, "clock", d->clock, sizeof d->clock, error) == 0 &&
-        get_text(root, "cmdline", d->cmdline, sizeof d->cmdline, error) == 0)
+        description_disks_from_json(root, d, error) == 0 && get_cards(root, d, error) == 0 &&
+        description_text(root, "engine", d->engine, sizeof d->engine, error) == 0 &&
+        description_text(root, "tick_unit", d->tick_unit, sizeof d->tick_unit, error) == 0 &&
+        description_text(root, "clock", d->clock, sizeof d->clock, error) == 0 &&
+        description_text(root, "cmdline", d->cmdline, sizeof d->cmdline, error) == 0)
         result = 0;
     json_decref(root);
-    if (result == 0 && strcmp(d->clock, "host") != 0)
+    if (result == 0 && strcmp(d->clock, "host") != 0 && strcmp(d->clock, "virtual") != 0)
         return error_set(error, ERROR_INPUT, "machine description: this encore has no clock '%s'", d->clock);
     return result;
 }
@@ -209,12 +213,15 @@ struct machine_config description_config(const struct description *d)
     struct machine_config config = {
         .ram_size = d->ram_size,
         .rtc_start = d->rtc_start,
+        .virtual_clock = strcmp(d->clock, "virtual") == 0,
         .boot = {.cmdline = d->cmdline, .protocol = d->protocol},
-        .net_count = d->net_count,
+        .disk_count = d->disk_count,
+        .card_count = d->card_count,
         .end_at_reset = d->end_at_reset,
     };
 
-    for (unsigned i = 0; i < d->net_count; i++)
-        memcpy(config.nets[i].mac, d->macs[i], MAC_BYTES);
+    memcpy(config.card_addresses, d->card_addresses, sizeof config.card_addresses);
+    for (unsigned i = 0; i < d->disk_count; i++)
+        config.disks[i] = description_disk_config(&d->disks[i]);
     return config;
 }

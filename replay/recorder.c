@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "replay/recorder_internal.h"
 #include "vmm/host/clock.h"
@@ -19,6 +20,9 @@
 #define DEFER_MAX (2 * MILLISECOND)
 /* How long the end may wait for a place with a name. */
 #define STOP_PATIENCE (2 * SECOND)
+/* With the virtual clock no deadline stops the guest for the host's sake: it is stopped so often instead, for output
+ * that has gathered. */
+#define ATTENTION_INTERVAL (20 * MILLISECOND)
 /* An open frame is handed on at least so often, so that a reader or a crash finds the log no older than this. */
 #define FLUSH_INTERVAL    (1 * SECOND)
 #define PROGRESS_INTERVAL (SECOND / 5)
@@ -61,6 +65,25 @@ static uint64_t door_read_clock(void *context, uint64_t now)
     return time;
 }
 
+/* Bytes that depend on the seed and on how many were drawn before, and on nothing of the host. */
+static void seeded_entropy(struct recorder *recorder, uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++, recorder->drawn++) {
+        uint8_t count[8];
+        bytes_store(count, sizeof count, recorder->drawn / 8);
+        struct digest digest = digest_of(count, sizeof count, recorder->options.seed);
+        bytes[i] = (uint8_t)(digest.low >> recorder->drawn % 8 * 8);
+    }
+}
+
+static int draw_entropy(struct recorder *recorder, uint8_t *bytes, size_t length, struct error *error)
+{
+    if (!recorder->machine->virtual_clock)
+        return host_entropy(bytes, length, error);
+    seeded_entropy(recorder, bytes, length);
+    return 0;
+}
+
 static void door_entropy(void *context, uint8_t *bytes, size_t length)
 {
     struct recorder *recorder = context;
@@ -72,7 +95,7 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
 
     memset(bytes, 0, length);
     CHECK(length <= LOG_BYTES_MAX);
-    if (host_entropy(bytes, length, &error) < 0 || recorder_append(recorder, &record, &error) < 0)
+    if (draw_entropy(recorder, bytes, length, &error) < 0 || recorder_append(recorder, &record, &error) < 0)
         recorder_fail(recorder, &error);
 }
 
@@ -94,7 +117,9 @@ static void set_alarm(struct recorder *recorder)
     uint64_t when = UINT64_MAX;
 
     recorder->deadline = machine_deadline(recorder->machine);
-    if (recorder->deadline != NO_DEADLINE)
+    if (recorder->machine->virtual_clock)
+        when = recorder->machine->engine->halted ? UINT64_MAX : now + ATTENTION_INTERVAL;
+    else if (recorder->deadline != NO_DEADLINE)
         when = recorder->origin + recorder->deadline;
     else if (!recorder->machine->engine->halted)
         when = recorder->last_time + SECOND;
@@ -125,7 +150,9 @@ static bool door_exit_served(void *context)
 
     if (recorder->frames_wait && recorder_release_output(recorder, &error) < 0)
         recorder_fail(recorder, &error);
-    if (waits && !recorder->retry_at) {
+    if (machine->virtual_clock) {
+        /* Whatever the clock brings about, the machine does by itself. */
+    } else if (waits && !recorder->retry_at) {
         recorder->retry_at = host_clock_now() + RETRY_INTERVAL;
         set_alarm(recorder);
     } else if (machine_deadline(machine) != recorder->deadline) {
@@ -144,6 +171,7 @@ struct door recorder_door(struct recorder *recorder)
         .entropy = door_entropy,
         .console_output = door_console_output,
         .frame_output = door_frame_output,
+        .disk = recorder_disk,
         .exit_served = door_exit_served,
     };
 }
@@ -237,7 +265,7 @@ static void want_stop(struct recorder *recorder, enum log_end_reason reason)
 
 static void report_progress(struct recorder *recorder, uint64_t now)
 {
-    struct recorder_progress progress = {.guest_time = recorder->machine->now,
+    struct recorder_progress progress = {.guest_time = machine_time(recorder->machine),
                                          .exits = recorder->machine->engine->exits};
 
     if (!recorder->options.progress || now - recorder->last_progress < PROGRESS_INTERVAL)
@@ -281,7 +309,8 @@ static bool defer(struct recorder *recorder, uint64_t now)
 {
     const struct engine *engine = recorder->machine->engine;
 
-    if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping) {
+    if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping ||
+        recorder->machine->virtual_clock) {
         recorder->deferred_since = 0;
         return false;
     }
@@ -321,7 +350,8 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
         return -1;
     if (relayed)
         want_stop(recorder, LOG_END_SIGNAL);
-    recorder->retry_at = machine_interrupt_waits(recorder->machine) ? now + RETRY_INTERVAL : 0;
+    bool retry = machine_interrupt_waits(recorder->machine) && !recorder->machine->virtual_clock;
+    recorder->retry_at = retry ? now + RETRY_INTERVAL : 0;
     if (recorder->options.console && console_quit(recorder->options.console))
         want_stop(recorder, LOG_END_SIGNAL);
     set_alarm(recorder);
@@ -342,7 +372,8 @@ static int run_to_end(struct recorder *recorder, struct position *at, bool *name
 
     while (over == 0 && machine->end == MACHINE_RUNS) {
         if (idle(recorder)) {
-            kicker_wait(recorder->kicker);
+            if (!machine_skip_idle(machine))
+                kicker_wait(recorder->kicker);
             over = at_boundary(recorder, at, named, error);
             continue;
         }
@@ -383,7 +414,7 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
                   struct error *error)
 {
     struct machine *machine = recorder->machine;
-    struct log_record record = {.type = LOG_END, .at = *at, .time = machine->now};
+    struct log_record record = {.type = LOG_END, .at = *at, .time = machine_time(machine)};
 
     if (machine->end != MACHINE_RUNS) {
         /* It ended by its own doing, which needs no name: the last exit, and the end that follows it. */
@@ -405,6 +436,8 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         .in_line = recorder->traffic.outputs.streams[0].total && recorder->last_byte != '\n',
         .checkpoints = recorder->checkpoint_id,
         .checkpoint_pause = recorder->checkpoint_pause,
+        .disk_errors = recorder->disk_errors,
+        .disk_error = recorder->disk_error,
     };
     return recorder_append(recorder, &record, error);
 }
@@ -419,8 +452,8 @@ int recorder_run(struct recorder *recorder, struct machine *machine, const struc
     recorder->options = *options;
     recorder->relay_at = UINT64_MAX;
     recorder->last_output = machine->engine->exits;
-    recorder->last_digest = machine->now;
-    recorder->next_checkpoint = machine->now;
+    recorder->last_digest = recorder_check_time(recorder);
+    recorder->next_checkpoint = recorder->last_digest;
     int status = start(recorder, error);
     if (status == 0)
         status = run_to_end(recorder, &at, &named, error);

@@ -5,6 +5,10 @@
  * applied at a position that the engine can name and is appended to the log before the guest can act on it. With no log
  * writer it does the same and writes nothing: that is `encore run`.
  *
+ * With the machine's virtual clock the host decides nothing but when a person's input comes. Time needs no records;
+ * random bytes come from a generator; a script's bytes are applied at the boundary after the exit, or the deadline,
+ * that made them due. So two runs with the same script are the same run.
+ *
  * Order of calls: recorder_create, machine_create with recorder_door, machine_boot, recorder_run, recorder_free.
  */
 #ifndef ENCORE_REPLAY_RECORDER_H
@@ -55,6 +59,7 @@ struct recorder_options {
     struct script *script; /* NULL: input comes from the console */
     /* By card. NULL: what the card sends is lost, and nothing comes. With a relay, what it sends is the relay's. */
     struct net *nets[MACHINE_CARDS_MAX];
+    uint64_t seed;             /* with the virtual clock: the guest's random bytes follow from this */
     uint64_t checkpoint_every; /* guest time, ns; 0: none */
     uint64_t max_exits;        /* 0: no limit */
     uint64_t timeout;          /* host time, ns; 0: no limit */
@@ -71,6 +76,8 @@ struct recorder_result {
     bool in_line; /* the guest's output did not end with a newline */
     uint64_t checkpoints;
     uint64_t checkpoint_pause; /* the longest, ns */
+    uint64_t disk_errors;      /* transfers of disks in which the host failed */
+    struct error disk_error;   /* the first of them, if there was one */
 };
 
 struct recorder;

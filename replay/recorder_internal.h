@@ -4,6 +4,7 @@
  *   recorder_inputs.c   applying time, console bytes, digests and checkpoints at a boundary
  *   recorder_net.c      applying frames
  *   recorder_output.c   gathering output, its records, and letting it out
+ *   recorder_disk.c     what disks need from the host
  *   recorder_relay.c    what stands in place of a console when the machine is replicated
  */
 #ifndef ENCORE_REPLAY_RECORDER_INTERNAL_H
@@ -12,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "replay/recorder.h"
+#include "replay/transfers.h"
 
 /* The descriptors, as the kicker numbers them. */
 #define WATCH_CONSOLE   0
@@ -35,11 +37,16 @@ struct recorder {
     bool always_input;  /* the console's descriptor cannot be watched: it always may have bytes */
     uint32_t net_waits; /* bit n: card n's backend has frames, or may have */
 
+    uint64_t drawn; /* random bytes from the seed so far */
     struct traffic traffic;
     struct outbox outbox;
     bool frames_wait;     /* in the outbox */
     uint8_t last_byte;    /* of the output */
     uint64_t last_output; /* the exit in which the last output left */
+
+    struct transfers transfers;
+    uint64_t disk_errors;    /* transfers in which the host failed */
+    struct error disk_error; /* the first of them */
 
     uint64_t deadline;       /* the machine's, when the alarm was last set */
     uint64_t relay_at;       /* host time at which the relay wants its next call; UINT64_MAX: none */
@@ -48,8 +55,8 @@ struct recorder {
     uint64_t last_time;      /* host time of the last TIME record */
     uint64_t last_flush;     /* host time */
     uint64_t last_progress;
-    uint64_t last_digest;     /* guest time */
-    uint64_t next_checkpoint; /* guest time */
+    uint64_t last_digest;     /* by recorder_check_time */
+    uint64_t next_checkpoint; /* by recorder_check_time */
     uint32_t checkpoint_id;   /* the next one's: how many there are */
     unsigned chain;           /* checkpoints since the last whole one */
     uint64_t started;
@@ -70,6 +77,8 @@ int recorder_append(struct recorder *recorder, const struct log_record *record, 
 void recorder_console_event(struct recorder *recorder);
 /* The host time at which a checkpoint is due; never for a guest that sleeps, which has nothing new to keep. */
 uint64_t recorder_checkpoint_at(const struct recorder *recorder);
+/* The clock by which digests and checkpoints are due: guest time; with the virtual clock without that slept away. */
+uint64_t recorder_check_time(const struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */
@@ -91,6 +100,9 @@ int recorder_relay_boundary(struct recorder *recorder, const struct position *at
 /* Takes input from the relay, with a record of its own for a new owner. */
 int recorder_relay_input(struct recorder *recorder, const struct position *at, uint8_t *bytes, size_t *length,
                          struct error *error);
+
+/* recorder_disk.c: a callback of the door */
+bool recorder_disk(void *context, unsigned disk, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length);
 
 /* recorder_output.c */
 void recorder_output(struct recorder *recorder, uint8_t byte);

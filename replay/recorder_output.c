@@ -24,6 +24,9 @@ static void gathered(struct recorder *recorder, unsigned stream, size_t most)
 
 void recorder_output(struct recorder *recorder, uint8_t byte)
 {
+    /* What a script does next may not depend on when output is let out. */
+    if (recorder->options.script)
+        script_output(recorder->options.script, &byte, 1);
     recorder->last_byte = byte;
     outbox_put_byte(&recorder->outbox, &recorder->traffic.outputs, byte);
     gathered(recorder, 0, RECORDER_OUTPUT_MAX);
@@ -58,8 +61,6 @@ static int let_out(struct recorder *recorder, unsigned stream, struct error *err
         send_frames(options->nets[stream - OUTPUT_CARD(0)], waiting);
         return 0;
     }
-    if (options->script)
-        script_output(options->script, waiting->data, waiting->length);
     return console_write(options->console, waiting->data, waiting->length, error);
 }
 

@@ -13,23 +13,6 @@
  * that says otherwise is refused rather than given unbounded memory. */
 #define OUTPUT_WAITING_MAX (1u << 20)
 
-/* Makes `next` the next record, if there is one. */
-static bool fetch(struct replayer *replayer)
-{
-    if (replayer->has_next)
-        return true;
-    replayer->read = log_reader_next(replayer->options.reader, &replayer->next, &replayer->read_error);
-    replayer->has_next = replayer->read == LOG_READ_RECORD;
-    return replayer->has_next;
-}
-
-static void consume(struct replayer *replayer)
-{
-    replayer->has_next = false;
-    replayer->answered = true;
-    replayer->counts.records++;
-}
-
 /* For the door's callbacks, inside exit n: whether the next record is the answer that was recorded for it. */
 static bool is_answer(struct replayer *replayer, enum log_record_type type, const char *what)
 {
@@ -44,7 +27,7 @@ static bool is_answer(struct replayer *replayer, enum log_record_type type, cons
     if (!replayer->has_next)
         replayer->next = (struct log_record){.type = type, .at = position_at_exit(exit)};
     engine_request_stop(replayer->machine->engine);
-    return replayer_diverge(replayer, replayer->has_next ? "this record" : "the end of the log", got);
+    return diverge(replayer, replayer->has_next ? "this record" : "the end of the log", got);
 }
 
 static uint64_t door_read_clock(void *context, uint64_t now)
@@ -70,7 +53,7 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
         char got[100];
         snprintf(got, sizeof got, "the guest asked for %zu random bytes", length);
         engine_request_stop(replayer->machine->engine);
-        replayer_diverge(replayer, "as many random bytes as this record has", got);
+        diverge(replayer, "as many random bytes as this record has", got);
         return;
     }
     memcpy(bytes, replayer->next.bytes, length);
@@ -82,21 +65,15 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
  * it says, and not only when the exit is over. */
 static void meet_records(struct replayer *replayer)
 {
-    struct error error;
-
-    while (!replayer->divergence.happened && !replayer->failed && fetch(replayer) &&
+    while (!replayer->divergence.happened && replayer->host_error.kind == ERROR_NONE && fetch(replayer) &&
            replayer->next.type == LOG_OUTPUT && replayer->next.at.exits == replayer->machine->engine->exits) {
         unsigned stream = outputs_stream_of(replayer->next.channel);
         if (stream == OUTPUT_NO_STREAM || outputs_waiting(&replayer->traffic.outputs, stream) != replayer->next.length)
             return;
-        if (replayer_check_output(replayer, &error)) {
+        if (replayer_check_output(replayer, &replayer->host_error))
             consume(replayer);
-            continue;
-        }
-        replayer->failed = !replayer->divergence.happened;
-        if (replayer->failed)
-            replayer->error = error;
-        engine_request_stop(replayer->machine->engine);
+        else
+            engine_request_stop(replayer->machine->engine);
     }
 }
 
@@ -123,9 +100,9 @@ static bool door_exit_served(void *context)
 {
     struct replayer *replayer = context;
 
-    if (replayer->divergence.happened || replayer->failed)
+    if (replayer->divergence.happened || replayer->answered)
         return true;
-    return replayer->answered || !replayer->has_next || replayer->next.at.exits <= replayer->machine->engine->exits;
+    return !replayer->has_next || replayer->next.at.exits <= replayer->machine->engine->exits;
 }
 
 struct door replayer_door(struct replayer *replayer)
@@ -136,6 +113,7 @@ struct door replayer_door(struct replayer *replayer)
         .entropy = door_entropy,
         .console_output = door_console_output,
         .frame_output = door_frame_output,
+        .disk = replayer_disk,
         .exit_served = door_exit_served,
     };
 }
@@ -176,34 +154,21 @@ int replayer_restore(struct replayer *replayer, uint32_t id, struct error *error
     return checkpoint_restore(replayer->machine, &replayer->traffic, replayer->options.reader, id, error);
 }
 
-static const char *stop_text(enum engine_stop stop)
-{
-    switch (stop) {
-    case ENGINE_STOP_HALT:
-        return "the guest halted, and no interrupt was due";
-    case ENGINE_STOP_SHUTDOWN:
-        return "the guest triple-faulted";
-    case ENGINE_STOP_FAULT:
-        return "the engine could not execute the guest";
-    case ENGINE_STOP_MISSED:
-        return "the guest went past it";
-    case ENGINE_STOP_POSITION:
-    case ENGINE_STOP_OVERSHOT:
-    case ENGINE_STOP_KICK:
-    case ENGINE_STOP_REQUESTED:
-    case ENGINE_STOP_ERROR:
-        break;
-    }
-    return "the guest ended the run";
-}
-
 static void diverge_on_the_way(struct replayer *replayer, const struct position *until, enum engine_stop stop)
 {
     char expected[POSITION_TEXT + 32], got[200], text[POSITION_TEXT];
 
     snprintf(expected, sizeof expected, "the guest to come to %s", position_text(until, text));
-    snprintf(got, sizeof got, "%s, at exit %" PRIu64, stop_text(stop), replayer->machine->engine->exits);
-    replayer_diverge(replayer, expected, got);
+    snprintf(got, sizeof got, "%s, at exit %" PRIu64, divergence_stop_text(stop), replayer->machine->engine->exits);
+    diverge(replayer, expected, got);
+}
+
+/* After machine_run: whether the replay is over, by a divergence or, with the error, because the host failed. */
+static bool went_wrong(const struct replayer *replayer, enum engine_stop stop, struct error *error)
+{
+    if (replayer->host_error.kind != ERROR_NONE && !replayer->divergence.happened)
+        *error = replayer->host_error;
+    return replayer->divergence.happened || replayer->host_error.kind != ERROR_NONE || stop == ENGINE_STOP_ERROR;
 }
 
 /* Brings the machine to `until`. REPLAYER_MORE: it is there, or an answer was taken on the way and the next record is
@@ -227,14 +192,8 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
         uint64_t exits = machine->engine->exits;
         replayer->answered = false;
         enum engine_stop stop = machine_run(machine, until, error);
-        if (replayer->divergence.happened)
-            return REPLAYER_DIVERGED;
-        if (replayer->failed) {
-            *error = replayer->error;
-            return REPLAYER_ERROR;
-        }
-        if (stop == ENGINE_STOP_ERROR)
-            return REPLAYER_ERROR;
+        if (went_wrong(replayer, stop, error))
+            return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
         if (stop == ENGINE_STOP_POSITION || replayer->counts.records != records)
             return REPLAYER_MORE;
         if (stop == ENGINE_STOP_KICK)
@@ -243,7 +202,8 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
             return REPLAYER_OVERSHOT;
         bool wakes = stop == ENGINE_STOP_HALT && machine->end == MACHINE_RUNS && machine_interrupt_waits(machine) &&
                      machine->engine->exits != exits;
-        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes)
+        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes ||
+            (stop == ENGINE_STOP_HALT && machine_skip_idle(machine)))
             continue;
         diverge_on_the_way(replayer, until, stop);
         return REPLAYER_DIVERGED;
@@ -277,14 +237,13 @@ static enum replayer_step run_into_fault(struct replayer *replayer, struct error
 
     while (machine->end == MACHINE_RUNS) {
         enum engine_stop stop = machine_run(machine, NULL, error);
-        if (replayer->divergence.happened)
-            return REPLAYER_DIVERGED;
-        if (stop == ENGINE_STOP_ERROR)
-            return REPLAYER_ERROR;
+        if (went_wrong(replayer, stop, error))
+            return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
         if (stop == ENGINE_STOP_KICK)
             return REPLAYER_KICKED;
-        if (machine->end == MACHINE_RUNS && machine->engine->exits > replayer->next.at.exits) {
-            replayer_diverge(replayer, "the guest to fault before its next exit", "it did not");
+        if (machine->end == MACHINE_RUNS &&
+            (machine->engine->exits > replayer->next.at.exits || stop == ENGINE_STOP_HALT)) {
+            diverge(replayer, "the guest to fault before its next exit", "it did not");
             return REPLAYER_DIVERGED;
         }
     }
@@ -309,7 +268,7 @@ static enum replayer_step reach_end(struct replayer *replayer, struct error *err
     if (step != REPLAYER_MORE)
         return step;
     if (machine->end != expected || (expected == MACHINE_DEBUG_EXIT && machine->exit_value != end->exit_value)) {
-        replayer_diverge(replayer, "the guest to end as this record says", "it ended in another way, or runs on");
+        diverge(replayer, "the guest to end as this record says", "it ended in another way, or runs on");
         return REPLAYER_DIVERGED;
     }
     if (!end->unnamed && !replayer_check_digest(replayer, error))

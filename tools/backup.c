@@ -13,6 +13,7 @@ struct backup {
     struct replicated_options options;
     const char *connect, *engine;
     struct network_options network;
+    struct disk_places disks;
     uint64_t checkpoint_every;
     struct replicated replicated;
     struct guest guest;
@@ -21,7 +22,7 @@ struct backup {
     struct log_writer *writer;
 };
 
-enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_NET };
+enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_NET, KEY_DISK };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -44,6 +45,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (network_options_add(&backup->network, text, false, &error) < 0)
             argp_error(state, "--net: %s", error.text);
         return 0;
+    case KEY_DISK:
+        if (disk_places_add(&backup->disks, text, &error) < 0)
+            argp_error(state, "--disk: %s", error.text);
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s': a backup gets its guest from the primary", text);
         return 0;
@@ -65,7 +70,9 @@ static struct machine *make_machine(void *context, const char *text, const struc
     if (description_from_json(text, strlen(text), &guest->description, error) < 0)
         return NULL;
     guest->engine = guest_engine(backup->engine ? backup->engine : guest->description.engine, careful, error);
-    if (!guest->engine || guest_create_machine(guest, door, error) < 0)
+    if (!guest->engine || guest_disks_find(&guest->disks, &backup->disks, &guest->description, error) < 0 ||
+        guest_disks_temporary(&guest->disks, backup->options.log, error) < 0 ||
+        guest_create_machine(guest, door, error) < 0)
         return NULL;
     *foreign_ticks = strcmp(guest->description.tick_unit, guest->engine->caps.tick_unit) != 0;
     return &guest->machine;
@@ -105,9 +112,9 @@ static int open_network(struct backup *backup, struct error *error)
 
     if (network_open(network, &backup->network, error) < 0)
         return -1;
-    for (unsigned card = 0; card < description->net_count; card++) {
+    for (unsigned card = 0; card < description->card_count; card++) {
         if (network->nets[card])
-            net_announce(network->nets[card], description->macs[card]);
+            net_announce(network->nets[card], description->card_addresses[card]);
     }
     return 0;
 }
@@ -187,6 +194,7 @@ int command_backup(int argc, char **argv)
          "The other end of the guest's next network card on this host, opened when it takes over: tap:NAME, "
          "user[,hostfwd=...] or unix:PATH[,listen]",
          0},
+        {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is here, if not where the primary has it", 0},
         {0},
     };
     static const struct argp_child children[] = {{&replicated_options_argp, 0, NULL, 0}, {0}};
@@ -195,7 +203,8 @@ int command_backup(int argc, char **argv)
         .parser = parse_option,
         .children = children,
         .doc = "Follows a primary in lockstep and goes on with its guest when it dies.\v"
-               "Nothing of the guest is needed here: it comes from the primary. With --listen this side can be found "
+               "Of the guest only the images of its disks are needed here: the rest comes from the primary. With "
+               "--listen this side can be found "
                "by consoles, and by a new backup, once it has taken over. Exit code: the guest's, as for run; 7 when "
                "another machine goes on; 130 when stopped by the user; 2 bad input, 1 the host failed.",
     };

@@ -15,6 +15,9 @@
  */
 #define KVM_SLOW_PS 100000
 
+/* What the real-time clock shows at first with the virtual clock: 2020-01-01 00:00:00 UTC. */
+#define VIRTUAL_RTC_START INT64_C(1577836800)
+
 bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_result *probe, struct error *reason)
 {
     if (!caps->ticks && !caps->landmarks)
@@ -116,29 +119,31 @@ static int describe_modules(struct description *d, const struct machine_options 
     return 0;
 }
 
-int guest_describe(struct guest *guest, const struct machine_options *options, struct error *error)
+int guest_describe(struct guest *guest, const struct machine_options *options, bool recorded, struct error *error)
 {
     struct description *d = &guest->description;
 
     snprintf(d->engine, sizeof d->engine, "%s", guest->engine->ops->name);
     snprintf(d->tick_unit, sizeof d->tick_unit, "%s", guest->engine->caps.tick_unit);
-    snprintf(d->clock, sizeof d->clock, "host");
+    snprintf(d->clock, sizeof d->clock, "%s", options->clock);
     snprintf(d->cmdline, sizeof d->cmdline, "%s", options->cmdline);
     d->ram_size = options->ram_size;
-    d->rtc_start = host_clock_wall();
+    d->rtc_start = strcmp(options->clock, "virtual") == 0 ? VIRTUAL_RTC_START : host_clock_wall();
     d->protocol = options->protocol;
     d->end_at_reset = options->end_at_reset;
-    d->net_count = options->network.count;
-    memcpy(d->macs, options->network.macs, sizeof d->macs);
-    if (describe_modules(d, options, error) < 0 || guest_read_modules(guest, false, error) < 0)
+    d->card_count = options->network.count;
+    memcpy(d->card_addresses, options->network.macs, sizeof d->card_addresses);
+    if (describe_modules(d, options, error) < 0 || guest_read_modules(guest, false, error) < 0 ||
+        guest_read_image(guest, options->image, error) < 0)
         return -1;
-    return guest_read_image(guest, options->image, error);
+    return guest_disks_open(&guest->disks, &options->disks, recorded, d, error);
 }
 
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error)
 {
     struct machine_config config = description_config(&guest->description);
 
+    guest_disks_back(&guest->disks, &config);
     if (machine_create(&guest->machine, &config, guest->engine, door, error) < 0)
         return -1;
     guest->has_machine = true;
@@ -179,6 +184,7 @@ void guest_free(struct guest *guest)
     engine_destroy(guest->engine);
     if (guest->has_machine)
         machine_destroy(&guest->machine);
+    guest_disks_close(&guest->disks);
     free(guest->image);
     for (unsigned i = 0; i < BOOT_MODULES; i++)
         free(guest->modules[i]);

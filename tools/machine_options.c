@@ -17,9 +17,11 @@ enum option_key {
     KEY_NO_REBOOT,
     KEY_NET,
     KEY_CLOCK,
+    KEY_SEED,
     KEY_CHECKPOINT_EVERY,
     KEY_MAX_EXITS,
     KEY_TIMEOUT,
+    KEY_DISK,
 };
 
 static const struct argp_option options[] = {
@@ -27,12 +29,19 @@ static const struct argp_option options[] = {
     {"engine", KEY_ENGINE, "auto|kvm|soft", 0, "What executes the guest (auto)", 1},
     {"mem", KEY_MEM, "SIZE", 0, "Guest memory, 1M to 3G (64M)", 1},
     {"cmdline", KEY_CMDLINE, "TEXT", 0, "Command line for the guest", 1},
-    {"boot", KEY_BOOT, "PROTOCOL", 0, "auto (by the image), elf64, multiboot1, linux64, pvh or boot-sector", 1},
+    {"boot", KEY_BOOT, "PROTOCOL", 0,
+     "auto (by the image), elf64, multiboot1, linux64, linux32, pvh, boot-sector or firmware", 1},
     {"initrd", KEY_INITRD, "FILE[ TEXT]", 0,
      "An initial RAM disk for a Linux kernel, or a module (with its command line) for a Multiboot one; may be repeated",
      1},
     {"no-reboot", KEY_NO_REBOOT, NULL, 0, "End when the guest resets the machine, rather than start it again", 1},
-    {"clock", KEY_CLOCK, "host", 0, "What drives guest time: the host's clock (host)", 1},
+    {"disk", KEY_DISK, "FILE[,ro|,overlay|,direct][,quota=SIZE][,if=virtio|ide]", 0,
+     "A disk; up to four. What the guest writes goes to an overlay beside the log, at most SIZE of it; or (direct) to "
+     "FILE",
+     1},
+    {"clock", KEY_CLOCK, "host|virtual", 0, "What drives guest time: the host's clock, or executed instructions (host)",
+     1},
+    {"seed", KEY_SEED, "N", 0, "With --clock virtual: the guest's random numbers follow from N (0)", 1},
     {NULL, 0, NULL, 0, "Console:", 2},
     {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
@@ -52,6 +61,7 @@ struct machine_options machine_options_default(void)
 {
     return (struct machine_options){
         .engine = "auto",
+        .clock = "host",
         .cmdline = "",
         .console = "stdio",
         .ram_size = MACHINE_RAM_DEFAULT,
@@ -104,7 +114,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)
-            argp_error(state, "--boot: '%s' is none of auto, elf64, multiboot1, linux64, pvh, boot-sector", text);
+            argp_error(state,
+                       "--boot: '%s' is none of auto, elf64, multiboot1, linux64, linux32, pvh, boot-sector, firmware",
+                       text);
         return 0;
     case KEY_INITRD:
         if (to->module_count == BOOT_MODULES)
@@ -119,8 +131,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         to->end_at_reset = true;
         return 0;
     case KEY_CLOCK:
-        if (strcmp(text, "host"))
-            argp_error(state, "--clock: '%s' is not host", text);
+        if (strcmp(text, "host") && strcmp(text, "virtual"))
+            argp_error(state, "--clock: '%s' is neither host nor virtual", text);
+        to->clock = text;
+        return 0;
+    case KEY_SEED:
+        if (strcmp(text, "0") != 0 && quantity_count(text, &to->seed, &error) < 0)
+            argp_error(state, "--seed: %s", error.text);
+        to->seed_given = true;
         return 0;
     case KEY_CHECKPOINT_EVERY:
         parse_time("--checkpoint-every", text, &to->checkpoint_every, state);
@@ -132,6 +150,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (quantity_count(text, &to->max_exits, &error) < 0)
             argp_error(state, "--max-exits: %s", error.text);
         return 0;
+    case KEY_DISK:
+        if (disk_options_add(&to->disks, text, &error) < 0)
+            argp_error(state, "--disk: %s", error.text);
+        return 0;
     case ARGP_KEY_ARG:
         if (to->image)
             argp_error(state, "one IMAGE only: '%s' is one too many", text);
@@ -140,6 +162,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_END:
         if (!to->image)
             argp_error(state, "an IMAGE is needed");
+        if (to->seed_given && strcmp(to->clock, "virtual"))
+            argp_error(state, "--seed is for --clock virtual: with the host's clock random numbers are the host's");
+        if (strcmp(to->clock, "virtual") == 0 && strcmp(to->engine, "kvm") == 0)
+            argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -15,7 +15,8 @@
 
 struct replay_options {
     const char *log;
-    const char *image;  /* instead of the path in the log; NULL: that path */
+    const char *image; /* instead of the path in the log; NULL: that path */
+    struct disk_places disks;
     const char *engine; /* NULL: the one that recorded */
     bool verify;
     bool from_checkpoint;
@@ -34,7 +35,7 @@ struct replay {
     uint64_t output;  /* bytes of guest output so far in this attempt */
 };
 
-enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_IMAGE, KEY_ENGINE };
+enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_IMAGE, KEY_ENGINE, KEY_DISK };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -52,6 +53,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_IMAGE:
         to->image = text;
+        return 0;
+    case KEY_DISK:
+        if (disk_places_add(&to->disks, text, &error) < 0)
+            argp_error(state, "--disk: %s", error.text);
         return 0;
     case KEY_ENGINE:
         to->engine = text;
@@ -158,6 +163,16 @@ static int open_machine(struct replay *replay, struct error *error)
     return guest_boot(&replay->guest, error);
 }
 
+/* The images are only read: what the guest writes goes where nobody finds it. */
+static int open_disks(struct replay *replay, struct error *error)
+{
+    struct guest *guest = &replay->guest;
+
+    if (guest_disks_find(&guest->disks, &replay->options->disks, &guest->description, error) < 0)
+        return -1;
+    return guest_disks_temporary(&guest->disks, replay->options->log, error);
+}
+
 static int open_all(struct replay *replay, struct error *error)
 {
     const struct log_header *header;
@@ -172,6 +187,8 @@ static int open_all(struct replay *replay, struct error *error)
         look_for_image(replay);
     else if (check_image(replay, error) < 0)
         return -1;
+    if (open_disks(replay, error) < 0)
+        return error_wrap(error, "%s", replay->options->log);
     return open_machine(replay, error);
 }
 
@@ -292,6 +309,7 @@ int command_replay(int argc, char **argv)
         {"verify", KEY_VERIFY, NULL, 0, "Print no guest output; end with the digest and `identical`", 0},
         {"from", KEY_FROM, "N", 0, "Start at checkpoint N (encore checkpoint list)", 0},
         {"image", KEY_IMAGE, "PATH", 0, "Where the guest's image is now, if not where it was", 0},
+        {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is now, if not where it was", 0},
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the engine that recorded)", 0},
         {0},
     };

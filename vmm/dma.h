@@ -34,4 +34,14 @@ static inline bool dma_write(const struct dma *dma, uint64_t address, const void
     return true;
 }
 
+/* Zeroes a page that the guest has given away; `address` is a multiple of RAM_PAGE_SIZE. */
+static inline bool dma_forget_page(const struct dma *dma, uint64_t address)
+{
+    if (!ram_forget_page(dma->ram, address))
+        return false;
+    if (dma->written)
+        dma->written(dma->context, address, RAM_PAGE_SIZE);
+    return true;
+}
+
 #endif

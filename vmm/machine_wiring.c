@@ -50,13 +50,6 @@ static void set_line(void *context, unsigned line, bool level)
     ioapic82093_set_line(&machine->ioapic, line == 0 ? 2 : line, level);
 }
 
-static void send_message(void *context, uint64_t address, uint32_t data)
-{
-    struct machine *machine = context;
-
-    lapic_message(&machine->lapic, address, data);
-}
-
 static void end_of_interrupt(void *context, uint8_t vector)
 {
     struct machine *machine = context;
@@ -69,6 +62,16 @@ static struct irq_wire irq_of(struct machine *machine, unsigned line)
     return (struct irq_wire){.set = set_line, .context = machine, .line = line};
 }
 
+/* The disks of an interface, in their order; NULL where there are no more. */
+static struct disk *disk_on(struct machine *machine, enum disk_interface interface, unsigned place)
+{
+    for (unsigned i = 0; i < machine->disk_count; i++) {
+        if (machine->disks[i].config.interface == interface && place-- == 0)
+            return &machine->disks[i];
+    }
+    return NULL;
+}
+
 void machine_create_chips(struct machine *machine)
 {
     const struct machine_config *config = &machine->config;
@@ -77,13 +80,14 @@ void machine_create_chips(struct machine *machine)
     const struct debug_exit_wire exits = {.exited = guest_exits, .context = machine};
     const struct acpi_pm_wire off = {.turned_off = turned_off, .context = machine};
     const struct reset_wire reset = {.reset = reset_wanted, .context = machine};
-    const struct msi_wire messages = {.send = send_message, .context = machine};
+    const struct msi_wire messages = machine_messages(machine);
 
     lapic_init(&machine->lapic, end_of_interrupt, machine);
     ioapic82093_init(&machine->ioapic, messages);
     i8259_init(&machine->pic);
     pit8254_init(&machine->pit, irq_of(machine, 0));
     port61_init(&machine->port61, &machine->pit);
+    port92_init(&machine->port92, reset);
     mc146818_init(&machine->rtc, config->rtc_start, config->ram_size, irq_of(machine, 8));
     uart16550_init(&machine->com1, console, irq_of(machine, UART16550_COM1_IRQ));
     i8042_init(&machine->i8042, irq_of(machine, I8042_IRQ), reset);
@@ -93,7 +97,10 @@ void machine_create_chips(struct machine *machine)
     entropy_port_init(&machine->entropy, entropy);
     debug_exit_init(&machine->debug_exit, exits);
     post_port_init(&machine->post);
-    pci_host_place_bars(&machine->pci);
+    machine_describe_to_firmware(machine);
+    machine_create_pci(machine, console, entropy);
+    ide_channel_init(&machine->ide, disk_on(machine, DISK_IDE, 0), disk_on(machine, DISK_IDE, 1),
+                     irq_of(machine, IDE_IRQ));
 }
 
 /* The configuration mechanism's ports CF8h to CFFh, with the reset register's byte among them. */
@@ -126,6 +133,7 @@ static void wire_ports(struct machine *machine)
         {"8259 elcr", I8259_ELCR_PORT, I8259_ELCR_PORTS, i8259_elcr_read, i8259_elcr_write, &machine->pic, false},
         {"8254", PIT8254_PORT, PIT8254_PORTS, pit8254_read, pit8254_write, &machine->pit, true},
         {"port 61h", PORT61_PORT, PORT61_PORTS, port61_read, port61_write, &machine->port61, true},
+        {"port 92h", PORT92_PORT, PORT92_PORTS, port92_read, port92_write, &machine->port92, false},
         {"mc146818", MC146818_PORT, MC146818_PORTS, mc146818_read, mc146818_write, &machine->rtc, true},
         {"16550 com1", UART16550_COM1_PORT, UART16550_PORTS, uart16550_read, uart16550_write, &machine->com1, false},
         {"8042 data", I8042_DATA_PORT, 1, i8042_data_read, i8042_data_write, &machine->i8042, false},
@@ -134,6 +142,7 @@ static void wire_ports(struct machine *machine)
         {"debug exit", DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, debug_exit_read, debug_exit_write, &machine->debug_exit,
          false},
         {"post", POST_PORT, POST_PORT_PORTS, post_port_read, post_port_write, &machine->post, false},
+        {"fw_cfg", FW_CFG_PORT, FW_CFG_PORTS, fw_cfg_read, fw_cfg_write, &machine->fw_cfg, false},
         {"acpi events", ACPI_PM_EVENT_PORT, ACPI_PM_EVENT_PORTS, acpi_pm_event_read, acpi_pm_event_write, pm, true},
         {"acpi control", ACPI_PM_CONTROL_PORT, ACPI_PM_CONTROL_PORTS, acpi_pm_control_read, acpi_pm_control_write, pm,
          false},
@@ -143,9 +152,16 @@ static void wire_ports(struct machine *machine)
          &machine->pci, false},
     };
 
+    const struct bus_range ide[] = {
+        {"ide command", IDE_COMMAND_PORT, IDE_COMMAND_PORTS, ide_command_read, ide_command_write, &machine->ide, false},
+        {"ide control", IDE_CONTROL_PORT, 1, ide_control_read, ide_control_write, &machine->ide, false},
+    };
+
     machine->ports.name = "port";
     for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
         bus_claim(&machine->ports, ports[i]);
+    for (size_t i = 0; ide_channel_is_used(&machine->ide) && i < sizeof ide / sizeof ide[0]; i++)
+        bus_claim(&machine->ports, ide[i]);
 }
 
 /* What answers outside RAM. */

@@ -49,9 +49,6 @@ struct frame_sink {
     void *context;
 };
 
-/* The longest Ethernet frame without its check sequence: 14 bytes of header, a VLAN tag, and 1500 of payload. */
-#define FRAME_MAX 1518
-
 /* Where a device gets random bytes: the door, in a machine. */
 struct entropy_source {
     void (*fill)(void *context, uint8_t *bytes, size_t length);

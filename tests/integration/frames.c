@@ -126,7 +126,7 @@ static void create(struct specimen *s, const struct door *door)
     CHECK(s->engine && machine_create(&s->machine, &config, s->engine, door, &error) == 0);
     s->card.machine = &s->machine;
     bus_claim(&s->machine.ports, (struct bus_range){"test card", CARD_PORT, 1, card_read, card_write, &s->card, false});
-    s->machine.cards[0] = (struct machine_card){card_room, card_receive, &s->card};
+    s->machine.cards[0] = (struct machine_card){.room = card_room, .receive = card_receive, .card = &s->card};
     s->machine.card_count = 1;
     memcpy(sector, guest_code, sizeof guest_code);
     sector[510] = 0x55;

@@ -95,7 +95,7 @@ static inline struct log_record dice_record(struct dice *dice, enum log_record_t
 
     if (type == LOG_TIME)
         record.to_deadline = dice_below(dice, 2);
-    if (type == LOG_CONSOLE_IN || type == LOG_OUTPUT || type == LOG_FRAME_IN)
+    if (type == LOG_CONSOLE_IN || type == LOG_OUTPUT || type == LOG_FRAME_IN || type == LOG_DISK_ERROR)
         record.channel = (uint8_t)dice_roll(dice);
     if (type == LOG_OPERATOR)
         record.command = (uint16_t)dice_roll(dice);
@@ -110,6 +110,8 @@ static inline struct log_record dice_record(struct dice *dice, enum log_record_t
     } else if (type == LOG_OUTPUT) {
         record.length = dice_number(dice) >> 20;
         record.hash = (uint32_t)dice_roll(dice);
+    } else if (type == LOG_DISK_ERROR) {
+        record.transfer = (uint32_t)dice_number(dice);
     } else if (!record.to_deadline) {
         record.time = dice_number(dice);
     }
@@ -282,9 +284,9 @@ static inline int sample_write(const struct test_sink *sink, uint64_t seed, unsi
                                struct expected *expected, struct error *error)
 {
     /* A checkpoint comes last: it has frames of its own, and closes the one before. */
-    static const enum log_record_type middle[] = {LOG_TIME,    LOG_CLOCK_READ, LOG_CONSOLE_IN,
-                                                  LOG_ENTROPY, LOG_OPERATOR,   LOG_OUTPUT,
-                                                  LOG_DIGEST,  LOG_FRAME_IN,   LOG_CHECKPOINT};
+    static const enum log_record_type middle[] = {LOG_TIME,       LOG_CLOCK_READ, LOG_CONSOLE_IN, LOG_ENTROPY,
+                                                  LOG_OPERATOR,   LOG_OUTPUT,     LOG_DIGEST,     LOG_FRAME_IN,
+                                                  LOG_DISK_ERROR, LOG_CHECKPOINT};
     struct dice dice = {.state = seed};
     uint8_t payload[LOG_BYTES_MAX];
     uint64_t exits = 0;

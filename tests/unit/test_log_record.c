@@ -68,6 +68,9 @@ static void boundary_values(void **state)
                 } else if (type == LOG_FRAME_IN) {
                     record.bytes = payload;
                     record.length = i % 2 ? FRAME_MAX : FRAME_MIN;
+                } else if (type == LOG_DISK_ERROR) {
+                    record.channel = UINT8_MAX;
+                    record.transfer = (uint32_t)edge;
                 } else if (type == LOG_OUTPUT) {
                     record.length = edge;
                     record.hash = UINT32_MAX;
@@ -153,7 +156,7 @@ static void malformed_records_are_refused(void **state)
 
     (void)state;
     REFUSE(&start, "unknown record type 0", 0x00, 0);
-    REFUSE(&start, "unknown record type 11", 0x0b, 0);
+    REFUSE(&start, "unknown record type 12", 0x0c, 0);
     REFUSE(&start, "unknown record type 15", 0x0f, 0);
     REFUSE(&start, "unknown kind of position 3", 0x71, 0);
     REFUSE(&start, "unknown flag", 0xc1, 0);
@@ -165,6 +168,9 @@ static void malformed_records_are_refused(void **state)
     REFUSE(&start, "unknown flag", 0x4a, 0);
     REFUSE(&start, "frame of 13 bytes", 0x0a, 0, 0, 13, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
     REFUSE(&start, "cut short", 0x0a, 0, 0, 0xee, 0x0b, 0);
+    REFUSE(&start, "more than 32 bits", 0x0b, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x10);
+    REFUSE(&start, "cut short", 0x0b, 0, 0);
+    REFUSE(&start, "unknown flag", 0x4b, 0, 0, 0);
     REFUSE(&far, "count of exits", 0x41, 1);
     REFUSE(&far, "count of ticks", 0x51, 0, 1, 0);
     REFUSE(&far, "count of output bytes", 0x06, 0, 0, 1, 0, 0, 0, 0);
@@ -221,6 +227,9 @@ static void equality_sees_every_field(void **state)
     other[1] = 3;
     assert_false(record_equal(&a, &b));
     b = a;
+    b.transfer = 1;
+    assert_false(record_equal(&a, &b));
+    b = a;
     b.at.exits = 1;
     assert_false(record_equal(&a, &b));
     struct log_record end = {.type = LOG_END, .exit_value = 3};
@@ -259,6 +268,8 @@ static void records_in_words(void **state)
                                  .bytes = (const uint8_t *)"\xff\xff\xff\xff\xff\xff\x52\x54\x00\x12\x34\x56\x08\x06",
                                  .length = 14};
     expect_text(&record, "exit 4: FRAME_IN card 1, 14 bytes, 52:54:00:12:34:56 to ff:ff:ff:ff:ff:ff, type 0806");
+    record = (struct log_record){.type = LOG_DISK_ERROR, .at = position_at_exit(5), .channel = 1, .transfer = 3};
+    expect_text(&record, "exit 5: DISK_ERROR disk 1, transfer 3 of this exit");
     record = (struct log_record){.type = LOG_CHECKPOINT, .id = 7, .parent = 5, .blob_length = 9};
     expect_text(&record, "exit 0: CHECKPOINT 7, on 5, 9 bytes, at 0.000000000 s, machine "
                          "00000000000000000000000000000000");

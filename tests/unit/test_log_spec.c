@@ -101,7 +101,7 @@ static struct log_record get_record(struct text *text, struct base *base)
     assert_int_equal(tag & 0x80, 0);
     assert_true(!flag || type == 1 || type == 8 || type == 9);
     get_position(text, base, tag >> 4 & 3, &record.at);
-    if (type == 3 || type == 6 || type == 10)
+    if (type == 3 || type == 6 || type == 10 || type == 11)
         record.channel = get_byte(text);
     if (type == 5)
         record.command = (uint16_t)get_fixed(text, 2);
@@ -109,6 +109,11 @@ static struct log_record get_record(struct text *text, struct base *base)
         get_payload(text, &record);
     if (type == 10)
         assert_true(record.length >= 14 && record.length <= 1518);
+    if (type == 11) {
+        uint64_t transfer = get_varint(text);
+        assert_true(transfer <= UINT32_MAX);
+        record.transfer = (uint32_t)transfer;
+    }
     if (type == 6) {
         record.length = get_varint(text);
         record.hash = (uint32_t)get_fixed(text, 4);
@@ -192,6 +197,7 @@ static void expect_record(const struct log_record *a, const struct log_record *b
     assert_int_equal(a->id, b->id);
     assert_int_equal(a->parent, b->parent);
     assert_int_equal(a->exit_value, b->exit_value);
+    assert_int_equal(a->transfer, b->transfer);
     assert_true(same_digest(a->digest, b->digest));
     assert_int_equal(a->bytes != NULL, b->bytes != NULL);
     if (a->bytes)

@@ -17,15 +17,17 @@
 
 /* Where each table will be. */
 struct layout {
+    uint32_t base; /* of them all */
     uint32_t facs, dsdt, fadt, madt, xsdt;
 };
 
-static size_t begin_table(struct bytes_writer *out, const char signature[4], uint8_t revision, uint32_t *address)
+static size_t begin_table(struct bytes_writer *out, const char signature[4], uint8_t revision, uint32_t base,
+                          uint32_t *address)
 {
     while (!out->failed && out->length % TABLE_ALIGNMENT)
         bytes_put_uint(out, 1, 0);
     size_t start = out->length;
-    *address = FIRMWARE_ACPI + (uint32_t)start;
+    *address = base + (uint32_t)start;
     bytes_put(out, signature, 4);
     bytes_put_uint(out, 4, 0);
     bytes_put_uint(out, 1, revision);
@@ -55,7 +57,7 @@ static void put_facs(struct bytes_writer *out, struct layout *at)
 {
     while (!out->failed && out->length % TABLE_ALIGNMENT)
         bytes_put_uint(out, 1, 0);
-    at->facs = FIRMWARE_ACPI + (uint32_t)out->length;
+    at->facs = at->base + (uint32_t)out->length;
     bytes_put(out, "FACS", 4);
     bytes_put_uint(out, 4, 64);
     put_zeros(out, 24);
@@ -66,7 +68,7 @@ static void put_facs(struct bytes_writer *out, struct layout *at)
 /* Table 5.34, MADT. */
 static void put_madt(struct bytes_writer *out, struct layout *at)
 {
-    size_t start = begin_table(out, "APIC", 3, &at->madt);
+    size_t start = begin_table(out, "APIC", 3, at->base, &at->madt);
 
     bytes_put_uint(out, 4, LAPIC_BASE);
     bytes_put_uint(out, 4, 1);      /* there is a pair of 8259s too */
@@ -127,7 +129,7 @@ static void put_routing(struct aml *aml)
 
 static void put_dsdt(struct bytes_writer *out, struct layout *at)
 {
-    size_t start = begin_table(out, "DSDT", 2, &at->dsdt);
+    size_t start = begin_table(out, "DSDT", 2, at->base, &at->dsdt);
     struct aml aml = {.out = out};
 
     aml_name(&aml, "\\_S5_");
@@ -177,7 +179,7 @@ static void put_address(struct bytes_writer *out, uint16_t port, uint8_t bits, u
 /* Table 5.9, FADT, as of ACPI 2.0: 244 bytes. */
 static void put_fadt(struct bytes_writer *out, struct layout *at)
 {
-    size_t start = begin_table(out, "FACP", 3, &at->fadt);
+    size_t start = begin_table(out, "FACP", 3, at->base, &at->fadt);
 
     bytes_put_uint(out, 4, at->facs);
     bytes_put_uint(out, 4, at->dsdt);
@@ -199,7 +201,7 @@ static void put_fadt(struct bytes_writer *out, struct layout *at)
     put_zeros(out, 4);
     bytes_put_uint(out, 2, FADT_NO_STATE);
     bytes_put_uint(out, 2, FADT_NO_STATE);
-    put_zeros(out, 8);  /* flushing, duty cycle, alarms */
+    put_zeros(out, 8);            /* flushing, duty cycle, alarms */
     bytes_put_uint(out, 1, 0x32); /* the RTC's century register */
     bytes_put_uint(out, 2, FADT_BOOT_FLAGS);
     bytes_put_uint(out, 1, 0);
@@ -220,16 +222,16 @@ static void put_fadt(struct bytes_writer *out, struct layout *at)
 
 static void put_xsdt(struct bytes_writer *out, struct layout *at)
 {
-    size_t start = begin_table(out, "XSDT", 1, &at->xsdt);
+    size_t start = begin_table(out, "XSDT", 1, at->base, &at->xsdt);
 
     bytes_put_uint(out, 8, at->fadt);
     bytes_put_uint(out, 8, at->madt);
     end_table(out, start);
 }
 
-void acpi_tables_build(struct bytes_writer *rsdp, struct bytes_writer *tables)
+void acpi_tables_build(uint32_t base, struct bytes_writer *rsdp, struct bytes_writer *tables)
 {
-    struct layout at = {0};
+    struct layout at = {.base = base};
 
     put_facs(tables, &at);
     put_dsdt(tables, &at);

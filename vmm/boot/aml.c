@@ -22,9 +22,9 @@ enum {
 /* Large and small resource descriptors: 6.4. */
 enum { RESOURCE_IRQ = 0x22, RESOURCE_PORTS = 0x47, RESOURCE_END = 0x79, RESOURCE_DWORD = 0x87, RESOURCE_WORD = 0x88 };
 enum { SPACE_MEMORY = 0, SPACE_PORTS = 1, SPACE_BUS = 2 };
-#define SPACE_FIXED      0x0c /* producer, positive decode, minimum and maximum fixed */
-#define PORTS_ALL        0x03 /* ISA and non-ISA ranges */
-#define MEMORY_WRITABLE  0x01
+#define SPACE_FIXED     0x0c /* producer, positive decode, minimum and maximum fixed */
+#define PORTS_ALL       0x03 /* ISA and non-ISA ranges */
+#define MEMORY_WRITABLE 0x01
 
 /* A package length with room for any size that occurs: three bytes, 20.2.4. */
 #define LENGTH_BYTES 3
@@ -47,7 +47,8 @@ static void open_length(struct aml *aml)
     aml->open[aml->depth++] = aml->out->length;
 }
 
-/* The length counts itself. Bits 7-6 of the first byte: how many bytes follow; bits 3-0 are the lowest of the length. */
+/* The length counts itself. Bits 7-6 of the first byte: how many bytes follow; bits 3-0 are the lowest of the length.
+ */
 static void close_length(struct aml *aml)
 {
     CHECK(aml->depth > 0);

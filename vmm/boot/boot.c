@@ -7,8 +7,8 @@
 #include "vmm/boot/loader.h"
 
 static const char *const protocol_names[] = {
-    [BOOT_AUTO] = "auto", [BOOT_ELF64] = "elf64", [BOOT_MULTIBOOT1] = "multiboot1", [BOOT_SECTOR] = "boot-sector",
-    [BOOT_LINUX64] = "linux64", [BOOT_PVH] = "pvh"};
+    [BOOT_AUTO] = "auto",       [BOOT_ELF64] = "elf64", [BOOT_MULTIBOOT1] = "multiboot1", [BOOT_SECTOR] = "boot-sector",
+    [BOOT_LINUX64] = "linux64", [BOOT_PVH] = "pvh",     [BOOT_LINUX32] = "linux32",       [BOOT_FIRMWARE] = "firmware"};
 
 #define PROTOCOLS (sizeof protocol_names / sizeof protocol_names[0])
 
@@ -41,6 +41,8 @@ static enum boot_protocol detect(struct loader *loader)
         return BOOT_MULTIBOOT1;
     if (loader_is_linux64(image, length))
         return BOOT_LINUX64;
+    if (loader_is_linux32(image, length))
+        return BOOT_LINUX32;
     if (length >= 4 && memcmp(image, "\177ELF", 4) == 0)
         loader_fail(loader, "an ELF file that is neither ELF64 nor has a Multiboot 1 header in its first 8192 bytes");
     else if (loader_is_boot_sector(image, length))
@@ -61,6 +63,10 @@ static int load(struct loader *loader, enum boot_protocol protocol)
         return loader_boot_sector(loader);
     case BOOT_LINUX64:
         return loader_linux64(loader);
+    case BOOT_LINUX32:
+        return loader_linux32(loader);
+    case BOOT_FIRMWARE:
+        return loader_firmware(loader);
     case BOOT_PVH:
         return loader_pvh(loader);
     case BOOT_AUTO:

@@ -2,8 +2,9 @@
  * Boot loaders: from an image file's bytes to a machine about to execute the guest's first instruction.
  *
  * One loader per boot protocol, each in its own file: elf64 (our own, for 64-bit guests; boot_info.h), multiboot1 (the
- * Multiboot Specification 0.6.96), boot_sector (what a PC BIOS does), linux64 (a bzImage) and pvh (an ELF kernel with a
- * Xen note). docs/boot.md describes them as a guest sees them. An image is hostile: whatever is wrong with it is one sentence that names it, and never more than that.
+ * Multiboot Specification 0.6.96), boot_sector (what a PC BIOS does), linux64 and linux32 (a bzImage) and pvh (an ELF
+ * kernel with a Xen note), firmware (a PC's, which finds its guest itself). docs/boot.md describes them as a guest sees
+ * them. An image is hostile: whatever is wrong with it is one sentence that names it, and never more than that.
  */
 #ifndef ENCORE_VMM_BOOT_BOOT_H
 #define ENCORE_VMM_BOOT_BOOT_H
@@ -22,6 +23,8 @@ enum boot_protocol {
     BOOT_SECTOR = 3,
     BOOT_LINUX64 = 4,
     BOOT_PVH = 5,
+    BOOT_LINUX32 = 6,
+    BOOT_FIRMWARE = 7, /* the image is the machine's firmware; never chosen by looking at it */
 };
 
 /* The longest command line, in bytes without its NUL. */
@@ -53,8 +56,8 @@ struct boot_options {
  * image       `length` bytes, the caller's, not kept
  * image_name  for messages, as the user knows it
  * options     BOOT_AUTO chooses: an ELF64 image with a Xen entry note is pvh, another ELF64 image elf64 (even with a
- *             multiboot header), else a multiboot header is multiboot1, else Linux's header is linux64, else the
- *             signature 55 AA at byte 510 is a boot sector
+ *             multiboot header), else a multiboot header is multiboot1, else Linux's header is linux64 or
+ *             linux32, as it says, else the signature 55 AA at byte 510 is a boot sector
  * chosen      the protocol used; may be NULL
  *
  * Returns 0, or -1 with an error of kind ERROR_INPUT.
@@ -62,7 +65,9 @@ struct boot_options {
 int boot_load(struct ram *ram, struct cpu_state *cpu, const void *image, size_t length, const char *image_name,
               const struct boot_options *options, enum boot_protocol *chosen, struct error *error);
 
-/* "auto", "elf64", "multiboot1", "boot-sector", "linux64" or "pvh"; NULL for a number that is none of them. */
+/* "auto", "elf64", "multiboot1", "boot-sector", "linux64", "linux32", "pvh" or "firmware"; NULL for a number that is
+ * none of them.
+ */
 const char *boot_protocol_name(enum boot_protocol protocol);
 
 /* The reverse. Returns 0, or -1 when the name is none of these. */

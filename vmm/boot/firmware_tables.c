@@ -27,10 +27,20 @@ void firmware_tables_install(struct ram *ram)
     struct bytes_writer rsdp = bytes_writer(TABLE_ROOM), tables = bytes_writer(TABLE_ROOM);
     struct bytes_writer pointer = bytes_writer(TABLE_ROOM), mp = bytes_writer(TABLE_ROOM);
 
-    acpi_tables_build(&rsdp, &tables);
+    acpi_tables_build(FIRMWARE_ACPI, &rsdp, &tables);
     mp_table_build(&pointer, &mp);
     install(ram, FIRMWARE_ACPI, FIRMWARE_ANCHORS, &tables);
     install(ram, FIRMWARE_RSDP, FIRMWARE_MP_TABLE, &rsdp);
     install(ram, FIRMWARE_MP, FIRMWARE_RSDP, &pointer);
     install(ram, FIRMWARE_MP_TABLE, FIRMWARE_END, &mp);
+}
+
+void firmware_tables_install_high(struct ram *ram)
+{
+    struct bytes_writer rsdp = bytes_writer(TABLE_ROOM), tables = bytes_writer(TABLE_ROOM);
+    uint64_t base = firmware_tables_high(ram->size);
+
+    acpi_tables_build((uint32_t)base, &rsdp, &tables);
+    install(ram, base, ram->size, &tables);
+    bytes_writer_free(&rsdp);
 }

@@ -1,148 +1,29 @@
 /*
- * The linux64 protocol: a Linux bzImage, entered by the 64-bit boot protocol (Linux, Documentation/x86/boot.rst, and
- * zero-page.rst for struct boot_params).
- *
- * A bzImage is a real-mode part, whose header describes the rest, and the rest. The real-mode part is not run: what it
- * would have found out (memory map, where the ACPI tables are) is written into boot_params. Entry is in 64-bit mode, 200h
- * bytes into the kernel, RSI at boot_params.
+ * The linux64 protocol: a Linux bzImage, entered by the 64-bit boot protocol: in 64-bit mode, 200h bytes into the
+ * kernel, RSI at boot_params (Linux, Documentation/x86/boot.rst, "64-bit boot protocol").
  */
-#include "vmm/boot/loader.h"
-
-#include <string.h>
-
-#include "base/bytes.h"
-#include "base/check.h"
 #include "vmm/boot/boot_info.h"
-#include "vmm/boot/firmware_tables.h"
-#include "vmm/boot/memory_map.h"
+#include "vmm/boot/linux.h"
 
-/* Fields of the setup header, as offsets in the file and in boot_params alike. */
-enum {
-    HEADER_START = 0x1f1,
-    HEADER_SETUP_SECTORS = 0x1f1,
-    HEADER_JUMP = 0x201, /* the jump over the header: where it ends is 202h plus this */
-    HEADER_MAGIC = 0x202,
-    HEADER_VERSION = 0x206,
-    HEADER_LOADER = 0x210,
-    HEADER_LOAD_FLAGS = 0x211,
-    HEADER_INITRD = 0x218,
-    HEADER_INITRD_SIZE = 0x21c,
-    HEADER_CMDLINE = 0x228,
-    HEADER_INITRD_MAX = 0x22c,
-    HEADER_XLOAD_FLAGS = 0x236,
-    HEADER_CMDLINE_SIZE = 0x238,
-    HEADER_PREFERRED = 0x258,
-    HEADER_INIT_SIZE = 0x260,
-    HEADER_NEEDED = 0x264, /* all of the above are there */
-};
-
-/* Fields of boot_params outside the header. */
-enum { PARAMS_RSDP = 0x070, PARAMS_MAP_COUNT = 0x1e8, PARAMS_MAP = 0x2d0, PARAMS_SIZE = 0x1000 };
-#define PARAMS_MAP_ENTRY 20
-
-#define MAGIC            0x53726448u /* "HdrS" */
-#define VERSION_64BIT    0x020c
-#define XLOAD_KERNEL_64  0x0001
-#define LOADER_UNDEFINED 0xff
-#define ENTRY_OFFSET     0x200
-#define SECTOR           512u
+#define ENTRY_OFFSET 0x200
 
 bool loader_is_linux64(const uint8_t *image, size_t length)
 {
-    return length >= HEADER_NEEDED && bytes_load(image + HEADER_MAGIC, 4) == MAGIC;
-}
-
-static int check_header(struct loader *loader)
-{
-    const uint8_t *image = loader->image;
-
-    if (!loader_is_linux64(image, loader->length))
-        return loader_fail(loader, "no Linux kernel: no boot protocol header");
-    unsigned version = (unsigned)bytes_load(image + HEADER_VERSION, 2);
-    if (version < VERSION_64BIT || !(bytes_load(image + HEADER_XLOAD_FLAGS, 2) & XLOAD_KERNEL_64))
-        return loader_fail(loader, "a Linux kernel without the 64-bit entry of boot protocol 2.12 (it has %u.%u)",
-                           version >> 8, version & 0xff);
-    if (strlen(loader->cmdline) > bytes_load(image + HEADER_CMDLINE_SIZE, 4))
-        return loader_fail(loader, "the kernel takes a command line of at most %u bytes",
-                           (unsigned)bytes_load(image + HEADER_CMDLINE_SIZE, 4));
-    return 0;
-}
-
-/* The kernel unpacks itself in place, and says how much memory that takes. */
-static int place_kernel(struct loader *loader, uint64_t *address)
-{
-    const uint8_t *image = loader->image;
-    unsigned sectors = image[HEADER_SETUP_SECTORS] ? image[HEADER_SETUP_SECTORS] : 4;
-    uint64_t setup = (sectors + 1) * SECTOR;
-
-    if (setup >= loader->length)
-        return loader_fail(loader, "ends within its real-mode part");
-    *address = bytes_load(image + HEADER_PREFERRED, 8);
-    uint64_t size = loader->length - setup;
-    uint64_t init_size = bytes_load(image + HEADER_INIT_SIZE, 4);
-    struct loader_segment kernel = {.address = *address,
-                                    .memory_size = init_size > size ? init_size : size,
-                                    .file_offset = setup,
-                                    .file_size = size,
-                                    .executable = true};
-    if (*address >= BOOT_MAPPED_END)
-        return loader_fail(loader, "wants to be loaded at 0x%llx, above 4 GiB", (unsigned long long)*address);
-    return loader_place(loader, &kernel);
-}
-
-static void put_map(struct loader *loader, uint8_t *params)
-{
-    struct memory_range ranges[MEMORY_MAP_RANGES];
-    unsigned count = memory_map(loader->ram->size, ranges);
-
-    params[PARAMS_MAP_COUNT] = (uint8_t)count;
-    for (unsigned i = 0; i < count; i++) {
-        uint8_t *entry = params + PARAMS_MAP + i * PARAMS_MAP_ENTRY;
-        bytes_store(entry, 8, ranges[i].start);
-        bytes_store(entry + 8, 8, ranges[i].end - ranges[i].start);
-        bytes_store(entry + 16, 4, ranges[i].type);
-    }
-}
-
-static int put_params(struct loader *loader)
-{
-    static uint8_t const nothing[PARAMS_SIZE];
-    uint8_t params[PARAMS_SIZE];
-    const uint8_t *image = loader->image;
-    size_t end = (size_t)HEADER_MAGIC + image[HEADER_JUMP];
-    uint64_t initrd = 0, initrd_size = 0;
-
-    memcpy(params, nothing, sizeof params);
-    if (end > loader->length)
-        end = loader->length;
-    memcpy(params + HEADER_START, image + HEADER_START, end - HEADER_START);
-    if (loader->module_count > 1)
-        return loader_fail(loader, "a Linux kernel takes one initial RAM disk, not %u", loader->module_count);
-    if (loader->module_count) {
-        uint64_t limit = bytes_load(image + HEADER_INITRD_MAX, 4) + 1;
-        if (loader_place_module(loader, 0, limit, &initrd) != 0)
-            return -1;
-        initrd_size = loader->modules[0].length;
-    }
-    params[HEADER_LOADER] = LOADER_UNDEFINED;
-    bytes_store(params + HEADER_INITRD, 4, initrd);
-    bytes_store(params + HEADER_INITRD_SIZE, 4, initrd_size);
-    bytes_store(params + HEADER_CMDLINE, 4, BOOT_CMDLINE_PAGE);
-    bytes_store(params + PARAMS_RSDP, 8, FIRMWARE_RSDP);
-    put_map(loader, params);
-    bool whole = ram_write(loader->ram, BOOT_INFO_ADDRESS, params, sizeof params);
-    CHECK(whole);
-    return 0;
+    return linux_has_header(image, length) && linux_has_64bit_entry(image);
 }
 
 int loader_linux64(struct loader *loader)
 {
     uint64_t address = 0;
 
-    if (check_header(loader) != 0 || loader_reserve_low(loader) != 0 || loader_reserve_firmware(loader) != 0 ||
-        place_kernel(loader, &address) != 0 || put_params(loader) != 0)
+    if (!linux_has_header(loader->image, loader->length))
+        return loader_fail(loader, "no Linux kernel: no boot protocol header");
+    unsigned version = linux_version(loader->image);
+    if (!linux_has_64bit_entry(loader->image))
+        return loader_fail(loader, "a Linux kernel without the 64-bit entry of boot protocol 2.12 (it has %u.%u)",
+                           version >> 8, version & 0xff);
+    if (linux_place(loader, &address) != 0)
         return -1;
-    loader_put_string(loader, BOOT_CMDLINE_PAGE, loader->cmdline);
     loader_long_mode(loader, address + ENTRY_OFFSET);
     loader_segments(loader, true, LOADER_LINUX_CODE, LOADER_LINUX_DATA);
     loader->cpu->gprs[GPR_RSI] = BOOT_INFO_ADDRESS;

@@ -79,8 +79,8 @@ int loader_place_module(struct loader *loader, unsigned index, uint64_t limit, u
 int loader_reserve_low(struct loader *loader);
 int loader_reserve_firmware(struct loader *loader);
 
-/* Writes a GDT at BOOT_GDT_ADDRESS, which must be reserved, with flat segments under these selectors, and loads GDTR and
- * all segment registers accordingly: 64-bit code, or 32-bit code of 4 GiB. IDTR is empty. */
+/* Writes a GDT at BOOT_GDT_ADDRESS, which must be reserved, with flat segments under these selectors, and loads GDTR
+ * and all segment registers accordingly: 64-bit code, or 32-bit code of 4 GiB. IDTR is empty. */
 void loader_segments(struct loader *loader, bool long_mode, unsigned code_selector, unsigned data_selector);
 
 /* What Linux's protocol asks for. */
@@ -103,6 +103,8 @@ int loader_elf64(struct loader *loader);
 int loader_multiboot1(struct loader *loader);
 int loader_boot_sector(struct loader *loader);
 int loader_linux64(struct loader *loader);
+int loader_linux32(struct loader *loader);
+int loader_firmware(struct loader *loader);
 int loader_pvh(struct loader *loader);
 
 /* Whether the image is of the kind that a protocol loads, as boot_load's BOOT_AUTO asks; no check of the rest. */
@@ -110,6 +112,7 @@ bool loader_is_elf64(const uint8_t *image, size_t length);
 bool loader_is_multiboot1(const uint8_t *image, size_t length);
 bool loader_is_boot_sector(const uint8_t *image, size_t length);
 bool loader_is_linux64(const uint8_t *image, size_t length);
+bool loader_is_linux32(const uint8_t *image, size_t length);
 bool loader_is_pvh(const uint8_t *image, size_t length);
 
 #endif

@@ -6,8 +6,9 @@
  * without paging, flat segments, EAX = 0x2badb002, EBX at the information structure (section 3.2 and 3.3).
  *
  * Everything the loader itself writes is in low memory, at the same places as the elf64 protocol's: the information
- * structure, memory map, loader name and list of modules in one page, the command line in the next, the GDT in the third.
- * Modules are page-aligned always (flag 0), as high in memory as they fit; their command lines follow the kernel's.
+ * structure, memory map, loader name and list of modules in one page, the command line in the next, the GDT in the
+ * third. Modules are page-aligned always (flag 0), as high in memory as they fit; their command lines follow the
+ * kernel's.
  */
 #include "vmm/boot/loader.h"
 
@@ -33,17 +34,17 @@
 #define MB_FULFILLED    (MB_FLAG_ALIGN | MB_FLAG_MEMORY)
 
 /* Information structure, section 3.3: which fields are valid, and where they are. */
-#define MB_INFO_SIZE        120
-#define MB_INFO_MEMORY      0x001u
-#define MB_INFO_CMDLINE     0x004u
-#define MB_INFO_MAP         0x040u
-#define MB_INFO_LOADER      0x200u
-#define MB_MAP_ADDRESS      (BOOT_INFO_ADDRESS + 0x200)
-#define MB_LOADER_ADDRESS   (BOOT_INFO_ADDRESS + 0x400)
-#define MB_MAP_ENTRY_SIZE   24
-#define MB_INFO_MODULES     0x008u
-#define MB_MODULES_ADDRESS  (BOOT_INFO_ADDRESS + 0x500)
-#define MB_MODULE_ENTRY     16
+#define MB_INFO_SIZE       120
+#define MB_INFO_MEMORY     0x001u
+#define MB_INFO_CMDLINE    0x004u
+#define MB_INFO_MAP        0x040u
+#define MB_INFO_LOADER     0x200u
+#define MB_MAP_ADDRESS     (BOOT_INFO_ADDRESS + 0x200)
+#define MB_LOADER_ADDRESS  (BOOT_INFO_ADDRESS + 0x400)
+#define MB_MAP_ENTRY_SIZE  24
+#define MB_INFO_MODULES    0x008u
+#define MB_MODULES_ADDRESS (BOOT_INFO_ADDRESS + 0x500)
+#define MB_MODULE_ENTRY    16
 
 #define ELF32_HEADER_SIZE 52
 #define ELF32_PHDR_SIZE   32

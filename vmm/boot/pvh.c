@@ -144,8 +144,8 @@ int loader_pvh(struct loader *loader)
 
     if (!find_entry(loader->image, loader->length, &entry))
         return loader_fail(loader, "no ELF64 file with a Xen note that names a 32-bit entry");
-    if (loader_reserve_low(loader) != 0 || loader_reserve_firmware(loader) != 0 || loader_place_elf64(loader, &unused) != 0 ||
-        put_modules(loader) != 0)
+    if (loader_reserve_low(loader) != 0 || loader_reserve_firmware(loader) != 0 ||
+        loader_place_elf64(loader, &unused) != 0 || put_modules(loader) != 0)
         return -1;
     if (!loader_is_code(loader, entry))
         return loader_fail(loader, "the entry point 0x%x lies in no executable segment", entry);

@@ -17,13 +17,13 @@
 #include "vmm/state.h"
 #include "vmm/wires.h"
 
-#define ACPI_PM_EVENT_PORT   0x600
-#define ACPI_PM_EVENT_PORTS  4
-#define ACPI_PM_CONTROL_PORT 0x604
+#define ACPI_PM_EVENT_PORT    0x600
+#define ACPI_PM_EVENT_PORTS   4
+#define ACPI_PM_CONTROL_PORT  0x604
 #define ACPI_PM_CONTROL_PORTS 2
-#define ACPI_PM_TIMER_PORT   0x608
-#define ACPI_PM_TIMER_PORTS  4
-#define ACPI_PM_SCI          9
+#define ACPI_PM_TIMER_PORT    0x608
+#define ACPI_PM_TIMER_PORTS   4
+#define ACPI_PM_SCI           9
 /* What _S5 says. */
 #define ACPI_PM_SLEEP_OFF 5
 

@@ -1,6 +1,6 @@
 /*
- * The 8042 keyboard controller of a PC, with a keyboard at its first port; after the IBM PS/2 Hardware Interface Technical
- * Reference (keyboard and auxiliary device controller).
+ * The 8042 keyboard controller of a PC, with a keyboard at its first port; after the IBM PS/2 Hardware Interface
+ * Technical Reference (keyboard and auxiliary device controller).
  *
  * Ports 60h (data) and 64h (status, command). The keyboard answers the commands that operating systems send and sends
  * scan codes of set 1 or 2 (the controller translates set 2 to set 1 unless told otherwise; here keys come in as set 1,
@@ -30,9 +30,9 @@
 struct i8042 {
     uint8_t command_byte;
     uint8_t output_port;
-    uint8_t expects; /* the controller's command whose data byte comes next at port 60h; 0: none */
+    uint8_t expects;          /* the controller's command whose data byte comes next at port 60h; 0: none */
     uint8_t keyboard_expects; /* the same for the keyboard */
-    bool last_was_command; /* status bit 3 */
+    bool last_was_command;    /* status bit 3 */
     bool scanning;
     uint8_t scan_set;
     /* Answers of the controller go before the keyboard's bytes. */

@@ -1,9 +1,9 @@
 /*
  * The 82093AA I/O APIC, after its Intel data sheet (order number 290566).
  *
- * 24 inputs, each with an entry of the redirection table that says which message an interrupt becomes. An edge-triggered
- * input sends when it rises; a level-triggered one when it is up and has not been sent yet (remote IRR), and again after
- * the processor's end of interrupt if it is still up. A masked edge is lost, as on the chip.
+ * 24 inputs, each with an entry of the redirection table that says which message an interrupt becomes. An
+ * edge-triggered input sends when it rises; a level-triggered one when it is up and has not been sent yet (remote IRR),
+ * and again after the processor's end of interrupt if it is still up. A masked edge is lost, as on the chip.
  *
  * Input n is interrupt line n of the PC, except that line 0 (the 8254) is on input 2, where PCs have it; the machine
  * does that. The polarity bit is kept and means nothing: lines here are up or down.

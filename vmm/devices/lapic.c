@@ -43,11 +43,11 @@ enum {
 #define DELIVERY_FIXED  0u
 #define DELIVERY_LOWEST 1u
 
-#define ICR_WRITABLE   0xccfffu
-#define ICR_PENDING    0x1000u
-#define ERROR_SEND     0x20u
-#define ERROR_RECEIVE  0x40u
-#define ERRORS         0xe0u
+#define ICR_WRITABLE  0xccfffu
+#define ICR_PENDING   0x1000u
+#define ERROR_SEND    0x20u
+#define ERROR_RECEIVE 0x40u
+#define ERRORS        0xe0u
 
 static const uint32_t lvt_writable[LAPIC_LVTS] = {
     [LAPIC_TIMER] = TIMER_WRITABLE, [LAPIC_THERMAL] = OTHER_WRITABLE, [LAPIC_COUNTER] = OTHER_WRITABLE,
@@ -352,8 +352,8 @@ static void write_register(struct lapic *lapic, uint32_t offset, uint32_t value,
     }
 }
 
-/* Registers are 32 bits wide and 16 bytes apart; other accesses are undefined (10.4.1). Here a part of a register can be
- * read, and only whole ones written. */
+/* Registers are 32 bits wide and 16 bytes apart; other accesses are undefined (10.4.1). Here a part of a register can
+ * be read, and only whole ones written. */
 static uint64_t read_at(const struct lapic *lapic, uint64_t offset, const struct bus_access *access)
 {
     unsigned byte = offset & 0xf;

@@ -1,13 +1,14 @@
 /*
  * The processor's local APIC (xAPIC): SDM volume 3, chapter 10.
  *
- * There is one processor, with APIC ID 0; its registers are at FEE00000h and stay there. What arrives as a message (from
- * the I/O APIC, as an MSI, or as an interprocessor interrupt to itself) becomes a bit of the interrupt request register,
- * and reaches the processor when its priority class is above that of the task and of what is in service.
+ * There is one processor, with APIC ID 0; its registers are at FEE00000h and stay there. What arrives as a message
+ * (from the I/O APIC, as an MSI, or as an interprocessor interrupt to itself) becomes a bit of the interrupt request
+ * register, and reaches the processor when its priority class is above that of the task and of what is in service.
  *
- * LINT0 is where the 8259 pair is: while its entry of the local vector table is unmasked in ExtINT mode, their interrupt
- * goes straight to the processor. That is the state after reset, as a PC's firmware leaves it ("virtual wire"), and
- * holds even while the APIC is disabled by software, so that a guest that knows no APIC gets its interrupts.
+ * LINT0 is where the 8259 pair is: while its entry of the local vector table is unmasked in ExtINT mode, their
+ * interrupt goes straight to the processor. That is the state after reset, as a PC's firmware leaves it ("virtual
+ * wire"), and holds even while the APIC is disabled by software, so that a guest that knows no APIC gets its
+ * interrupts.
  *
  * NMI, SMI, INIT and start-up messages are taken and do nothing: there is nobody to receive them.
  */

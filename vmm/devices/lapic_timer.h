@@ -1,9 +1,9 @@
 /*
  * The local APIC's timer: SDM volume 3, 10.5.4.
  *
- * Its clock is guest time, one tick a nanosecond, divided by what the divide configuration register says. It counts down
- * from the initial count once or again and again, or (TSC-deadline mode) waits for a moment that is given as a value of
- * the time-stamp counter; here as guest time, for the engine knows how far the two are apart.
+ * Its clock is guest time, one tick a nanosecond, divided by what the divide configuration register says. It counts
+ * down from the initial count once or again and again, or (TSC-deadline mode) waits for a moment that is given as a
+ * value of the time-stamp counter; here as guest time, for the engine knows how far the two are apart.
  */
 #ifndef ENCORE_VMM_DEVICES_LAPIC_TIMER_H
 #define ENCORE_VMM_DEVICES_LAPIC_TIMER_H

@@ -1,6 +1,8 @@
 /* The PCI bus; see pci_host.h. */
 #include "vmm/devices/pci_host.h"
 
+#include <string.h>
+
 #include "base/check.h"
 
 #define ADDRESS_BITS   0x80fffffcu /* the others are reserved and read 0 */
@@ -8,15 +10,24 @@
 #define DATA_PORT      4 /* from PCI_HOST_PORT */
 #define PAM_FIRST      0x59
 #define PAM_LAST       0x5f
+#define PAM_RAM        0x33 /* both halves of a register's range: reads and writes go to RAM */
+#define PAM_FIRST_RAM  0x30 /* the first register has one half */
 
 void pci_host_init(struct pci_host *host, struct irq_wire lines)
 {
-    static const struct pci_ids ids = {.vendor = 0x8086, .device = 0x1237, .revision = 2, .class = 0x060000};
+    static const struct pci_ids ids = {.vendor = 0x8086,
+                                       .device = 0x1237,
+                                       .subsystem_vendor = 0x1af4,
+                                       .subsystem = 0x1100,
+                                       .revision = 2,
+                                       .class = 0x060000};
 
     *host = (struct pci_host){.lines = lines};
     pci_function_init(&host->bridge, &ids, (struct irq_wire){0}, 0);
     for (unsigned i = PAM_FIRST; i <= PAM_LAST; i++)
         host->bridge.writable[i] = 0xff;
+    memset(host->bridge.config + PAM_FIRST, PAM_RAM, PAM_LAST - PAM_FIRST + 1);
+    host->bridge.config[PAM_FIRST] = PAM_FIRST_RAM;
     host->devices[0] = &host->bridge;
 }
 

@@ -6,7 +6,8 @@
  * covers them, the lowest device number first.
  *
  * Device 0 is the bridge, with the identity of an Intel 440FX (8086:1237) that firmware for PCs knows. Of its registers
- * only those for the shadow memory below 1 MiB (PAM, 59h-5Fh) are kept, and mean nothing here: that memory is RAM.
+ * only those for the shadow memory below 1 MiB (PAM, 59h-5Fh) are kept, and mean nothing here: that memory is RAM, and
+ * they say so. Its subsystem is QEMU's (1af4:1100), by which SeaBIOS finds out that it may ask fw_cfg.
  *
  * Interrupt pins: INTA of device d drives the PC's interrupt line 10 or 11, as the 440FX's companion routes them after
  * reset by a PC's firmware: devices 1, 2, 5, 6, ... line 10 and 3, 4, 7, 8, ... line 11 (and 0). A line is up while any

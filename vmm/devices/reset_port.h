@@ -1,9 +1,10 @@
 /*
- * The reset control register of a PC chipset, port CF9h, after the Intel PIIX3 data sheet (order number 290550): a write
- * that sets bit 2 (where it was clear) resets the processor, and with bit 1 the whole machine. Here each resets all.
+ * The reset control register of a PC chipset, port CF9h, after the Intel PIIX3 data sheet (order number 290550): a
+ * write that sets bit 2 (where it was clear) resets the processor, and with bit 1 the whole machine. Here each resets
+ * all.
  *
- * The port lies within the PCI configuration mechanism's CF8h to CFFh, of which single bytes other than CFCh-CFFh do not
- * belong to it: the PCI host hands them here.
+ * The port lies within the PCI configuration mechanism's CF8h to CFFh, of which single bytes other than CFCh-CFFh do
+ * not belong to it: the PCI host hands them here.
  */
 #ifndef ENCORE_VMM_DEVICES_RESET_PORT_H
 #define ENCORE_VMM_DEVICES_RESET_PORT_H

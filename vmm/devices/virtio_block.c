@@ -5,7 +5,6 @@
 
 #include "base/bytes.h"
 
-#define REQUESTS    0 /* the queue */
 #define QUEUE_SIZE  256
 #define HEADER_SIZE 16 /* type, reserved, sector: 5.2.6 */
 #define PIECE       64 /* sectors copied at a time */
@@ -111,8 +110,9 @@ static enum request_status perform(struct virtio_block *block, struct request *r
 }
 
 /* False when the request cannot be answered. */
-static bool serve(struct virtio_block *block, const struct virtqueue_chain *chain, uint32_t *written)
+static bool serve(void *device, const struct virtqueue_chain *chain, uint32_t *written)
 {
+    struct virtio_block *block = device;
     struct request request = {.out = virtqueue_readable(chain), .in = virtqueue_writable(chain)};
     struct virtqueue_cursor last = request.in;
     uint8_t header[HEADER_SIZE];
@@ -133,24 +133,6 @@ static bool serve(struct virtio_block *block, const struct virtqueue_chain *chai
     return true;
 }
 
-static void notified(void *device, unsigned queue)
-{
-    struct virtio_block *block = device;
-    struct virtqueue_chain chain;
-    uint32_t written;
-
-    for (unsigned n = virtio_waiting(&block->virtio, queue); n > 0; n--) {
-        if (!virtio_take(&block->virtio, queue, &chain))
-            return;
-        if (!serve(block, &chain, &written)) {
-            virtio_fail(&block->virtio);
-            return;
-        }
-        virtio_give(&block->virtio, queue, &chain, written);
-    }
-    virtio_ask(&block->virtio, queue);
-}
-
 void virtio_block_init(struct virtio_block *block, struct disk *disk, const char *name,
                        const struct virtio_wires *wires)
 {
@@ -161,7 +143,7 @@ void virtio_block_init(struct virtio_block *block, struct disk *disk, const char
         .queue_size = QUEUE_SIZE,
         .config_bytes = VIRTIO_BLOCK_CONFIG_BYTES,
         .config_read = config_read,
-        .notified = notified,
+        .serve = {serve},
     };
     uint64_t features = VIRTIO_BLOCK_F_SIZE_MAX | VIRTIO_BLOCK_F_SEG_MAX | VIRTIO_BLOCK_F_BLK_SIZE |
                         VIRTIO_BLOCK_F_FLUSH | (disk_is_read_only(disk) ? VIRTIO_BLOCK_F_RO : 0);

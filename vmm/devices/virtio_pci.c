@@ -124,8 +124,7 @@ void virtio_pci_init(struct virtio_pci *virtio, const struct virtio_kind *kind, 
     const struct pci_bar bar = {
         .size = VIRTIO_PCI_BAR_SIZE, .read = virtio_pci_read, .write = virtio_pci_write, .device = virtio};
 
-    CHECK(kind->queues >= 1 && kind->queues <= VIRTIO_QUEUES && kind->config_bytes <= VIRTIO_CONFIG_MAX &&
-          kind->notified);
+    CHECK(kind->queues >= 1 && kind->queues <= VIRTIO_QUEUES && kind->config_bytes <= VIRTIO_CONFIG_MAX);
     *virtio = (struct virtio_pci){
         .kind = kind, .device = device, .dma = wires->dma, .features = features | TRANSPORT_FEATURES};
     pci_function_init(&virtio->function, &ids, wires->pin, wires->line);

@@ -56,8 +56,10 @@ struct virtio_kind {
     void (*config_read)(const void *device, uint8_t *config);
     /* The driver wrote there: `size` bytes at `offset`, all within. */
     void (*config_write)(void *device, unsigned offset, unsigned size, uint64_t value);
-    /* The driver says that it has made chains available in this queue, and some are. */
-    void (*notified)(void *device, unsigned queue);
+    /* Does what a chain in this queue asks for, and says how many bytes it has written into it; false when that cannot
+     * be answered. Called for each chain that waits when the driver notifies. NULL: a queue whose chains wait until the
+     * device has something to put into them. */
+    bool (*serve[VIRTIO_QUEUES])(void *device, const struct virtqueue_chain *chain, uint32_t *written);
     /* The driver has reset the device. */
     void (*reset)(void *device);
 };
@@ -121,17 +123,17 @@ bool virtio_take(struct virtio_pci *virtio, unsigned queue, struct virtqueue_cha
  * meanwhile. */
 void virtio_give(struct virtio_pci *virtio, unsigned queue, const struct virtqueue_chain *chain, uint32_t written);
 
-/* Has the driver notify when it makes the next chain available. For a device that has used up a queue. */
-void virtio_ask(struct virtio_pci *virtio, unsigned queue);
-
-/* What a write to a queue's notification address does. */
-void virtio_notify(struct virtio_pci *virtio, unsigned queue);
+/* Has the driver notify when it makes the next chain available, if it has none in the queue now. */
+void virtio_ask_when_empty(struct virtio_pci *virtio, unsigned queue);
 
 /* The driver did what cannot be answered: the device stands still until it is reset. */
 void virtio_fail(struct virtio_pci *virtio);
 
 /* The device's own configuration has changed by itself: the driver hears of it. */
 void virtio_config_changed(struct virtio_pci *virtio);
+
+/* The driver notifies: the chains that wait are served. For the transport. */
+void virtio_notify(struct virtio_pci *virtio, unsigned queue);
 
 /* Handlers of BAR 0; `device` is a struct virtio_pci. */
 bus_read_fn virtio_pci_read;

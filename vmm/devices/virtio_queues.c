@@ -74,16 +74,6 @@ unsigned virtio_waiting(const struct virtio_pci *virtio, unsigned queue)
     return count > 0 ? (unsigned)count : 0;
 }
 
-void virtio_notify(struct virtio_pci *virtio, unsigned queue)
-{
-    int count = waiting(virtio, queue);
-
-    if (count < 0)
-        virtio_fail(virtio);
-    else if (count > 0)
-        virtio->kind->notified(virtio->device, queue);
-}
-
 bool virtio_look(const struct virtio_pci *virtio, unsigned queue, unsigned ahead, struct virtqueue_chain *chain)
 {
     return virtqueue_take(&virtio->queues[queue].ring, &virtio->dma, rules(virtio), ahead, chain);
@@ -111,8 +101,41 @@ void virtio_give(struct virtio_pci *virtio, unsigned queue, const struct virtque
         interrupt_queue(virtio, queue);
 }
 
-void virtio_ask(struct virtio_pci *virtio, unsigned queue)
+/* For a queue all of whose chains have been served. */
+static void ask(struct virtio_pci *virtio, unsigned queue)
 {
-    if (virtio_is_live(virtio) && !virtqueue_ask(&virtio->queues[queue].ring, &virtio->dma, rules(virtio)))
+    if (!virtqueue_ask(&virtio->queues[queue].ring, &virtio->dma, rules(virtio)))
         virtio_fail(virtio);
+}
+
+void virtio_ask_when_empty(struct virtio_pci *virtio, unsigned queue)
+{
+    if (virtio_is_live(virtio) && virtio->queues[queue].ring.enabled && waiting(virtio, queue) == 0)
+        ask(virtio, queue);
+}
+
+/* `count` chains and no more: what comes after that, the device itself has made available. */
+static void serve(struct virtio_pci *virtio, unsigned queue, unsigned count)
+{
+    struct virtqueue_chain chain;
+
+    for (; count > 0 && virtio_take(virtio, queue, &chain); count--) {
+        uint32_t written = 0;
+        if (virtio->kind->serve[queue](virtio->device, &chain, &written))
+            virtio_give(virtio, queue, &chain, written);
+        else
+            virtio_fail(virtio);
+    }
+    if (virtio_is_live(virtio))
+        ask(virtio, queue);
+}
+
+void virtio_notify(struct virtio_pci *virtio, unsigned queue)
+{
+    int count = waiting(virtio, queue);
+
+    if (count < 0)
+        virtio_fail(virtio);
+    else if (count > 0 && virtio->kind->serve[queue])
+        serve(virtio, queue, (unsigned)count);
 }

@@ -100,7 +100,9 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
     memset(cpu, 0, sizeof *cpu);
     cpu->engine.ops = &ops;
     cpu->engine.host = *host;
-    cpu->engine.caps = (struct engine_caps){.ticks = true, .landmarks = true, .tick_unit = "soft-instructions"};
+    cpu->engine.caps =
+        (struct engine_caps){.ticks = true, .landmarks = true, .tick_time = true, .tick_unit = "soft-instructions"};
+    cpu->engine.alarm = UINT64_MAX;
     cpu->raised = RAISED_NOTHING;
     cpu->hash = calloc(HASH_ENTRIES, sizeof(struct block *));
     cpu->pages = calloc(HASH_ENTRIES, sizeof(struct block *));
@@ -112,12 +114,6 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
         return NULL;
     }
     return &cpu->engine;
-}
-
-void soft_engine_set_clock(struct engine *engine, uint64_t (*nanoseconds)(void *context), void *context)
-{
-    soft_of(engine)->clock = nanoseconds;
-    soft_of(engine)->clock_context = context;
 }
 
 uint64_t soft_engine_ticks(const struct engine *engine)
