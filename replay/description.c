@@ -32,15 +32,14 @@ static int put_modules(json_t *json, const struct description *d)
 }
 
 /* Network cards, where there are any: [{"model", "mac"}, ...]. What is at their other end is each host's own. */
-static int put_cards(json_t *json, const struct description *d)
+static int put_nets(json_t *json, const struct description *d)
 {
     json_t *list = json_array();
     char mac[MAC_TEXT];
 
-    for (unsigned i = 0; i < d->card_count; i++)
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s}", "model", NET_MODEL, "mac", mac_text(d->card_addresses[i], mac)));
-    return json_object_set_new(json, "cards", list);
+    for (unsigned i = 0; i < d->net_count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "model", NET_MODEL, "mac", mac_text(d->macs[i], mac)));
+    return json_object_set_new(json, "nets", list);
 }
 
 char *description_to_json(const struct description *d, struct error *error)
@@ -56,8 +55,8 @@ char *description_to_json(const struct description *d, struct error *error)
         json_object_set_new(json, "begins", json_string("checkpoint"));
     if (json && d->end_at_reset)
         json_object_set_new(json, "reset", json_string("exit"));
-    if (json && d->card_count)
-        put_cards(json, d);
+    if (json && d->net_count)
+        put_nets(json, d);
     if (json && ((d->module_count && put_modules(json, d) < 0) ||
                  (d->disk_count && json_object_set_new(json, "disks", description_disks_to_json(d)) < 0))) {
         json_decref(json);
@@ -142,23 +141,23 @@ static int get_modules(const json_t *json, struct description *d, struct error *
     return 0;
 }
 
-static int get_cards(const json_t *json, struct description *d, struct error *error)
+static int get_nets(const json_t *json, struct description *d, struct error *error)
 {
-    const json_t *list = json_object_get(json, "cards");
+    const json_t *list = json_object_get(json, "nets");
     char model[DESCRIPTION_NAME_MAX], mac[MAC_TEXT];
 
     if (list && (!json_is_array(list) || json_array_size(list) > MACHINE_CARDS_MAX))
-        return error_set(error, ERROR_INPUT, "machine description: cards is not a list of at most %d",
+        return error_set(error, ERROR_INPUT, "machine description: nets is not a list of at most %d",
                          MACHINE_CARDS_MAX);
-    d->card_count = (unsigned)json_array_size(list);
-    for (unsigned i = 0; i < d->card_count; i++) {
+    d->net_count = (unsigned)json_array_size(list);
+    for (unsigned i = 0; i < d->net_count; i++) {
         const json_t *from = json_array_get(list, i);
         if (description_text(from, "model", model, sizeof model, error) < 0 ||
             description_text(from, "mac", mac, sizeof mac, error) < 0)
             return -1;
         if (strcmp(model, NET_MODEL) != 0)
             return error_set(error, ERROR_INPUT, "machine description: this encore has no network card '%s'", model);
-        if (mac_parse(mac, d->card_addresses[i]) < 0)
+        if (mac_parse(mac, d->macs[i]) < 0)
             return error_set(error, ERROR_INPUT, "machine description: '%s' is not a network card's address", mac);
     }
     return 0;
@@ -196,7 +195,7 @@ int description_from_json(const char *json, size_t length, struct description *d
     if (!root)
         return error_set(error, ERROR_INPUT, "machine description: %.200s", problem.text);
     if (get_machine(root, d, error) == 0 && get_image(root, d, error) == 0 && get_modules(root, d, error) == 0 &&
-        description_disks_from_json(root, d, error) == 0 && get_cards(root, d, error) == 0 &&
+        get_nets(root, d, error) == 0 && description_disks_from_json(root, d, error) == 0 &&
         description_text(root, "engine", d->engine, sizeof d->engine, error) == 0 &&
         description_text(root, "tick_unit", d->tick_unit, sizeof d->tick_unit, error) == 0 &&
         description_text(root, "clock", d->clock, sizeof d->clock, error) == 0 &&
@@ -216,12 +215,13 @@ struct machine_config description_config(const struct description *d)
         .virtual_clock = strcmp(d->clock, "virtual") == 0,
         .boot = {.cmdline = d->cmdline, .protocol = d->protocol},
         .disk_count = d->disk_count,
-        .card_count = d->card_count,
+        .net_count = d->net_count,
         .end_at_reset = d->end_at_reset,
     };
 
-    memcpy(config.card_addresses, d->card_addresses, sizeof config.card_addresses);
     for (unsigned i = 0; i < d->disk_count; i++)
         config.disks[i] = description_disk_config(&d->disks[i]);
+    for (unsigned i = 0; i < d->net_count; i++)
+        memcpy(config.nets[i].mac, d->macs[i], MAC_BYTES);
     return config;
 }

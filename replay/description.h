@@ -51,9 +51,9 @@ struct description {
     struct description_disk disks[MACHINE_DISKS];
     struct description_module modules[BOOT_MODULES];
     unsigned module_count;
-    unsigned card_count; /* network cards, and their addresses */
-    uint8_t card_addresses[MACHINE_CARDS_MAX][MAC_BYTES];
-    bool end_at_reset;    /* as in machine_config */
+    unsigned net_count; /* network cards, and their addresses */
+    uint8_t macs[MACHINE_CARDS_MAX][MAC_BYTES];
+    bool end_at_reset; /* as in machine_config */
     bool from_checkpoint; /* the log begins in mid-run, with checkpoint 0, and not with the image's first instruction */
 };
 

@@ -57,9 +57,9 @@ struct recorder_options {
     const struct recorder_relay *relay; /* NULL: none; otherwise there is neither console nor script */
     struct console *console;
     struct script *script; /* NULL: input comes from the console */
+    uint64_t seed;         /* with the virtual clock: the guest's random bytes follow from this */
     /* By card. NULL: what the card sends is lost, and nothing comes. With a relay, what it sends is the relay's. */
     struct net *nets[MACHINE_CARDS_MAX];
-    uint64_t seed;             /* with the virtual clock: the guest's random bytes follow from this */
     uint64_t checkpoint_every; /* guest time, ns; 0: none */
     uint64_t max_exits;        /* 0: no limit */
     uint64_t timeout;          /* host time, ns; 0: no limit */

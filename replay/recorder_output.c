@@ -24,10 +24,10 @@ static void gathered(struct recorder *recorder, unsigned stream, size_t most)
 
 void recorder_output(struct recorder *recorder, uint8_t byte)
 {
+    recorder->last_byte = byte;
     /* What a script does next may not depend on when output is let out. */
     if (recorder->options.script)
         script_output(recorder->options.script, &byte, 1);
-    recorder->last_byte = byte;
     outbox_put_byte(&recorder->outbox, &recorder->traffic.outputs, byte);
     gathered(recorder, 0, RECORDER_OUTPUT_MAX);
 }

@@ -27,7 +27,7 @@ static bool is_answer(struct replayer *replayer, enum log_record_type type, cons
     if (!replayer->has_next)
         replayer->next = (struct log_record){.type = type, .at = position_at_exit(exit)};
     engine_request_stop(replayer->machine->engine);
-    return diverge(replayer, replayer->has_next ? "this record" : "the end of the log", got);
+    return replayer_diverge(replayer, replayer->has_next ? "this record" : "the end of the log", got);
 }
 
 static uint64_t door_read_clock(void *context, uint64_t now)
@@ -53,7 +53,7 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
         char got[100];
         snprintf(got, sizeof got, "the guest asked for %zu random bytes", length);
         engine_request_stop(replayer->machine->engine);
-        diverge(replayer, "as many random bytes as this record has", got);
+        replayer_diverge(replayer, "as many random bytes as this record has", got);
         return;
     }
     memcpy(bytes, replayer->next.bytes, length);
@@ -65,15 +65,21 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
  * it says, and not only when the exit is over. */
 static void meet_records(struct replayer *replayer)
 {
-    while (!replayer->divergence.happened && replayer->host_error.kind == ERROR_NONE && fetch(replayer) &&
+    struct error error;
+
+    while (!replayer->divergence.happened && !replayer->failed && fetch(replayer) &&
            replayer->next.type == LOG_OUTPUT && replayer->next.at.exits == replayer->machine->engine->exits) {
         unsigned stream = outputs_stream_of(replayer->next.channel);
         if (stream == OUTPUT_NO_STREAM || outputs_waiting(&replayer->traffic.outputs, stream) != replayer->next.length)
             return;
-        if (replayer_check_output(replayer, &replayer->host_error))
+        if (replayer_check_output(replayer, &error)) {
             consume(replayer);
-        else
-            engine_request_stop(replayer->machine->engine);
+            continue;
+        }
+        replayer->failed = !replayer->divergence.happened;
+        if (replayer->failed)
+            replayer->error = error;
+        engine_request_stop(replayer->machine->engine);
     }
 }
 
@@ -100,9 +106,9 @@ static bool door_exit_served(void *context)
 {
     struct replayer *replayer = context;
 
-    if (replayer->divergence.happened || replayer->answered)
+    if (replayer->divergence.happened || replayer->failed)
         return true;
-    return !replayer->has_next || replayer->next.at.exits <= replayer->machine->engine->exits;
+    return replayer->answered || !replayer->has_next || replayer->next.at.exits <= replayer->machine->engine->exits;
 }
 
 struct door replayer_door(struct replayer *replayer)
@@ -160,15 +166,15 @@ static void diverge_on_the_way(struct replayer *replayer, const struct position 
 
     snprintf(expected, sizeof expected, "the guest to come to %s", position_text(until, text));
     snprintf(got, sizeof got, "%s, at exit %" PRIu64, divergence_stop_text(stop), replayer->machine->engine->exits);
-    diverge(replayer, expected, got);
+    replayer_diverge(replayer, expected, got);
 }
 
 /* After machine_run: whether the replay is over, by a divergence or, with the error, because the host failed. */
 static bool went_wrong(const struct replayer *replayer, enum engine_stop stop, struct error *error)
 {
-    if (replayer->host_error.kind != ERROR_NONE && !replayer->divergence.happened)
-        *error = replayer->host_error;
-    return replayer->divergence.happened || replayer->host_error.kind != ERROR_NONE || stop == ENGINE_STOP_ERROR;
+    if (replayer->failed && !replayer->divergence.happened)
+        *error = replayer->error;
+    return replayer->divergence.happened || replayer->failed || stop == ENGINE_STOP_ERROR;
 }
 
 /* Brings the machine to `until`. REPLAYER_MORE: it is there, or an answer was taken on the way and the next record is
@@ -243,7 +249,7 @@ static enum replayer_step run_into_fault(struct replayer *replayer, struct error
             return REPLAYER_KICKED;
         if (machine->end == MACHINE_RUNS &&
             (machine->engine->exits > replayer->next.at.exits || stop == ENGINE_STOP_HALT)) {
-            diverge(replayer, "the guest to fault before its next exit", "it did not");
+            replayer_diverge(replayer, "the guest to fault before its next exit", "it did not");
             return REPLAYER_DIVERGED;
         }
     }
@@ -268,7 +274,7 @@ static enum replayer_step reach_end(struct replayer *replayer, struct error *err
     if (step != REPLAYER_MORE)
         return step;
     if (machine->end != expected || (expected == MACHINE_DEBUG_EXIT && machine->exit_value != end->exit_value)) {
-        diverge(replayer, "the guest to end as this record says", "it ended in another way, or runs on");
+        replayer_diverge(replayer, "the guest to end as this record says", "it ended in another way, or runs on");
         return REPLAYER_DIVERGED;
     }
     if (!end->unnamed && !replayer_check_digest(replayer, error))

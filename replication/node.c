@@ -111,11 +111,10 @@ static void receive_from(struct node *node, struct link *link)
             node->kept_sent = false;
             node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LINK_UP});
             break;
-        case LINK_DOWN:
-            break; /* silence will tell */
         case LINK_MESSAGE:
             take_message(node, bytes, length);
             break;
+        case LINK_DOWN: /* what it means, silence will tell */
         case LINK_REFUSED:
             node_say(node, "%s: %s", node->options.connect ? node->options.connect : node->options.listen, error.text);
             break;

@@ -143,6 +143,10 @@ static void reset(struct node *node)
     node->orders.reset++;
     /* At once: what is delivered from here on belongs to the new stream. */
     port_order(node->port, &node->orders);
+    if (node->options.kept && node->evidence_at &&
+        kept_log_set_aside(node->options.kept, node->evidence_at, &error) < 0)
+        node_say(node, "%s", error.text);
+    node->evidence_at = 0;
     if (node->options.kept && kept_log_begin(node->options.kept, &error) < 0)
         node_end(node, NODE_FAILED, "%s", error.text);
 }

@@ -62,8 +62,9 @@ struct node {
     uint64_t joins, join_pause;
     bool leaving; /* a signal came: hand over, or end */
     uint64_t end_reason, end_value;
-    uint64_t ended_at;  /* the guest ended then, and its client is being given the rest; 0: no */
-    uint64_t finish_by; /* the guest ended; the end is told until then. 0: not yet */
+    uint64_t ended_at;    /* the guest ended then, and its client is being given the rest; 0: no */
+    uint64_t finish_by;   /* the guest ended; the end is told until then. 0: not yet */
+    uint64_t evidence_at; /* the kept log is to be set aside, for the replay differed there; 0: no */
     bool over;
     struct node_result result;
 };

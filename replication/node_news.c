@@ -151,6 +151,7 @@ static void take_item(struct node *node, const struct port_item *item)
         put_output(node, item, NOT_IN_STREAM);
         break;
     case NEWS_DIVERGED:
+        node->evidence_at = item->b ? item->a : 0;
         node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_DIVERGED, .offset = item->a});
         break;
     case NEWS_LIVE:

@@ -34,7 +34,7 @@ enum port_news {
     NEWS_RESTORED,        /* the checkpoint was restored: a: bytes of output so far */
     NEWS_REPLAYED,        /* the stream is replayed up to offset a; b: guest time */
     NEWS_REPLAYED_OUTPUT, /* bytes that the guest sent through channel b in the replay */
-    NEWS_DIVERGED,        /* at offset a */
+    NEWS_DIVERGED,        /* at offset a; b: 1 when it was found out by comparing, 0 when the engine went too far */
     /* Either. */
     NEWS_LIVE,   /* the machine runs by itself now: a: bytes of input so far, b: whose */
     NEWS_FAILED, /* bytes: a sentence; the machine's thread is over */

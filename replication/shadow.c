@@ -128,7 +128,7 @@ static void diverge(struct shadow *shadow)
 
     options->report(options->report_context, replayer_divergence(shadow->replayer), shadow->machine, offset);
     shadow->diverged = true;
-    tell(shadow, NEWS_DIVERGED, offset, 0);
+    tell(shadow, NEWS_DIVERGED, offset, 1);
 }
 
 /* Before there is a machine: 1 when there is nothing to do. */

@@ -12,8 +12,8 @@
 struct backup {
     struct replicated_options options;
     const char *connect, *engine;
-    struct network_options network;
     struct disk_places disks;
+    struct network_options network;
     uint64_t checkpoint_every;
     struct replicated replicated;
     struct guest guest;
@@ -22,7 +22,7 @@ struct backup {
     struct log_writer *writer;
 };
 
-enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_NET, KEY_DISK };
+enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_DISK, KEY_NET };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -41,13 +41,13 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             argp_error(state, "--engine: '%s' is neither kvm nor soft", text);
         backup->engine = text;
         return 0;
-    case KEY_NET:
-        if (network_options_add(&backup->network, text, false, &error) < 0)
-            argp_error(state, "--net: %s", error.text);
-        return 0;
     case KEY_DISK:
         if (disk_places_add(&backup->disks, text, &error) < 0)
             argp_error(state, "--disk: %s", error.text);
+        return 0;
+    case KEY_NET:
+        if (network_options_add(&backup->network, text, false, &error) < 0)
+            argp_error(state, "--net: %s", error.text);
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s': a backup gets its guest from the primary", text);
@@ -99,7 +99,6 @@ static void report(void *context, const struct divergence *divergence, struct ma
     if (!stream)
         return;
     divergence_print(divergence, machine, stream);
-    machine_print_registers(machine, stream);
     fclose(stream);
     fprintf(stderr, "encore backup: the report is in %s\n", path);
 }
@@ -112,9 +111,9 @@ static int open_network(struct backup *backup, struct error *error)
 
     if (network_open(network, &backup->network, error) < 0)
         return -1;
-    for (unsigned card = 0; card < description->card_count; card++) {
+    for (unsigned card = 0; card < description->net_count; card++) {
         if (network->nets[card])
-            net_announce(network->nets[card], description->card_addresses[card]);
+            net_announce(network->nets[card], description->macs[card]);
     }
     return 0;
 }
@@ -190,11 +189,11 @@ int command_backup(int argc, char **argv)
     static const struct argp_option own[] = {
         {"connect", KEY_CONNECT, "ADDR", 0, "The primary's address", 0},
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the primary's engine)", 0},
+        {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is here, if not where the primary has it", 0},
         {"net", KEY_NET, "BACKEND", 0,
          "The other end of the guest's next network card on this host, opened when it takes over: tap:NAME, "
          "user[,hostfwd=...] or unix:PATH[,listen]",
          0},
-        {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is here, if not where the primary has it", 0},
         {0},
     };
     static const struct argp_child children[] = {{&replicated_options_argp, 0, NULL, 0}, {0}};

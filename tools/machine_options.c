@@ -14,6 +14,7 @@ enum option_key {
     KEY_INPUT,
     KEY_BOOT,
     KEY_INITRD,
+    KEY_FIRMWARE,
     KEY_NO_REBOOT,
     KEY_NET,
     KEY_CLOCK,
@@ -34,6 +35,7 @@ static const struct argp_option options[] = {
     {"initrd", KEY_INITRD, "FILE[ TEXT]", 0,
      "An initial RAM disk for a Linux kernel, or a module (with its command line) for a Multiboot one; may be repeated",
      1},
+    {"firmware", KEY_FIRMWARE, "FILE", 0, "Start with a PC's firmware, such as SeaBIOS, instead of an IMAGE", 1},
     {"no-reboot", KEY_NO_REBOOT, NULL, 0, "End when the guest resets the machine, rather than start it again", 1},
     {"disk", KEY_DISK, "FILE[,ro|,overlay|,direct][,quota=SIZE][,if=virtio|ide]", 0,
      "A disk; up to four. What the guest writes goes to an overlay beside the log, at most SIZE of it; or (direct) to "
@@ -85,6 +87,26 @@ static void parse_time(const char *option, const char *text, uint64_t *to, struc
 
     if (quantity_time(text, to, &error) < 0)
         argp_error(state, "%s: %s", option, error.text);
+}
+
+/* Firmware stands where an image would: it is what is loaded. */
+static void end_of_options(struct machine_options *to, struct argp_state *state)
+{
+    if (to->firmware && to->image)
+        argp_error(state, "with --firmware there is no IMAGE: '%s' is one too many", to->image);
+    if (to->firmware && to->protocol != BOOT_AUTO && to->protocol != BOOT_FIRMWARE)
+        argp_error(state, "--firmware is a boot protocol of its own: --boot %s does not go with it",
+                   boot_protocol_name(to->protocol));
+    if (to->firmware) {
+        to->image = to->firmware;
+        to->protocol = BOOT_FIRMWARE;
+    }
+    if (!to->image)
+        argp_error(state, "an IMAGE is needed, or --firmware");
+    if (to->seed_given && strcmp(to->clock, "virtual"))
+        argp_error(state, "--seed is for --clock virtual: with the host's clock random numbers are the host's");
+    if (strcmp(to->clock, "virtual") == 0 && strcmp(to->engine, "kvm") == 0)
+        argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -154,18 +176,16 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (disk_options_add(&to->disks, text, &error) < 0)
             argp_error(state, "--disk: %s", error.text);
         return 0;
+    case KEY_FIRMWARE:
+        to->firmware = text;
+        return 0;
     case ARGP_KEY_ARG:
         if (to->image)
             argp_error(state, "one IMAGE only: '%s' is one too many", text);
         to->image = text;
         return 0;
     case ARGP_KEY_END:
-        if (!to->image)
-            argp_error(state, "an IMAGE is needed");
-        if (to->seed_given && strcmp(to->clock, "virtual"))
-            argp_error(state, "--seed is for --clock virtual: with the host's clock random numbers are the host's");
-        if (strcmp(to->clock, "virtual") == 0 && strcmp(to->engine, "kvm") == 0)
-            argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
+        end_of_options(to, state);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

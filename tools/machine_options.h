@@ -16,6 +16,7 @@ struct machine_options {
     const char *console;
     const char *input; /* a script, or NULL */
     const char *image;
+    const char *firmware; /* or NULL; after parsing it is the image, too */
     uint64_t ram_size;
     enum boot_protocol protocol;
     const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */

@@ -242,5 +242,5 @@ int replicated_finish(struct replicated *replicated, const struct error *error)
     kept_log_close(&replicated->kept);
     explicit_bzero(replicated->key, sizeof replicated->key);
     say(replicated, result.text);
-    return error && !replicated->node ? error_exit_code(error->kind) : code_of(&result);
+    return error && result.end == NODE_FAILED ? error_exit_code(error->kind) : code_of(&result);
 }

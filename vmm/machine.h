@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "base/ethernet.h"
 #include "vmm/boot/boot.h"
 #include "vmm/bus.h"
 #include "vmm/devices/acpi_pm.h"
@@ -60,8 +61,10 @@ struct machine_config {
     struct boot_options boot;
     unsigned disk_count; /* at most MACHINE_DISKS */
     struct disk_config disks[MACHINE_DISKS];
-    unsigned card_count; /* network cards, at most MACHINE_CARDS_MAX */
-    uint8_t card_addresses[MACHINE_CARDS_MAX][VIRTIO_NET_ADDRESS];
+    unsigned net_count; /* network cards */
+    struct machine_net_config {
+        uint8_t mac[MAC_BYTES];
+    } nets[MACHINE_CARDS_MAX];
     bool virtio_console; /* console input goes to a virtio console rather than to COM1; both print on the console */
     bool end_at_reset;   /* the guest's resetting the machine ends it, rather than starting the guest again */
 };

@@ -34,9 +34,9 @@ static struct description *sample_description(void)
     *d = (struct description){.image = "/image", .engine = "soft", .tick_unit = "instructions", .clock = "host"};
     d->ram_size = MACHINE_RAM_MIN;
     d->protocol = BOOT_ELF64;
-    d->card_count = 2;
+    d->net_count = 2;
     for (unsigned card = 0; card < 2; card++)
-        memcpy(d->card_addresses[card], (uint8_t[]){2, 0, 0, 0, 0, (uint8_t)card}, MAC_BYTES);
+        memcpy(d->macs[card], (uint8_t[]){2, 0, 0, 0, 0, (uint8_t)card}, MAC_BYTES);
     return d;
 }
 
@@ -48,11 +48,11 @@ static void descriptions_carry_cards(void **state)
 
     (void)state;
     assert_non_null(json);
-    assert_non_null(strstr(json, "\"cards\":[{\"mac\":\"02:00:00:00:00:00\",\"model\":\"virtio-net\"},{"));
+    assert_non_null(strstr(json, "\"nets\":[{\"mac\":\"02:00:00:00:00:00\",\"model\":\"virtio-net\"},{"));
     assert_int_equal(description_from_json(json, strlen(json), read, &error), 0);
     struct machine_config config = description_config(read);
-    assert_int_equal(config.card_count, 2);
-    assert_memory_equal(config.card_addresses[1], d->card_addresses[1], MAC_BYTES);
+    assert_int_equal(config.net_count, 2);
+    assert_memory_equal(config.nets[1].mac, d->macs[1], MAC_BYTES);
     free(json);
     free(read);
     free(d);
@@ -64,10 +64,10 @@ static void refuse_cards(const char *cards, const char *words)
     struct description *d = sample_description(), *read = calloc(1, sizeof *read);
     struct error error;
     char *json = description_to_json(d, &error), spoilt[4096];
-    char *list = strstr(json, "\"cards\":[");
+    char *list = strstr(json, "\"nets\":[");
     char *end = strchr(list, ']') + 1;
 
-    snprintf(spoilt, sizeof spoilt, "%.*s\"cards\":%s%s", (int)(list - json), json, cards, end);
+    snprintf(spoilt, sizeof spoilt, "%.*s\"nets\":%s%s", (int)(list - json), json, cards, end);
     if (description_from_json(spoilt, strlen(spoilt), read, &error) != -1 || error.kind != ERROR_INPUT ||
         !strstr(error.text, words))
         fail_msg("%s: expected \"%s\" in \"%s\"", cards, words, error.text);
