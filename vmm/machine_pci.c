@@ -69,8 +69,8 @@ static void create_card(struct machine *machine, unsigned number)
 
     *card = (struct machine_card){
         .room = card_room, .receive = card_receive, .card = net, .machine = machine, .number = (uint8_t)number};
-    virtio_net_init(net, machine->config.nets[number].mac,
-                    (struct frame_sink){.put = send_frame, .context = card}, &wires);
+    virtio_net_init(net, machine->config.nets[number].mac, (struct frame_sink){.put = send_frame, .context = card},
+                    &wires);
     pci_host_add(&machine->pci, SLOT_CARDS + number, &net->virtio.function);
 }
 
