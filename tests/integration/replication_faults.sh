@@ -281,7 +281,7 @@ if new_case divergence; then
         timeout 20 "$ENCORE" console --linger 50ms "$(address A)" >"$case/prepared" 2>&1
     start_client $((3 * COUNT)) "$(address A)" "$(address B)"
     await_seen 5
-    "$POKE" "$pid_B" of-something-else of-something-elsf >"$case/poke" 2>&1
+    timeout 20 "$POKE" "$pid_B" of-something-else of-something-elsf >"$case/poke" 2>&1
     poked=$?
     if [ $poked -eq 3 ]; then
         skip "replication: divergence" "another process's memory cannot be written here"
