@@ -2,8 +2,9 @@
  * Positions: where in a guest's execution an input is applied.
  *
  * A position is always an instruction boundary. `exits` counts the guest's exits since the machine started: each port
- * or memory-mapped access (each element of a string instruction counts), each HLT, and each interrupt acknowledge
- * cycle. These are the guest's own doing and the same on every engine, which is what makes them worth counting.
+ * or memory-mapped access (each element of a string instruction counts), each HLT, each interrupt acknowledge cycle,
+ * and on engines that can tell each request for random bytes (RDRAND, RDSEED). These are the guest's own doing and the
+ * same on every engine, which is what makes them worth counting.
  */
 #ifndef ENCORE_BASE_POSITION_H
 #define ENCORE_BASE_POSITION_H

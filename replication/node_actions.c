@@ -123,6 +123,7 @@ static void commit(struct node *node, uint64_t offset)
     node->committed = offset;
     gate_marks_commit(&node->gate.marks, offset);
     gate_marks_commit(&node->inputs, offset);
+    node_send_frames(node);
 }
 
 static void deliver(struct node *node, const struct replica_action *action)

@@ -101,6 +101,8 @@ static void visit_system(struct cpu_state *cpu, struct state *state)
     state_u64(state, "sysenter_esp", &cpu->sysenter_esp);
     state_u64(state, "sysenter_eip", &cpu->sysenter_eip);
     state_u64(state, "pat", &cpu->pat);
+    state_u64(state, "tsc_adjust", &cpu->tsc_adjust);
+    state_u32(state, "tsc_aux", &cpu->tsc_aux);
     state_u64(state, "dr0", &cpu->dr[0]);
     state_u64(state, "dr1", &cpu->dr[1]);
     state_u64(state, "dr2", &cpu->dr[2]);
@@ -129,7 +131,7 @@ static void visit_floating_point(struct cpu_state *cpu, struct state *state)
 
 void cpu_state_visit(struct cpu_state *cpu, struct state *state)
 {
-    state_section(state, "cpu", 1);
+    state_section(state, "cpu", 2);
     visit_general(cpu, state);
     visit_segments(cpu, state);
     visit_system(cpu, state);

@@ -2,7 +2,8 @@
  * The architectural state of one x86-64 processor, in canonical form.
  *
  * Two processors that would execute alike from here on have equal structs, whatever engine they come from: an engine
- * translates to and from this. What belongs to the host (TSC) or what the architecture leaves undefined stays out.
+ * translates to and from this. What belongs to the host or what the architecture leaves undefined stays out. The time
+ * stamp counter itself is guest time, which the machine has; what the guest added to it is here.
  *
  * References are to the Intel SDM, volume 3.
  */
@@ -105,6 +106,8 @@ struct cpu_state {
     uint64_t star, lstar, cstar, fmask, kernel_gs_base;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat;
+    uint64_t tsc_adjust; /* IA32_TSC_ADJUST: the counter less guest time. 0 where the counter is the host's */
+    uint32_t tsc_aux;    /* IA32_TSC_AUX, as far as it has a meaning */
     uint64_t dr[4];
     uint64_t dr6, dr7;
     uint16_t fcw, fsw;

@@ -12,7 +12,7 @@
  * Boundaries. engine_run returns at instruction boundaries only, with every access that the last instruction made
  * completed; that is where state may be read or changed. An interrupt that was acknowledged has been delivered before
  * a position is named after it. Inside a host call the processor is in mid-instruction, and only
- * engine_request_stop may be called.
+ * engine_request_stop may be called, and engine_get_ticks with caps.tick_time.
  *
  * Interrupts. The machine raises and lowers one line. The engine looks at it at the boundary after each exit and at
  * each boundary where the machine set it (engine_set_intr, raised or not), and nowhere else; there it takes the
@@ -21,9 +21,15 @@
  * It would be more prompt to look at every boundary, as hardware does; but KVM's way of telling when interrupts open
  * (request_interrupt_window) was measured not to be exact: on a KVM that emulates kernel code, the window that STI or
  * IRET opens is noticed only at KVM's next entry, whenever that is (`encore doctor` shows it). A line that stays
- * raised and is not taken is therefore the machine's to bring up again, at a place that it can name.
+ * raised and is not taken is therefore the machine's to bring up again, at a place that it can name. A machine that
+ * runs on the virtual clock cannot do that, for nothing from outside may stop it: it has engine->prompt set, and the
+ * engine does look at every boundary.
  *
- * Exits. Each host call is one exit, and so is each HLT; engine->exits counts them. See base/position.h.
+ * Exits. Each access, acknowledge cycle and request for random bytes is one exit, and so is each HLT; engine->exits
+ * counts them. See base/position.h.
+ *
+ * Time. An engine with caps.tick_time has a time stamp counter that counts guest time, of which the host tells it. One
+ * without has whatever the processor underneath has, and the machine cannot know what the guest reads there.
  */
 #ifndef ENCORE_VMM_ENGINE_H
 #define ENCORE_VMM_ENGINE_H
@@ -36,21 +42,29 @@
 #include "vmm/cpu_state.h"
 #include "vmm/ram.h"
 
-enum engine_space { ENGINE_PORT, ENGINE_MEMORY };
+/* Where an access goes: a port, a guest-physical address outside RAM, or a model specific register that belongs to the
+ * local APIC and not to the processor proper (lapic.h). */
+enum engine_space { ENGINE_PORT, ENGINE_MEMORY, ENGINE_MSR };
 
-/* Whom the engine calls. The functions may call engine_request_stop and nothing else of the engine. */
+/* Whom the engine calls, in mid-instruction. */
 struct engine_host {
     void *context;
     uint64_t (*read)(void *context, enum engine_space space, uint64_t address, unsigned size);
     void (*write)(void *context, enum engine_space space, uint64_t address, unsigned size, uint64_t value);
     /* An interrupt acknowledge cycle: returns the vector. Called only while the line is raised. */
     uint8_t (*acknowledge)(void *context);
+    /* RDRAND or RDSEED: fills in `length` random bytes, 2 to 8. NULL: the instructions report that there are none. */
+    void (*entropy)(void *context, uint8_t *bytes, size_t length);
+    /* The guest reads its time stamp counter, with `ticks` done before: guest time in nanoseconds, never going back.
+     * No exit. NULL: the counter counts ticks. Called only by an engine with caps.tick_time. */
+    uint64_t (*read_time)(void *context, uint64_t ticks);
     /* The digest of all guest memory now; used to name and to find landmarks. Called at boundaries only. */
     int (*ram_digest)(void *context, struct digest *digest, struct error *error);
 };
 
 enum engine_stop {
     ENGINE_STOP_POSITION,  /* at `until` */
+    ENGINE_STOP_ALARM,     /* the tick counter has come to engine->alarm */
     ENGINE_STOP_KICK,      /* engine_kick was called; perhaps a little later than at once */
     ENGINE_STOP_REQUESTED, /* engine_request_stop was called; the instruction that caused it is complete */
     ENGINE_STOP_HALT,      /* the guest executed HLT, or is still halted and has no interrupt that it can take */
@@ -73,6 +87,8 @@ struct engine_caps {
     bool ticks;            /* it can name, and land on, AT_TICK */
     bool landmarks;        /* it can name, and land on, AT_LANDMARK */
     bool careful;          /* it never overshoots, at the price of speed */
+    bool tick_time;        /* its ticks are exact enough to tell the time by: see above. They can also be had within a
+                            * host call: those done before the instruction that makes it */
     const char *tick_unit; /* what its tick counts, as the log records it; "none" without ticks */
 };
 
@@ -87,6 +103,8 @@ struct engine_ops {
     int (*set_cpu)(struct engine *engine, const struct cpu_state *cpu, uint64_t ticks, struct error *error);
     int (*collect_dirty)(struct engine *engine, struct error *error);
     int (*get_ticks)(struct engine *engine, uint64_t *ticks, struct error *error);
+    /* NULL for an engine that keeps nothing that depends on what is in memory. */
+    void (*ram_written)(struct engine *engine, uint64_t address, uint64_t length);
     void (*kick)(struct engine *engine);
     void (*destroy)(struct engine *engine);
 };
@@ -96,11 +114,14 @@ struct engine {
     struct engine_host host;
     struct engine_caps caps;
     struct engine_fault fault;
-    uint64_t exits;       /* done so far; the machine sets it when it restores a checkpoint */
-    bool intr;            /* the level of the interrupt line */
-    bool look;            /* the line is to be looked at, at this boundary */
-    bool stop_requested;  /* by a host call */
-    bool halted;          /* the processor is in HLT */
+    uint64_t exits;      /* done so far; the machine sets it when it restores a checkpoint */
+    uint64_t alarm;      /* the machine's, with caps.tick_time: engine_run stops at the first boundary at which the tick
+                          * counter is there; UINT64_MAX: nowhere. May be set within host calls too */
+    bool prompt;         /* the machine's, with caps.tick_time: the line is looked at at every boundary; see above */
+    bool intr;           /* the level of the interrupt line */
+    bool look;           /* the line is to be looked at, at this boundary */
+    bool stop_requested; /* by a host call */
+    bool halted;         /* the processor is in HLT */
     bool halted_for_good; /* and interrupts are off, so that nothing we model will wake it */
     bool interruptible;   /* at this boundary, an interrupt could be taken */
 };
@@ -143,10 +164,18 @@ static inline int engine_collect_dirty(struct engine *engine, struct error *erro
     return engine->ops->collect_dirty(engine, error);
 }
 
-/* The tick counter, for an engine with caps.ticks. */
+/* The tick counter, for an engine with caps.ticks. With caps.tick_time it cannot fail. */
 static inline int engine_get_ticks(struct engine *engine, uint64_t *ticks, struct error *error)
 {
     return engine->ops->get_ticks(engine, ticks, error);
+}
+
+/* Guest memory [address, address + length) was written by somebody else than the processor; all of it is memory. May be
+ * called from a host call too. */
+static inline void engine_ram_written(struct engine *engine, uint64_t address, uint64_t length)
+{
+    if (engine->ops->ram_written)
+        engine->ops->ram_written(engine, address, length);
 }
 
 /* Raises or lowers the interrupt line, and has it looked at at this boundary. */
@@ -195,6 +224,13 @@ static inline uint8_t engine_exit_acknowledge(struct engine *engine)
     engine->exits++;
     engine->look = true;
     return engine->host.acknowledge(engine->host.context);
+}
+
+static inline void engine_exit_entropy(struct engine *engine, uint8_t *bytes, size_t length)
+{
+    engine->exits++;
+    engine->look = true;
+    engine->host.entropy(engine->host.context, bytes, length);
 }
 
 #endif

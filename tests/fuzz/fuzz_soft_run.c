@@ -73,6 +73,19 @@ static uint8_t host_acknowledge(void *context)
     return run->scenario->vector;
 }
 
+static void host_entropy(void *context, uint8_t *bytes, size_t length)
+{
+    uint64_t random = note(context, 'e', length, 0);
+    memcpy(bytes, &random, length);
+}
+
+/* Guest time that goes on with the ticks, though not at their rate. */
+static uint64_t host_read_time(void *context, uint64_t ticks)
+{
+    (void)context;
+    return 3 * ticks + 1;
+}
+
 static int host_ram_digest(void *context, struct digest *digest, struct error *error)
 {
     const struct run *run = context;
@@ -83,7 +96,8 @@ static int host_ram_digest(void *context, struct digest *digest, struct error *e
 
 static void new_engine(struct run *run)
 {
-    const struct engine_host host = {run, host_read, host_write, host_acknowledge, host_ram_digest};
+    const struct engine_host host = {run,          host_read,      host_write,     host_acknowledge,
+                                     host_entropy, host_read_time, host_ram_digest};
     struct error error;
     run->engine = soft_engine_create(&host, &error);
     CHECK(run->engine && engine_map_ram(run->engine, &run->ram, &error) == 0);

@@ -276,6 +276,73 @@ static void test_sysenter(void **state)
     stage_free(s);
 }
 
+static void compatible(struct stage *s)
+{
+    s->cpu.cs.attributes = (s->cpu.cs.attributes & ~SEGMENT_L) | SEGMENT_DB;
+}
+
+/* In long mode SYSENTER always leads to 64-bit code; SYSEXIT leads there with REX.W. */
+static void test_sysenter_long(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new();
+    for (unsigned n = 0; n < 2; n++) {
+        stage_long(s, 3);
+        if (n)
+            compatible(s);
+        s->cpu.sysenter_cs = 8;
+        s->cpu.sysenter_eip = ENTRY;
+        s->cpu.sysenter_esp = -NOT_CANONICAL | STAGE_STACK;
+        s->cpu.rflags |= 0x200;
+        stage_put(s, ENTRY, 0xf4, 1);
+        assert_int_equal(stage_run_code(s, "\x0f\x34", 2).vector, DONE);
+        assert_int_equal(s->cpu.cs.selector, 8);
+        assert_int_equal(s->cpu.cs.attributes & (SEGMENT_L | SEGMENT_DB), SEGMENT_L);
+        assert_int_equal(s->cpu.ss.selector, 16);
+        assert_int_equal(s->cpu.gprs[GPR_RSP], -NOT_CANONICAL | STAGE_STACK);
+        assert_int_equal(s->cpu.rflags & 0x200, 0);
+    }
+    for (unsigned wide = 0; wide < 2; wide++) {
+        stage_long(s, 0);
+        s->cpu.sysenter_cs = 8;
+        s->cpu.gprs[GPR_RDX] = ENTRY | (wide ? 0 : NOT_CANONICAL);
+        s->cpu.gprs[GPR_RCX] = STAGE_STACK - 64;
+        stage_put(s, ENTRY, 0xf4, 1);
+        stage_code(s, wide ? "\x48\x0f\x35" : "\x0f\x35\x90", 3);
+        struct outcome o = stage_run(s, ENTRY);
+        assert_int_equal(o.vector, DONE);
+        assert_int_equal(o.cs, 8 + (wide ? 32 : 16) + 3);
+        assert_int_equal(o.ss, 8 + (wide ? 40 : 24) + 3);
+        assert_int_equal(o.sp, STAGE_STACK - 64);
+    }
+    for (unsigned n = 0; n < 2; n++) {
+        stage_long(s, 0);
+        s->cpu.sysenter_cs = 8;
+        s->cpu.gprs[n ? GPR_RDX : GPR_RCX] = NOT_CANONICAL;
+        stage_code(s, "\x48\x0f\x35", 3);
+        assert_int_equal(stage_run(s, 0).vector, GP0);
+    }
+    stage_free(s);
+}
+
+/* SYSCALL and SYSRET exist in 64-bit mode only. */
+static void test_syscall_elsewhere(void **state)
+{
+    (void)state;
+    struct stage *s = stage_new();
+    for (unsigned n = 0; n < 4; n++) {
+        if (n & 1)
+            stage_protected(s, 0);
+        else
+            stage_long(s, 0);
+        if (!(n & 1))
+            compatible(s);
+        s->cpu.efer |= EFER_SCE;
+        assert_int_equal(stage_run_code(s, n & 2 ? "\x0f\x07\xf4" : "\x0f\x05\xf4", 3).vector, 6);
+    }
+    stage_free(s);
+}
+
 /* ---- The I/O permission bitmap: SDM volume 1, 19.5.2 ---- */
 
 static bool port_allowed(const uint8_t *map, unsigned map_base, unsigned limit, unsigned port, unsigned size)
@@ -414,6 +481,8 @@ int main(void)
         cmocka_unit_test(test_syscall),
         cmocka_unit_test(test_sysret),
         cmocka_unit_test(test_sysenter),
+        cmocka_unit_test(test_sysenter_long),
+        cmocka_unit_test(test_syscall_elsewhere),
         cmocka_unit_test(test_io_bitmap),
         cmocka_unit_test(test_v86),
         cmocka_unit_test(test_iret_to_v86),

@@ -3,7 +3,8 @@
  *
  * Reading gives the canonical form: what a null segment's hidden part holds differs between Intel, AMD and emulators
  * and has no effect (SDM vol. 3, 3.4.2), so it reads as zero; the x87 last-instruction pointers are left out, since
- * processors differ in when they are kept.
+ * processors differ in when they are kept. The time stamp counter is the host's, and IA32_TSC_ADJUST with it: what the
+ * guest adds to it would be the host's time again.
  */
 #include "vmm/kvm/kvm_internal.h"
 
@@ -197,6 +198,26 @@ static int set_msrs(struct kvm_engine *kvm, const struct cpu_state *cpu, struct 
     return 0;
 }
 
+/* Not every KVM has IA32_TSC_AUX. Where it is missing the guest cannot have set it either. */
+#define MSR_TSC_AUX 0xc0000103u
+
+static void get_tsc_aux(struct kvm_engine *kvm, struct cpu_state *cpu)
+{
+    struct msr_list list = {.header.nmsrs = 1, .entries[0].index = MSR_TSC_AUX};
+
+    if (ioctl(kvm->vcpu_fd, KVM_GET_MSRS, &list) == 1)
+        cpu->tsc_aux = (uint32_t)list.entries[0].data;
+}
+
+static int set_tsc_aux(struct kvm_engine *kvm, const struct cpu_state *cpu, struct error *error)
+{
+    struct msr_list list = {.header.nmsrs = 1, .entries[0] = {.index = MSR_TSC_AUX, .data = cpu->tsc_aux}};
+
+    if (ioctl(kvm->vcpu_fd, KVM_SET_MSRS, &list) != 1 && cpu->tsc_aux)
+        return error_set(error, ERROR_HOST, "KVM_SET_MSRS does not accept IA32_TSC_AUX, which this guest has set");
+    return 0;
+}
+
 /* The XSAVE area begins with an FXSAVE image (SDM vol. 1, 10.5.1 and 13.4.1). KVM_GET_FPU would do, but for MXCSR: its
  * struct has the field, and KVM passes it over in both directions. */
 enum fxsave_offset {
@@ -286,6 +307,7 @@ int kvm_get_cpu(struct engine *engine, struct cpu_state *cpu, struct error *erro
     if (get_general(kvm, cpu, error) < 0 || get_system(kvm, cpu, error) < 0 || get_msrs(kvm, cpu, error) < 0 ||
         get_fpu(kvm, cpu, error) < 0 || get_debug_and_events(kvm, cpu, error) < 0)
         return -1;
+    get_tsc_aux(kvm, cpu);
     cpu->halted = engine->halted;
     return 0;
 }
@@ -295,7 +317,8 @@ int kvm_set_cpu(struct engine *engine, const struct cpu_state *cpu, uint64_t tic
     struct kvm_engine *kvm = kvm_of(engine);
 
     if (set_system(kvm, cpu, error) < 0 || set_msrs(kvm, cpu, error) < 0 || set_fpu(kvm, cpu, error) < 0 ||
-        set_general(kvm, cpu, error) < 0 || set_debug_and_events(kvm, cpu, error) < 0)
+        set_general(kvm, cpu, error) < 0 || set_debug_and_events(kvm, cpu, error) < 0 ||
+        set_tsc_aux(kvm, cpu, error) < 0)
         return -1;
     engine->halted = cpu->halted;
     engine->halted_for_good = cpu->halted && !(cpu->rflags & RFLAGS_IF);

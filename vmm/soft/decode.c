@@ -178,6 +178,14 @@ static void decode_group7_register(struct insn *insn, struct opcode *entry, unsi
         entry->op = OP_INVALID;
 }
 
+/* Group 9 with a register operand: RDRAND and RDSEED, which take no F2 or F3. */
+static void decode_group9_register(struct insn *insn, struct opcode *entry)
+{
+    unsigned reg = (insn->modrm >> 3) & 7;
+    if (reg >= 6 && !insn->repeat)
+        *entry = (struct opcode){OP_RANDOM, FORM_M, IMM_NONE, OF_END};
+}
+
 static void decode_group15(struct insn *insn, struct opcode *entry, unsigned bits)
 {
     unsigned reg = (insn->modrm >> 3) & 7;
@@ -268,6 +276,8 @@ static void decode_special(struct insn *insn, struct opcode *entry, unsigned bit
         decode_group15(insn, entry, bits);
     if (insn->opcode == 0xb8 && insn->repeat != 0xf3)
         entry->op = OP_INVALID;
+    if (insn->opcode == 0xc7 && !insn->memory)
+        decode_group9_register(insn, entry);
     /* MOVNTI takes no prefix; 0F C7 /1 is told by REX.W alone. */
     if (insn->opcode == 0xc3 && (insn->operand_prefix || insn->repeat))
         entry->op = OP_INVALID;

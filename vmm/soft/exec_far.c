@@ -297,29 +297,22 @@ static void switch_level(struct soft *cpu, unsigned cpl, uint16_t cs, uint16_t s
     soft_attend(cpu);
 }
 
-/* As AMD's processors do it: also from compatibility mode, by way of CSTAR, and from legacy mode. */
+/* SYSCALL and SYSRET are for 64-bit mode alone (SDM volume 2). */
 static UOP(syscall)
 {
-    if (!(cpu->efer & EFER_SCE) || !soft_protected(cpu))
+    if (!(cpu->efer & EFER_SCE) || !soft_64bit(cpu))
         soft_raise(cpu, u, EXC_UD);
     uint16_t cs = (uint16_t)(cpu->star >> 32) & 0xfffc;
-    uint64_t next = uop_tail(u)->next_rip;
-    if (!soft_long_mode(cpu)) {
-        cpu->RCX = next;
-        cpu->rip = (uint32_t)cpu->star;
-        cpu->rflags &= ~(uint64_t)(RFLAGS_VM | RFLAGS_IF | RFLAGS_RF);
-        return switch_level(cpu, 0, cs, cs + 8, false);
-    }
-    cpu->RCX = next;
+    cpu->RCX = uop_tail(u)->next_rip;
     cpu->regs[GPR_R11] = soft_rflags(cpu) & ~(uint64_t)RFLAGS_RF;
-    cpu->rip = soft_64bit(cpu) ? cpu->lstar : cpu->cstar;
+    cpu->rip = cpu->lstar;
     soft_set_rflags(cpu, 0, cpu->fmask | RFLAGS_RF);
     switch_level(cpu, 0, cs, cs + 8, true);
 }
 
 static UOP(sysret)
 {
-    if (!(cpu->efer & EFER_SCE) || !soft_protected(cpu))
+    if (!(cpu->efer & EFER_SCE) || !soft_64bit(cpu))
         soft_raise(cpu, u, EXC_UD);
     if (cpu->cpl != 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
@@ -328,38 +321,34 @@ static UOP(sysret)
     if (wide && !soft_canonical(cpu->RCX))
         soft_raise_code(cpu, u, EXC_GP, 0);
     cpu->rip = wide ? cpu->RCX : (uint32_t)cpu->RCX;
-    if (soft_64bit(cpu))
-        soft_set_rflags(cpu, cpu->regs[GPR_R11] & ~(uint64_t)RFLAGS_RF, 0x3fffff & ~(uint64_t)RFLAGS_VM);
-    else
-        soft_set_rflags(cpu, RFLAGS_IF, RFLAGS_IF);
+    soft_set_rflags(cpu, cpu->regs[GPR_R11] & ~(uint64_t)RFLAGS_RF, 0x3fffff & ~(uint64_t)RFLAGS_VM);
     switch_level(cpu, 3, (uint16_t)((wide ? base + 16 : base) | 3), (uint16_t)((base + 8) | 3), wide);
 }
 
-/* SYSENTER and SYSEXIT are for legacy mode, virtual-8086 mode among it: in long mode AMD's processors do not have them.
- */
+/* SYSENTER and SYSEXIT are for all protected modes, compatibility and virtual-8086 mode among them. */
 static UOP(sysenter)
 {
-    if (soft_long_mode(cpu))
-        soft_raise(cpu, u, EXC_UD);
+    bool wide = soft_long_mode(cpu);
     if (!(cpu->cr0 & CR0_PE) || (cpu->sysenter_cs & 0xfffc) == 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
     uint16_t cs = (uint16_t)cpu->sysenter_cs & 0xfffc;
-    cpu->rip = (uint32_t)cpu->sysenter_eip;
-    cpu->RSP = (uint32_t)cpu->sysenter_esp;
+    cpu->rip = wide ? cpu->sysenter_eip : (uint32_t)cpu->sysenter_eip;
+    cpu->RSP = wide ? cpu->sysenter_esp : (uint32_t)cpu->sysenter_esp;
     cpu->rflags &= ~(uint64_t)(RFLAGS_VM | RFLAGS_IF | RFLAGS_RF);
-    switch_level(cpu, 0, cs, cs + 8, false);
+    switch_level(cpu, 0, cs, cs + 8, wide);
 }
 
 static UOP(sysexit)
 {
-    if (soft_long_mode(cpu))
-        soft_raise(cpu, u, EXC_UD);
+    bool wide = u->size == 8;
     if (!(cpu->cr0 & CR0_PE) || (cpu->sysenter_cs & 0xfffc) == 0 || cpu->cpl != 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
-    uint16_t cs = (uint16_t)cpu->sysenter_cs & 0xfffc;
-    cpu->rip = (uint32_t)cpu->RDX;
-    cpu->RSP = (uint32_t)cpu->RCX;
-    switch_level(cpu, 3, (cs + 16) | 3, (cs + 24) | 3, false);
+    if (wide && !(soft_canonical(cpu->RDX) && soft_canonical(cpu->RCX)))
+        soft_raise_code(cpu, u, EXC_GP, 0);
+    uint16_t cs = (uint16_t)((cpu->sysenter_cs & 0xfffc) + (wide ? 32 : 16));
+    cpu->rip = wide ? cpu->RDX : (uint32_t)cpu->RDX;
+    cpu->RSP = wide ? cpu->RCX : (uint32_t)cpu->RCX;
+    switch_level(cpu, 3, cs | 3, (uint16_t)(cs + 8) | 3, wide);
 }
 
 uop_fn *far_uop(const struct insn *insn)

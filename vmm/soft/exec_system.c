@@ -196,7 +196,7 @@ UOP_BODY(rdtsc)
 {
     if ((cpu->cr4 & CR4_TSD) && cpu->cpl != 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
-    uint64_t tsc = soft_tsc(cpu);
+    uint64_t tsc = soft_tsc(cpu, u);
     cpu->RAX = (uint32_t)tsc;
     cpu->RDX = tsc >> 32;
 }
@@ -205,16 +205,33 @@ UOP_BODY(rdtscp)
 {
     if ((cpu->cr4 & CR4_TSD) && cpu->cpl != 0)
         soft_raise_code(cpu, u, EXC_GP, 0);
-    uint64_t tsc = soft_tsc(cpu);
+    uint64_t tsc = soft_tsc(cpu, u);
     cpu->RAX = (uint32_t)tsc;
     cpu->RDX = tsc >> 32;
-    cpu->RCX = (uint32_t)cpu->tsc_aux;
+    cpu->RCX = cpu->tsc_aux;
+}
+
+/* RDRAND and RDSEED: SDM volume 1, 7.3.17. CF tells whether there were random bytes; the other flags are clear. */
+UOP_BODY(random)
+{
+    uint8_t bytes[8] = {0};
+    uint64_t value;
+    bool there = cpu->engine.host.entropy;
+    if (there) {
+        soft_x87_settle(cpu);
+        cpu->in_exit = true;
+        engine_exit_entropy(&cpu->engine, bytes, u->size);
+        soft_exit_done(cpu);
+    }
+    memcpy(&value, bytes, sizeof value);
+    reg_set(cpu, u->dst, u->size, value);
+    flags_set(cpu, there ? RFLAGS_CF : 0);
 }
 
 UOP_BODY(rdmsr)
 {
     uint64_t value;
-    if (!soft_read_msr(cpu, (uint32_t)cpu->RCX, &value))
+    if (!soft_read_msr(cpu, u, (uint32_t)cpu->RCX, &value))
         soft_raise_code(cpu, u, EXC_GP, 0);
     cpu->RAX = (uint32_t)value;
     cpu->RDX = value >> 32;
@@ -223,7 +240,7 @@ UOP_BODY(rdmsr)
 static UOP(wrmsr)
 {
     uint64_t value = (uint32_t)cpu->RAX | cpu->RDX << 32;
-    if (!soft_write_msr(cpu, (uint32_t)cpu->RCX, value))
+    if (!soft_write_msr(cpu, u, (uint32_t)cpu->RCX, value))
         soft_raise_code(cpu, u, EXC_GP, 0);
     soft_stop_after(cpu, here(u));
 }
@@ -285,6 +302,7 @@ uop_fn *system_uop(const struct insn *insn)
         [OP_MOV_TO_DR] = mov_to_dr,
         [OP_RDTSC] = rdtsc,
         [OP_RDTSCP] = rdtscp,
+        [OP_RANDOM] = random,
         [OP_RDMSR] = rdmsr,
         [OP_WRMSR] = wrmsr,
         [OP_CPUID] = cpuid,

@@ -2,6 +2,7 @@
 #include "vmm/soft/msr.h"
 
 #include "vmm/soft/memory.h"
+#include "vmm/soft/soft_engine.h"
 
 #define CR4_ALLOWED                                                                                                    \
     (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
@@ -72,11 +73,16 @@ void soft_write_cr4(struct soft *cpu, const struct uop *u, uint64_t value)
 
 enum {
     MSR_TSC = 0x10,
+    MSR_PLATFORM_ID = 0x17,
+    MSR_APIC_BASE = 0x1b,
+    MSR_TSC_ADJUST = 0x3b,
     MSR_UCODE_REV = 0x8b,
     MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP = 0x175,
     MSR_SYSENTER_EIP = 0x176,
+    MSR_MISC_ENABLE = 0x1a0,
     MSR_PAT = 0x277,
+    MSR_TSC_DEADLINE = 0x6e0,
 };
 #define MSR_EFER           0xc0000080u
 #define MSR_STAR           0xc0000081u
@@ -87,7 +93,9 @@ enum {
 #define MSR_GS_BASE        0xc0000101u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
 #define MSR_TSC_AUX        0xc0000103u
-#define MSR_HWCR           0xc0010015u
+
+/* Strings are fast; there are neither branch trace stores nor precise events (SDM volume 4, table 2-2). */
+#define MISC_ENABLE 0x1801u
 
 #define EFER_ALLOWED (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 
@@ -100,10 +108,10 @@ static uint64_t *plain_msr(struct soft *cpu, uint32_t index, bool *address)
         return &cpu->star;
     case MSR_SYSENTER_CS:
         return &cpu->sysenter_cs;
-    case MSR_TSC_AUX:
-        return &cpu->tsc_aux;
     case MSR_FMASK:
         return &cpu->fmask;
+    case MSR_TSC_ADJUST:
+        return &cpu->tsc_adjust;
     default:
         break;
     }
@@ -128,7 +136,8 @@ static uint64_t *plain_msr(struct soft *cpu, uint32_t index, bool *address)
     }
 }
 
-bool soft_read_msr(struct soft *cpu, uint32_t index, uint64_t *value)
+/* The local APIC has the deadline as guest time: the counter is that plus tsc_adjust. */
+bool soft_read_msr(struct soft *cpu, const struct uop *u, uint32_t index, uint64_t *value)
 {
     bool address;
     const uint64_t *plain = plain_msr(cpu, index, &address);
@@ -138,7 +147,13 @@ bool soft_read_msr(struct soft *cpu, uint32_t index, uint64_t *value)
     }
     switch (index) {
     case MSR_TSC:
-        *value = soft_tsc(cpu);
+        *value = soft_tsc(cpu, u);
+        return true;
+    case MSR_TSC_AUX:
+        *value = cpu->tsc_aux;
+        return true;
+    case MSR_MISC_ENABLE:
+        *value = MISC_ENABLE;
         return true;
     case MSR_EFER:
         *value = cpu->efer;
@@ -146,8 +161,16 @@ bool soft_read_msr(struct soft *cpu, uint32_t index, uint64_t *value)
     case MSR_PAT:
         *value = cpu->pat;
         return true;
+    case MSR_APIC_BASE:
+        *value = soft_exit_read(cpu, ENGINE_MSR, index, 8);
+        return true;
+    case MSR_TSC_DEADLINE:
+        *value = soft_exit_read(cpu, ENGINE_MSR, index, 8);
+        if (*value)
+            *value += cpu->tsc_adjust;
+        return true;
+    case MSR_PLATFORM_ID:
     case MSR_UCODE_REV:
-    case MSR_HWCR:
         *value = 0;
         return true;
     default:
@@ -181,20 +204,25 @@ static bool valid_pat(uint64_t value)
     return true;
 }
 
-bool soft_write_msr(struct soft *cpu, uint32_t index, uint64_t value)
+bool soft_write_msr(struct soft *cpu, const struct uop *u, uint32_t index, uint64_t value)
 {
     bool address;
     uint64_t *plain = plain_msr(cpu, index, &address);
     if (plain) {
         if (address && !soft_canonical(value))
             return false;
-        *plain = index == MSR_FMASK || index == MSR_TSC_AUX ? (uint32_t)value : value;
+        *plain = index == MSR_FMASK ? (uint32_t)value : value;
         soft_update_mode(cpu);
         return true;
     }
     switch (index) {
     case MSR_TSC:
-        cpu->tsc_offset += value - soft_tsc(cpu);
+        cpu->tsc_adjust += value - soft_tsc(cpu, u);
+        return true;
+    case MSR_TSC_AUX:
+        if (value >> 32)
+            return false;
+        cpu->tsc_aux = (uint32_t)value;
         return true;
     case MSR_EFER:
         return write_efer(cpu, value);
@@ -203,52 +231,77 @@ bool soft_write_msr(struct soft *cpu, uint32_t index, uint64_t value)
             return false;
         cpu->pat = value;
         return true;
+    case MSR_APIC_BASE:
+    case MSR_TSC_DEADLINE:
+        soft_exit_write(cpu, ENGINE_MSR, index, 8, value ? value - cpu->tsc_adjust : 0);
+        return true;
     case MSR_UCODE_REV:
-    case MSR_HWCR:
+    case MSR_MISC_ENABLE:
         return true;
     default:
         return false;
     }
 }
 
-uint64_t soft_tsc(const struct soft *cpu)
+uint64_t soft_tsc(const struct soft *cpu, const struct uop *u)
 {
-    uint64_t count = cpu->clock ? cpu->clock(cpu->clock_context) : soft_ticks(cpu);
-    return count + cpu->tsc_offset;
+    const struct engine_host *host = &cpu->engine.host;
+    uint64_t ticks = soft_ticks_before(cpu, u);
+    return (host->read_time ? host->read_time(host->context, ticks) : ticks) + cpu->tsc_adjust;
 }
 
 /* Bits of the feature leaves. */
 enum {
-    LEAF1_ECX = 1u << 13 /* CMPXCHG16B */ | 1u << 23 /* POPCNT */,
+    LEAF1_ECX = 1u << 13 /* CMPXCHG16B */ | 1u << 23 /* POPCNT */ | 1u << 24 /* TSC deadline */ | 1u << 30 /* RDRAND */,
     LEAF1_EDX = 1u << 0 /* x87 */ | 1u << 2 /* DE */ | 1u << 3 /* PSE */ | 1u << 4 /* TSC */ | 1u << 5 /* MSR */ |
-                1u << 6 /* PAE */ | 1u << 8 /* CMPXCHG8B */ | 1u << 11 /* SYSENTER */ | 1u << 13 /* PGE */ |
-                1u << 15 /* CMOV */ | 1u << 16 /* PAT */ | 1u << 19 /* CLFLUSH */ | 1u << 23 /* MMX */ |
-                1u << 24 /* FXSR */ | 1u << 25 /* SSE */ | 1u << 26 /* SSE2 */,
-    LEAF7_EBX = 1u << 0 /* FSGSBASE */ | 1u << 7 /* SMEP */ | 1u << 20 /* SMAP */,
+                1u << 6 /* PAE */ | 1u << 8 /* CMPXCHG8B */ | 1u << 9 /* APIC */ | 1u << 11 /* SYSENTER */ |
+                1u << 13 /* PGE */ | 1u << 15 /* CMOV */ | 1u << 16 /* PAT */ | 1u << 19 /* CLFLUSH */ |
+                1u << 23 /* MMX */ | 1u << 24 /* FXSR */ | 1u << 25 /* SSE */ | 1u << 26 /* SSE2 */,
+    LEAF7_EBX = 1u << 0 /* FSGSBASE */ | 1u << 1 /* TSC_ADJUST */ | 1u << 7 /* SMEP */ | 1u << 18 /* RDSEED */ |
+                1u << 20 /* SMAP */,
     EXTENDED_ECX = 1u << 0 /* LAHF in 64-bit mode */,
-    EXTENDED_EDX = (LEAF1_EDX & 0x0183f3ff & ~(1u << 11)) | 1u << 11 /* SYSCALL */ | 1u << 20 /* NX */ |
-                   1u << 27 /* RDTSCP */ | 1u << 29 /* long mode */,
+    EXTENDED_EDX = 1u << 11 /* SYSCALL */ | 1u << 20 /* NX */ | 1u << 27 /* RDTSCP */ | 1u << 29 /* long mode */,
 };
+
+/* An in-order model, of which operating systems know that it needs none of the remedies against speculation: those
+ * would cost the guest a switch of page tables at each system call. */
+#define SIGNATURE    0x000106cau /* family 6, model 28, stepping 10 */
+#define TSC_MHZ      (SOFT_ENGINE_CRYSTAL_HZ / 1000000 * SOFT_ENGINE_TSC_RATIO)
+#define LEAF_HIGHEST 0x16
+
+static void put_vendor(uint32_t out[4])
+{
+    memcpy(&out[1], "Genu", 4);
+    memcpy(&out[3], "ineI", 4);
+    memcpy(&out[2], "ntel", 4);
+}
 
 static void cpuid_basic(const struct soft *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
     (void)cpu;
     switch (leaf) {
     case 0:
-        out[0] = 7;
-        memcpy(&out[1], "Auth", 4);
-        memcpy(&out[3], "enti", 4);
-        memcpy(&out[2], "cAMD", 4);
+        out[0] = LEAF_HIGHEST;
+        put_vendor(out);
         break;
     case 1:
-        out[0] = 0x00060fb1; /* family 15, model 107, stepping 1 */
-        out[1] = 8u << 8;    /* CLFLUSH lines of 64 bytes */
+        out[0] = SIGNATURE;
+        out[1] = 8u << 8; /* CLFLUSH lines of 64 bytes */
         out[2] = LEAF1_ECX;
         out[3] = LEAF1_EDX;
         break;
     case 7:
         if (subleaf == 0)
             out[1] = LEAF7_EBX;
+        break;
+    case 0x15: /* the counter's frequency is the crystal's, times EBX / EAX */
+        out[0] = 1;
+        out[1] = SOFT_ENGINE_TSC_RATIO;
+        out[2] = SOFT_ENGINE_CRYSTAL_HZ;
+        break;
+    case 0x16: /* MHz: the processor's base and maximum, and the bus's */
+        out[0] = out[1] = TSC_MHZ;
+        out[2] = SOFT_ENGINE_CRYSTAL_HZ / 1000000;
         break;
     default:
         break;
@@ -261,12 +314,8 @@ static void cpuid_extended(uint32_t leaf, uint32_t out[4])
     switch (leaf) {
     case 0x80000000:
         out[0] = 0x80000008;
-        memcpy(&out[1], "Auth", 4);
-        memcpy(&out[3], "enti", 4);
-        memcpy(&out[2], "cAMD", 4);
         break;
     case 0x80000001:
-        out[0] = 0x00060fb1;
         out[2] = EXTENDED_ECX;
         out[3] = EXTENDED_EDX;
         break;

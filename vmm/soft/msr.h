@@ -12,12 +12,13 @@ void soft_write_cr3(struct soft *cpu, const struct uop *u, uint64_t value);
 void soft_write_cr4(struct soft *cpu, const struct uop *u, uint64_t value);
 
 /* False: #GP(0). */
-bool soft_read_msr(struct soft *cpu, uint32_t index, uint64_t *value);
-bool soft_write_msr(struct soft *cpu, uint32_t index, uint64_t value);
+bool soft_read_msr(struct soft *cpu, const struct uop *u, uint32_t index, uint64_t *value);
+bool soft_write_msr(struct soft *cpu, const struct uop *u, uint32_t index, uint64_t value);
 
 /* EAX, EBX, ECX, EDX of a leaf; docs/soft-engine.md tells the model. */
 void soft_cpuid(const struct soft *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
-uint64_t soft_tsc(const struct soft *cpu);
+/* The time stamp counter, at the instruction of `u`. */
+uint64_t soft_tsc(const struct soft *cpu, const struct uop *u);
 
 #endif

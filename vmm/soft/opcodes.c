@@ -283,6 +283,7 @@ const struct opcode opcode_groups[OPCODE_GROUPS][8] = {
                  {OP_LMSW, FORM_M, IMM_NONE, OF_CPL0 | OF_END},
                  {OP_INVLPG, FORM_M, IMM_NONE, OF_MEM | OF_CPL0}},
     [GROUP_8] = {[4] = {OP_BT, FORM_M, IMM_NONE, 0}, LOCKABLE(OP_BTS), LOCKABLE(OP_BTR), LOCKABLE(OP_BTC)},
+    /* The register forms of group 9 are in insn_decode. */
     [GROUP_9] = {[1] = {OP_CMPXCHG8B, FORM_M, IMM_NONE, OF_MEM | OF_LOCK}},
     [GROUP_11] = {{OP_MOV, FORM_M, IMM_NONE, 0}},
     /* The forms with F3 and the fences are in insn_decode. */

@@ -119,6 +119,8 @@ int soft_get_cpu(struct engine *engine, struct cpu_state *state, struct error *e
         .sysenter_esp = cpu->sysenter_esp,
         .sysenter_eip = cpu->sysenter_eip,
         .pat = cpu->pat,
+        .tsc_adjust = cpu->tsc_adjust,
+        .tsc_aux = cpu->tsc_aux,
         .dr6 = cpu->dr6,
         .dr7 = cpu->dr7,
         .halted = engine->halted,
@@ -148,6 +150,8 @@ static void set_system(struct soft *cpu, const struct cpu_state *state)
     cpu->sysenter_esp = state->sysenter_esp;
     cpu->sysenter_eip = state->sysenter_eip;
     cpu->pat = state->pat;
+    cpu->tsc_adjust = state->tsc_adjust;
+    cpu->tsc_aux = state->tsc_aux;
     memcpy(cpu->dr, state->dr, sizeof cpu->dr);
     cpu->dr6 = state->dr6;
     cpu->dr7 = state->dr7;

@@ -181,6 +181,7 @@ struct soft {
     uint64_t linear_mask; /* 2^32 - 1 outside long mode */
     uint64_t rip;         /* exact at boundaries only */
     uint64_t limit;       /* ticks = limit - left */
+    uint64_t alarm;       /* engine.alarm, when limit was set */
     struct block **patch; /* where to note the next block, or NULL */
 
     /* The rest of the processor. */
@@ -190,7 +191,8 @@ struct soft {
     struct descriptor_table gdtr, idtr;
     uint64_t cr0, cr2, cr3, cr4, cr8, efer;
     uint64_t star, lstar, cstar, fmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip, pat;
-    uint64_t tsc_aux, tsc_offset;
+    uint64_t tsc_adjust;
+    uint32_t tsc_aux;
     uint64_t dr[4], dr6, dr7;
     unsigned cpl;
     bool shadow, nmi_blocked;
@@ -213,9 +215,6 @@ struct soft {
 
     /* The last exit that an instruction made, and the tick count at the boundary after it. */
     uint64_t exit_number, exit_ticks;
-
-    uint64_t (*clock)(void *context);
-    void *clock_context;
 
     /* Memory, and what was decoded from it. */
     struct ram *ram;
@@ -279,6 +278,9 @@ static inline struct block *soft_scratch(struct soft *cpu)
 
 /* Brings rip and left to where they are before the instruction of `u`. NULL: they are exact already. */
 void soft_sync(struct soft *cpu, const struct uop *u);
+
+/* The ticks done before the instruction of `u`. */
+uint64_t soft_ticks_before(const struct soft *cpu, const struct uop *u);
 
 /* Raises a fault in the instruction of `u` (NULL: at cpu->rip). */
 _Noreturn void soft_raise(struct soft *cpu, const struct uop *u, uint8_t vector);

@@ -60,6 +60,11 @@ static void kick(struct engine *engine)
     atomic_store(&soft_of(engine)->kicked, true);
 }
 
+static void ram_written(struct engine *engine, uint64_t address, uint64_t length)
+{
+    soft_ram_changed(soft_of(engine), address, length);
+}
+
 static void destroy(struct engine *engine)
 {
     struct soft *cpu = soft_of(engine);
@@ -80,6 +85,7 @@ static const struct engine_ops ops = {
     .set_cpu = soft_set_cpu,
     .collect_dirty = collect_dirty,
     .get_ticks = get_ticks,
+    .ram_written = ram_written,
     .kick = kick,
     .destroy = destroy,
 };
@@ -94,7 +100,9 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
     memset(cpu, 0, sizeof *cpu);
     cpu->engine.ops = &ops;
     cpu->engine.host = *host;
-    cpu->engine.caps = (struct engine_caps){.ticks = true, .landmarks = true, .tick_unit = "soft-instructions"};
+    cpu->engine.caps =
+        (struct engine_caps){.ticks = true, .landmarks = true, .tick_time = true, .tick_unit = "soft-instructions"};
+    cpu->engine.alarm = UINT64_MAX;
     cpu->raised = RAISED_NOTHING;
     cpu->hash = calloc(HASH_ENTRIES, sizeof(struct block *));
     cpu->pages = calloc(HASH_ENTRIES, sizeof(struct block *));
@@ -106,19 +114,6 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
         return NULL;
     }
     return &cpu->engine;
-}
-
-void soft_engine_set_clock(struct engine *engine, uint64_t (*nanoseconds)(void *context), void *context)
-{
-    soft_of(engine)->clock = nanoseconds;
-    soft_of(engine)->clock_context = context;
-}
-
-void soft_engine_ram_written(struct engine *engine, uint64_t address, uint64_t length)
-{
-    struct soft *cpu = soft_of(engine);
-    if (length)
-        soft_ram_changed(cpu, address, length);
 }
 
 uint64_t soft_engine_ticks(const struct engine *engine)
