@@ -12,6 +12,29 @@ struct digest digest_of(const void *data, size_t length, uint64_t seed)
     return (struct digest){.low = hash.low64, .high = hash.high64};
 }
 
+/* The pointer is an XXH3_state_t, whose size and alignment are the library's business. */
+struct digest_stream *digest_stream_begin(uint64_t seed)
+{
+    XXH3_state_t *state = XXH3_createState();
+
+    if (state)
+        XXH3_128bits_reset_withSeed(state, seed);
+    return (struct digest_stream *)state;
+}
+
+void digest_stream_add(struct digest_stream *stream, const void *data, size_t length)
+{
+    XXH3_128bits_update((XXH3_state_t *)stream, data, length);
+}
+
+struct digest digest_stream_end(struct digest_stream *stream)
+{
+    XXH128_hash_t hash = XXH3_128bits_digest((XXH3_state_t *)stream);
+
+    XXH3_freeState((XXH3_state_t *)stream);
+    return (struct digest){.low = hash.low64, .high = hash.high64};
+}
+
 bool digest_equal(struct digest a, struct digest b)
 {
     return a.low == b.low && a.high == b.high;

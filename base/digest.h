@@ -21,6 +21,12 @@ struct digest {
 /* The digest of some bytes; `seed` separates uses, so that equal bytes in two roles have two digests. */
 struct digest digest_of(const void *data, size_t length, uint64_t seed);
 
+/* The same for bytes that come in pieces. NULL when memory is exhausted; digest_stream_end releases it. */
+struct digest_stream;
+struct digest_stream *digest_stream_begin(uint64_t seed);
+void digest_stream_add(struct digest_stream *stream, const void *data, size_t length);
+struct digest digest_stream_end(struct digest_stream *stream);
+
 bool digest_equal(struct digest a, struct digest b);
 
 /* Order-free combination: addition and subtraction modulo 2^128. A sum of per-page digests can be brought up to date by

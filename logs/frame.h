@@ -25,10 +25,10 @@
 #include "base/error.h"
 #include "logs/header.h"
 
-#define FRAME_MAGIC   0xf145u
-#define FRAME_HEADER  32u
-#define FRAME_RAW_MAX (256u * 1024)                  /* bytes of contents, both compressed and not; at least 1 */
-#define FRAME_MAX     (FRAME_HEADER + FRAME_RAW_MAX) /* bytes of a whole frame */
+#define FRAME_MAGIC     0xf145u
+#define FRAME_HEADER    32u
+#define FRAME_RAW_MAX   (256u * 1024)                  /* bytes of contents, both compressed and not; at least 1 */
+#define FRAME_WHOLE_MAX (FRAME_HEADER + FRAME_RAW_MAX) /* bytes of a whole frame */
 
 enum frame_kind {
     FRAME_RECORDS = 1,         /* a base and `count` records, at least one */

@@ -13,7 +13,7 @@ static int read_header(struct log_reader *reader, struct error *error)
     size_t got;
     size_t used;
 
-    _Static_assert(LOG_HEADER_MAX <= FRAME_MAX, "the frame buffer holds the header for a moment");
+    _Static_assert(LOG_HEADER_MAX <= FRAME_WHOLE_MAX, "the frame buffer holds the header for a moment");
     if (reader->source.read(reader->source.context, 0, reader->walk.frame, LOG_HEADER_MAX, &got, error))
         return -1;
     int decoded = log_header_decode(reader->walk.frame, got, &reader->header, &used, error);
@@ -46,7 +46,7 @@ static struct log_reader *reader_create(const struct log_source *source, const c
     reader->name = strdup(name);
     reader->raw = malloc(FRAME_RAW_MAX);
     reader->scratch = malloc(FRAME_RAW_MAX);
-    reader->walk = (struct walk){.source = &reader->source, .codec = &reader->codec, .frame = malloc(FRAME_MAX)};
+    reader->walk = (struct walk){.source = &reader->source, .codec = &reader->codec, .frame = malloc(FRAME_WHOLE_MAX)};
     if (!reader->name || !reader->raw || !reader->scratch || !reader->walk.frame) {
         log_reader_close(reader);
         error_set(error, ERROR_HOST, "no memory for reading a log");

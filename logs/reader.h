@@ -92,6 +92,17 @@ int log_reader_checkpoints(struct log_reader *reader, const struct log_checkpoin
  * place unchanged when there is no such checkpoint or its frame is damaged. */
 int log_reader_seek_checkpoint(struct log_reader *reader, uint32_t id, struct error *error);
 
+/* Takes some of a checkpoint's data, which stay the reader's; returns 0, or -1 with the error. */
+typedef int log_piece_fn(void *context, const uint8_t *bytes, size_t length, struct error *error);
+
+/*
+ * Hands the data of checkpoint `id` to `take`, piece by piece, if they are at most `limit` bytes. Does not move the
+ * reader, which `take` must not use. Returns 0, or -1 with the error: ERROR_INPUT when there is no such checkpoint, its
+ * data are damaged, or exceed the limit; or what `take` failed with. Some pieces may have been taken by then.
+ */
+int log_reader_checkpoint_pieces(struct log_reader *reader, uint32_t id, uint64_t limit, log_piece_fn *take,
+                                 void *context, struct error *error);
+
 /*
  * Appends the data of checkpoint `id` to `out`, whose limit is the most the caller will accept. Does not move the
  * reader. Returns 0, or -1 with the error: ERROR_INPUT when there is no such checkpoint, its data are damaged, or

@@ -133,9 +133,9 @@ int log_reader_seek_checkpoint(struct log_reader *reader, uint32_t id, struct er
     return 0;
 }
 
-/* Appends one piece of a checkpoint's data. */
-static int fetch_piece(struct log_reader *reader, struct cursor *at, uint32_t piece, struct bytes_writer *out,
-                       struct error *error)
+/* Hands one piece of a checkpoint's data on, and counts it in *done. */
+static int fetch_piece(struct log_reader *reader, struct cursor *at, uint32_t piece, uint64_t *done, log_piece_fn *take,
+                       void *context, struct error *error)
 {
     struct frame_header header;
     struct cursor here = *at;
@@ -148,32 +148,31 @@ static int fetch_piece(struct log_reader *reader, struct cursor *at, uint32_t pi
     }
     if (walk_contents(&reader->walk, &header, reader->scratch, error))
         return walk_locate(&here, error);
-    bytes_put(out, reader->scratch, header.raw_length);
-    if (out->failed)
-        return error_set(error, ERROR_HOST, "no memory for the data of a checkpoint");
-    return 0;
+    *done += header.raw_length;
+    return take(context, reader->scratch, header.raw_length, error);
 }
 
-static int fetch(struct log_reader *reader, const struct log_checkpoint *checkpoint, struct bytes_writer *out,
-                 struct error *error)
+static int fetch(struct log_reader *reader, const struct log_checkpoint *checkpoint, uint64_t limit, log_piece_fn *take,
+                 void *context, struct error *error)
 {
     struct cursor at = {.offset = checkpoint->data_offset, .sequence = checkpoint->data_sequence};
     uint64_t length = checkpoint->record.blob_length;
-    size_t start = out->length;
+    uint64_t done = 0;
 
-    if (length > out->limit - out->length)
-        return error_set(error, ERROR_INPUT, "its %" PRIu64 " bytes of data are more than the %zu allowed", length,
-                         out->limit - out->length);
-    for (uint32_t piece = 0; out->length - start < length; piece++) {
-        if (fetch_piece(reader, &at, piece, out, error))
+    if (length > limit)
+        return error_set(error, ERROR_INPUT, "its %" PRIu64 " bytes of data are more than the %" PRIu64 " allowed",
+                         length, limit);
+    for (uint32_t piece = 0; done < length; piece++) {
+        if (fetch_piece(reader, &at, piece, &done, take, context, error))
             return -1;
     }
-    if (out->length - start != length || at.offset != checkpoint->offset || at.sequence != checkpoint->sequence)
+    if (done != length || at.offset != checkpoint->offset || at.sequence != checkpoint->sequence)
         return error_set(error, ERROR_INPUT, "its data are not the %" PRIu64 " bytes just before it", length);
     return 0;
 }
 
-int log_reader_checkpoint(struct log_reader *reader, uint32_t id, struct bytes_writer *out, struct error *error)
+int log_reader_checkpoint_pieces(struct log_reader *reader, uint32_t id, uint64_t limit, log_piece_fn *take,
+                                 void *context, struct error *error)
 {
     struct log_checkpoint checkpoint;
     struct contents contents;
@@ -181,7 +180,21 @@ int log_reader_checkpoint(struct log_reader *reader, uint32_t id, struct bytes_w
 
     if (find(reader, id, &checkpoint, error))
         return error_wrap(error, "%s", reader->name);
-    if (confirm(reader, &checkpoint, &contents, &after, error) || fetch(reader, &checkpoint, out, error))
+    if (confirm(reader, &checkpoint, &contents, &after, error) ||
+        fetch(reader, &checkpoint, limit, take, context, error))
         return error_wrap(error, "%s: checkpoint %" PRIu32, reader->name, id);
     return 0;
+}
+
+static int append_piece(void *context, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct bytes_writer *out = context;
+
+    bytes_put(out, bytes, length);
+    return out->failed ? error_set(error, ERROR_HOST, "no memory for the data of a checkpoint") : 0;
+}
+
+int log_reader_checkpoint(struct log_reader *reader, uint32_t id, struct bytes_writer *out, struct error *error)
+{
+    return log_reader_checkpoint_pieces(reader, id, out->limit - out->length, append_piece, out, error);
 }

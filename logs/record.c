@@ -150,6 +150,23 @@ static int get_payload(struct bytes_reader *reader, struct log_record *record, s
     return 0;
 }
 
+static void put_frame(const struct log_record *record, struct bytes_writer *writer)
+{
+    CHECK(record->length >= FRAME_MIN && record->length <= FRAME_MAX);
+    bytes_put_uint(writer, 1, record->channel);
+    put_payload(record, writer);
+}
+
+static int get_frame(struct bytes_reader *reader, struct log_record *record, struct error *error)
+{
+    record->channel = (uint8_t)bytes_get_uint(reader, 1);
+    if (get_payload(reader, record, error) < 0)
+        return -1;
+    if (!reader->bad && (record->length < FRAME_MIN || record->length > FRAME_MAX))
+        return error_set(error, ERROR_INPUT, "a network frame of %" PRIu64 " bytes", record->length);
+    return 0;
+}
+
 static void put_checkpoint(struct record_context *context, const struct log_record *record, struct bytes_writer *writer)
 {
     CHECK(record->id != LOG_NO_PARENT);
@@ -178,6 +195,16 @@ static int get_checkpoint(struct record_context *context, bool has_parent, struc
     record->blob_length = bytes_get_varint(reader);
     record->time = get_difference(reader, &context->time);
     record->digest = get_digest(reader);
+    return 0;
+}
+
+static int get_disk_error(struct bytes_reader *reader, struct log_record *record, struct error *error)
+{
+    record->channel = (uint8_t)bytes_get_uint(reader, 1);
+    uint64_t transfer = bytes_get_varint(reader);
+    if (transfer > UINT32_MAX)
+        return error_set(error, ERROR_INPUT, "a disk transfer's number of more than 32 bits");
+    record->transfer = (uint32_t)transfer;
     return 0;
 }
 
@@ -236,6 +263,13 @@ static void put_fields(struct record_context *context, const struct log_record *
         put_difference(writer, &context->time, record->time);
         put_digest(writer, record->digest);
         break;
+    case LOG_FRAME_IN:
+        put_frame(record, writer);
+        break;
+    case LOG_DISK_ERROR:
+        bytes_put_uint(writer, 1, record->channel);
+        bytes_put_varint(writer, record->transfer);
+        break;
     }
 }
 
@@ -274,6 +308,10 @@ static int get_fields(struct record_context *context, bool flag, struct bytes_re
         return get_checkpoint(context, flag, reader, record, error);
     case LOG_END:
         return get_end(context, flag, reader, record, error);
+    case LOG_FRAME_IN:
+        return get_frame(reader, record, error);
+    case LOG_DISK_ERROR:
+        return get_disk_error(reader, record, error);
     }
     return error_set(error, ERROR_INPUT, "unknown record type %u", (unsigned)record->type);
 }
@@ -300,7 +338,7 @@ static bool type_has_flag(unsigned type)
 
 void record_encode(struct record_context *context, const struct log_record *record, struct bytes_writer *writer)
 {
-    CHECK(record->type >= LOG_TIME && record->type <= LOG_END);
+    CHECK(record->type >= LOG_TIME && record->type < LOG_RECORD_TYPES);
     CHECK(record->at.kind <= AT_LANDMARK);
     bytes_put_uint(writer, 1,
                    (unsigned)record->type | (unsigned)record->at.kind << TAG_KIND_SHIFT |
@@ -319,7 +357,7 @@ int record_decode(struct record_context *context, struct bytes_reader *reader, s
 
     if (reader->bad)
         return error_set(error, ERROR_INPUT, "a record is missing");
-    if (type < LOG_TIME || type > LOG_END)
+    if (type < LOG_TIME || type >= LOG_RECORD_TYPES)
         return error_set(error, ERROR_INPUT, "unknown record type %u", type);
     if (tag & TAG_ZERO || (flag && !type_has_flag(type)))
         return error_set(error, ERROR_INPUT, "unknown flag in the tag 0x%02x of a record", tag);
@@ -341,8 +379,9 @@ bool record_equal(const struct log_record *a, const struct log_record *b)
     if (a->time != b->time || a->to_deadline != b->to_deadline || a->unnamed != b->unnamed ||
         a->channel != b->channel || a->reason != b->reason || a->command != b->command || a->hash != b->hash ||
         a->length != b->length || !digest_equal(a->digest, b->digest) || a->id != b->id || a->parent != b->parent ||
-        a->blob_length != b->blob_length || a->exit_value != b->exit_value)
+        a->blob_length != b->blob_length || a->exit_value != b->exit_value || a->transfer != b->transfer)
         return false;
-    bool has_payload = a->type == LOG_CONSOLE_IN || a->type == LOG_ENTROPY || a->type == LOG_OPERATOR;
+    bool has_payload =
+        a->type == LOG_CONSOLE_IN || a->type == LOG_ENTROPY || a->type == LOG_OPERATOR || a->type == LOG_FRAME_IN;
     return !has_payload || a->length == 0 || memcmp(a->bytes, b->bytes, a->length) == 0;
 }

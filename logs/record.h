@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/ethernet.h"
 #include "base/position.h"
 
 /* "The recorder" below is replay's recording side, "the replayer" its replaying side; both stand above this library. */
@@ -49,7 +50,8 @@ enum log_record_type {
     /* The guest sent bytes out. Written by the recorder; read by the replayer, which checks that it sent the same, and
      * by the output gate, which holds the bytes back until this record is acknowledged. Bytes: `channel`, `length` (how
      * many bytes left since the previous OUTPUT of that channel) and `hash` (the low 32 bits of the running hash of
-     * everything that ever left through that channel). */
+     * everything that ever left through that channel). Channel LOG_CHANNEL_CARD + n is network card n, and its bytes
+     * are, for each frame, its length as a u16 and the frame. */
     LOG_OUTPUT = 6,
 
     /* What the whole machine looked like. Written by the recorder at intervals; read by the replayer, which compares
@@ -68,8 +70,20 @@ enum log_record_type {
      * not be named (a timeout or a signal may come anywhere): `at` is then the last exit before it, and `digest` is not
      * to be compared. Bytes: `reason`, `exit_value`, `time` and `digest`. */
     LOG_END = 9,
+
+    /* A network card receives an Ethernet frame, without its check sequence. Written by the recorder at the position
+     * where the card gets it; read by the replayer, which gives it to the same card. Several frames that come together
+     * are several records at one position. Bytes: `channel` (the card's number), and `length` bytes at
+     * `bytes`, FRAME_MIN to FRAME_MAX. */
+    LOG_FRAME_IN = 10,
+
+    /* The host failed to do what a disk needed, and the guest sees a disk error. Written by the recorder from within
+     * exit n (position AT_EXIT n, as for CLOCK_READ); read by the replayer, which lets the same transfer fail. Bytes:
+     * `channel` (the disk's number) and `transfer` (which of the disk transfers of that exit, all disks together, from
+     * 0). */
+    LOG_DISK_ERROR = 11,
 };
-#define LOG_RECORD_TYPES 10 /* one more than the last, for tables indexed by type */
+#define LOG_RECORD_TYPES 12 /* one more than the last, for tables indexed by type */
 
 /* Why a run ended; LOG_END's `reason`. A reader shows a number that it does not know as a number. */
 enum log_end_reason {
@@ -84,6 +98,8 @@ enum log_end_reason {
     LOG_END_RESET = 9,        /* the guest reset the machine, and the run was to end there */
 };
 
+#define LOG_CHANNEL_CARD 16 /* OUTPUT's channel of network card 0 */
+
 #define LOG_BYTES_MAX  4096       /* the most bytes that one CONSOLE_IN, ENTROPY or OPERATOR record carries */
 #define LOG_NO_PARENT  UINT32_MAX /* the parent of a checkpoint that stands by itself; never an id */
 #define LOG_RECORD_MAX 4352       /* no record is longer than this on the wire */
@@ -95,17 +111,19 @@ struct log_record {
     uint64_t time;        /* guest clock in ns: TIME (unless to_deadline), CLOCK_READ, DIGEST, CHECKPOINT, END */
     bool to_deadline;     /* TIME */
     bool unnamed;         /* END */
-    uint8_t channel;      /* CONSOLE_IN, OUTPUT */
+    uint8_t channel;      /* CONSOLE_IN, OUTPUT, FRAME_IN; the disk of DISK_ERROR */
     uint8_t reason;       /* END: an enum log_end_reason */
     uint16_t command;     /* OPERATOR */
     uint32_t hash;        /* OUTPUT */
-    uint64_t length;      /* bytes: of `bytes` for CONSOLE_IN, ENTROPY, OPERATOR (<= LOG_BYTES_MAX); sent, for OUTPUT */
-    const uint8_t *bytes; /* CONSOLE_IN, ENTROPY, OPERATOR: `length` bytes that belong to somebody else */
+    uint64_t length;      /* bytes: of `bytes` for CONSOLE_IN, ENTROPY, OPERATOR (<= LOG_BYTES_MAX), FRAME_IN; sent, for
+                             OUTPUT */
+    const uint8_t *bytes; /* CONSOLE_IN, ENTROPY, OPERATOR, FRAME_IN: `length` bytes that belong to somebody else */
     struct digest digest; /* DIGEST, CHECKPOINT, END: of the whole machine */
     uint32_t id;          /* CHECKPOINT; not LOG_NO_PARENT */
     uint32_t parent;      /* CHECKPOINT: less than id, or LOG_NO_PARENT */
     uint64_t blob_length; /* CHECKPOINT: bytes of its data, before compression */
     uint32_t exit_value;  /* END */
+    uint32_t transfer;    /* DISK_ERROR */
 };
 
 /*

@@ -15,9 +15,10 @@
 const char *record_type_name(enum log_record_type type)
 {
     static const char *const names[LOG_RECORD_TYPES] = {
-        [LOG_TIME] = "TIME",       [LOG_CLOCK_READ] = "CLOCK_READ", [LOG_CONSOLE_IN] = "CONSOLE_IN",
-        [LOG_ENTROPY] = "ENTROPY", [LOG_OPERATOR] = "OPERATOR",     [LOG_OUTPUT] = "OUTPUT",
-        [LOG_DIGEST] = "DIGEST",   [LOG_CHECKPOINT] = "CHECKPOINT", [LOG_END] = "END",
+        [LOG_TIME] = "TIME",         [LOG_CLOCK_READ] = "CLOCK_READ", [LOG_CONSOLE_IN] = "CONSOLE_IN",
+        [LOG_ENTROPY] = "ENTROPY",   [LOG_OPERATOR] = "OPERATOR",     [LOG_OUTPUT] = "OUTPUT",
+        [LOG_DIGEST] = "DIGEST",     [LOG_CHECKPOINT] = "CHECKPOINT", [LOG_END] = "END",
+        [LOG_FRAME_IN] = "FRAME_IN", [LOG_DISK_ERROR] = "DISK_ERROR",
     };
 
     return (unsigned)type < LOG_RECORD_TYPES && names[type] ? names[type] : "?";
@@ -89,6 +90,16 @@ static void line_add_payload(struct line *line, const struct log_record *record)
     line_add(line, "\"%s", shown < record->length ? "..." : "");
 }
 
+/* An Ethernet frame begins with the destination, the source, and the type of what it carries (IEEE 802.3, 3.2). */
+static void line_add_frame(struct line *line, const struct log_record *record)
+{
+    char from[MAC_TEXT], to[MAC_TEXT];
+
+    line_add(line, "card %u, %" PRIu64 " bytes, %s to %s, type %02x%02x", record->channel, record->length,
+             mac_text(record->bytes + MAC_BYTES, from), mac_text(record->bytes, to), record->bytes[12],
+             record->bytes[13]);
+}
+
 static void line_add_end(struct line *line, const struct log_record *record)
 {
     const char *name = record_reason_name(record->reason);
@@ -154,6 +165,12 @@ static void line_add_fields(struct line *line, const struct log_record *record)
         break;
     case LOG_END:
         line_add_end(line, record);
+        break;
+    case LOG_FRAME_IN:
+        line_add_frame(line, record);
+        break;
+    case LOG_DISK_ERROR:
+        line_add(line, "disk %u, transfer %" PRIu32 " of this exit", record->channel, record->transfer);
         break;
     }
 }
@@ -266,6 +283,7 @@ static void json_add_fields(json_t *object, const struct log_record *record, boo
         json_add(object, "time", json_number(record->time), failed);
         break;
     case LOG_CONSOLE_IN:
+    case LOG_FRAME_IN:
         json_add(object, "channel", json_integer(record->channel), failed);
         json_add(object, "bytes", json_payload(record), failed);
         break;
@@ -290,6 +308,10 @@ static void json_add_fields(json_t *object, const struct log_record *record, boo
         break;
     case LOG_END:
         json_add_end(object, record, failed);
+        break;
+    case LOG_DISK_ERROR:
+        json_add(object, "disk", json_integer(record->channel), failed);
+        json_add(object, "transfer", json_integer(record->transfer), failed);
         break;
     }
 }

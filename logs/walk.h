@@ -11,7 +11,7 @@
 struct walk {
     const struct log_source *source;
     struct frame_codec *codec;
-    uint8_t *frame; /* FRAME_MAX bytes: the last frame as it stands in the log */
+    uint8_t *frame; /* FRAME_WHOLE_MAX bytes: the last frame as it stands in the log */
 };
 
 /* The place of the next frame. */

@@ -147,7 +147,7 @@ static struct log_writer *allocate(const struct log_sink *sink, const struct log
     writer->codec = frame_codec(id, level);
     writer->frame_size = frame_size;
     writer->open = bytes_writer(FRAME_RAW_MAX);
-    writer->frame = bytes_writer(FRAME_MAX);
+    writer->frame = bytes_writer(FRAME_WHOLE_MAX);
     writer->piece = bytes_writer(FRAME_RAW_MAX);
     return writer;
 }

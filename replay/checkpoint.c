@@ -5,15 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
-
-#define CHECKPOINT_VERSION 2
-#define STATE_MAX          (1u << 20)
-
-/* How a page stands in a checkpoint. */
-enum page_kind { PAGE_ZERO = 0, PAGE_BYTES = 1 };
-
-/* What comes after a list of pages. */
-enum list_end { STATE_FOLLOWS = 0, LIST_FOLLOWS = 1 };
+#include "replay/checkpoint_layout.h"
 
 static void visit_all(struct machine *machine, struct traffic *traffic, struct cpu_state *cpu, uint64_t *ticks,
                       struct state *state)
@@ -39,7 +31,7 @@ static int get_processor(struct machine *machine, struct cpu_state *cpu, uint64_
 
 static int save_state(struct machine *machine, struct traffic *traffic, struct bytes_writer *out, struct error *error)
 {
-    struct bytes_writer sections = bytes_writer(STATE_MAX);
+    struct bytes_writer sections = bytes_writer(CHECKPOINT_STATE_MAX);
     struct state state = state_save(&sections);
     struct cpu_state cpu;
     uint64_t ticks;
@@ -60,7 +52,7 @@ static int save_state(struct machine *machine, struct traffic *traffic, struct b
 struct checkpoint_writer checkpoint_writer(checkpoint_write_fn *write, void *context)
 {
     struct checkpoint_writer writer = {
-        .piece = bytes_writer(CHECKPOINT_PIECE + 2 * STATE_MAX), .write = write, .context = context};
+        .piece = bytes_writer(CHECKPOINT_PIECE + 2 * CHECKPOINT_STATE_MAX), .write = write, .context = context};
 
     bytes_put_varint(&writer.piece, CHECKPOINT_VERSION);
     return writer;
@@ -80,24 +72,55 @@ static int write_piece(struct checkpoint_writer *writer, struct error *error)
     return result;
 }
 
+/* What was listed last was number *next - 1 of list *list. Makes it possible to list `number` of `list` next. */
+static void open_list(struct checkpoint_writer *writer, unsigned list, uint64_t number)
+{
+    if (list == writer->list && number >= writer->next)
+        return;
+    /* A list rises; here begins another. */
+    bytes_put_varint(&writer->piece, 0);
+    bytes_put_uint(&writer->piece, 1, list == 0 ? PAGES_FOLLOW : CLUSTERS_FOLLOW);
+    if (list > 0)
+        bytes_put_uint(&writer->piece, 1, list - 1);
+    writer->list = list;
+    writer->next = 0;
+}
+
+/* One entry of a list; without bytes for the kinds that have none. */
+static int put_entry(struct checkpoint_writer *writer, unsigned list, uint64_t number, enum entry_kind kind,
+                     const uint8_t *bytes, size_t length, struct error *error)
+{
+    open_list(writer, list, number);
+    bytes_put_varint(&writer->piece, number + 1 - writer->next);
+    bytes_put_uint(&writer->piece, 1, kind);
+    if (kind == ENTRY_BYTES)
+        bytes_put(&writer->piece, bytes, length);
+    writer->next = number + 1;
+    writer->entries[list]++;
+    return writer->piece.length < CHECKPOINT_PIECE ? 0 : write_piece(writer, error);
+}
+
 int checkpoint_writer_page(struct checkpoint_writer *writer, const struct ram *ram, uint64_t page, struct error *error)
 {
     const uint8_t *bytes = ram->bytes + (page << RAM_PAGE_SHIFT);
-    bool zero = page_is_zero(bytes);
 
-    if (page < writer->next) {
-        /* A list rises; here begins another. */
-        bytes_put_varint(&writer->piece, 0);
-        bytes_put_uint(&writer->piece, 1, LIST_FOLLOWS);
-        writer->next = 0;
-    }
-    bytes_put_varint(&writer->piece, page + 1 - writer->next);
-    bytes_put_uint(&writer->piece, 1, zero ? PAGE_ZERO : PAGE_BYTES);
-    if (!zero)
-        bytes_put(&writer->piece, bytes, RAM_PAGE_SIZE);
-    writer->next = page + 1;
-    writer->pages++;
-    return writer->piece.length < CHECKPOINT_PIECE ? 0 : write_piece(writer, error);
+    return put_entry(writer, 0, page, page_is_zero(bytes) ? ENTRY_ZERO : ENTRY_BYTES, bytes, RAM_PAGE_SIZE, error);
+}
+
+int checkpoint_writer_cluster(struct checkpoint_writer *writer, const struct disk *disk, uint64_t cluster,
+                              struct error *error)
+{
+    _Static_assert(DISK_CLUSTER == RAM_PAGE_SIZE, "one question for zeros does for both");
+    bool lost = disk_cluster(disk, cluster) == DISK_CLUSTER_LOST;
+    uint8_t bytes[DISK_CLUSTER] = {0};
+
+    if (!lost && disk_save_cluster(disk, cluster, bytes, error) < 0)
+        return -1;
+    return put_entry(writer, disk->number + 1, cluster,
+                     lost                  ? ENTRY_LOST
+                     : page_is_zero(bytes) ? ENTRY_ZERO
+                                           : ENTRY_BYTES,
+                     bytes, disk_cluster_length(disk, cluster), error);
 }
 
 int checkpoint_writer_end(struct checkpoint_writer *writer, struct machine *machine, struct traffic *traffic,
@@ -118,6 +141,20 @@ static bool page_wanted(const struct machine *machine, uint64_t page, bool whole
     return digest.low || digest.high;
 }
 
+static int save_disk(struct checkpoint_writer *writer, const struct disk *disk, bool whole, struct error *error)
+{
+    const uint64_t *wanted = whole ? disk->present : disk->changed;
+
+    for (size_t word = 0; word < disk->words; word++) {
+        for (uint64_t bits = wanted[word]; bits; bits &= bits - 1) {
+            uint64_t cluster = word * 64 + (unsigned)__builtin_ctzll(bits);
+            if (checkpoint_writer_cluster(writer, disk, cluster, error) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
 int checkpoint_save(struct machine *machine, struct traffic *traffic, bool whole, checkpoint_write_fn *write,
                     void *context, struct error *error)
 {
@@ -128,123 +165,44 @@ int checkpoint_save(struct machine *machine, struct traffic *traffic, bool whole
         if (page_wanted(machine, page, whole))
             result = checkpoint_writer_page(&writer, &machine->ram, page, error);
     }
+    for (unsigned i = 0; result == 0 && i < machine->disk_count; i++)
+        result = save_disk(&writer, &machine->disks[i], whole, error);
     if (result == 0)
         result = checkpoint_writer_end(&writer, machine, traffic, error);
     checkpoint_writer_free(&writer);
     return result;
 }
 
-/* The state sections, which are all that is left. */
-static const uint8_t *take_sections(struct bytes_reader *in, size_t *length, struct error *error)
-{
-    *length = bytes_get_varint(in);
-    const uint8_t *sections = *length <= STATE_MAX ? bytes_take(in, *length) : NULL;
-
-    if (!sections)
-        error_set(error, ERROR_INPUT, "checkpoint: its state is cut short");
-    else if (bytes_left(in))
-        error_set(error, ERROR_INPUT, "checkpoint: bytes are left over after its state");
-    return bytes_left(in) ? NULL : sections;
-}
-
-static int apply_state(struct machine *machine, struct traffic *traffic, struct bytes_reader *in, struct error *error)
-{
-    struct cpu_state cpu = {0};
-    uint64_t ticks = 0;
-    size_t length;
-    const uint8_t *sections = take_sections(in, &length, error);
-
-    if (!sections)
-        return -1;
-    struct state state = state_restore(sections, length);
-    visit_all(machine, traffic, &cpu, &ticks, &state);
-    if (state_end(&state, error) < 0 || engine_set_cpu(machine->engine, &cpu, ticks, error) < 0)
-        return error_wrap(error, "checkpoint");
-    if (!machine->engine->caps.tick_time)
-        machine->now_ticks = 0;
-    return 0;
-}
-
-/* One list of pages, whose numbers rise. */
-static int each_page(struct machine *machine, struct bytes_reader *in, checkpoint_page_fn *visit, void *context,
-                     struct error *error)
-{
-    const uint64_t count = machine->ram.size >> RAM_PAGE_SHIFT;
-    uint64_t next = 0; /* number of the last page plus one */
-
-    for (;;) {
-        uint64_t step = bytes_get_varint(in);
-        if (in->bad)
-            return error_set(error, ERROR_INPUT, "checkpoint: its pages are cut short");
-        if (step == 0)
-            return 0;
-        if (step > count - next)
-            return error_set(error, ERROR_INPUT, "checkpoint: a page lies outside of memory");
-        next += step;
-        uint64_t kind = bytes_get_uint(in, 1);
-        const uint8_t *bytes = kind == PAGE_BYTES ? bytes_take(in, RAM_PAGE_SIZE) : NULL;
-        if (in->bad || kind > PAGE_BYTES)
-            return error_set(error, ERROR_INPUT, "checkpoint: its pages are damaged");
-        visit(context, machine, next - 1, bytes);
-    }
-}
-
-/* All lists of pages; the reader then stands before the state. */
-static int each_list(struct machine *machine, struct bytes_reader *in, checkpoint_page_fn *visit, void *context,
-                     struct error *error)
-{
-    uint64_t version = bytes_get_varint(in);
-    uint64_t follows;
-
-    if (version != CHECKPOINT_VERSION)
-        return error_set(error, ERROR_INPUT, "checkpoint: version %" PRIu64 " is not known to this encore", version);
-    do {
-        if (each_page(machine, in, visit, context, error) < 0)
-            return -1;
-        follows = bytes_get_uint(in, 1);
-        if (in->bad || follows > LIST_FOLLOWS)
-            return error_set(error, ERROR_INPUT, "checkpoint: the end of its pages is damaged");
-    } while (follows == LIST_FOLLOWS);
-    return 0;
-}
-
-static void apply_page(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes)
+static int apply_page(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes, struct error *error)
 {
     uint64_t address = page << RAM_PAGE_SHIFT;
 
     (void)context;
+    (void)error;
     CHECK(bytes ? ram_write(&machine->ram, address, bytes, RAM_PAGE_SIZE)
                 : ram_fill(&machine->ram, address, 0, RAM_PAGE_SIZE));
-}
-
-int checkpoint_apply(struct machine *machine, struct traffic *traffic, const uint8_t *bytes, size_t length,
-                     struct error *error)
-{
-    struct bytes_reader in = bytes_reader(bytes, length);
-
-    if (each_list(machine, &in, apply_page, NULL, error) < 0 || apply_state(machine, traffic, &in, error) < 0)
-        return -1;
-    machine_look_at_interrupts(machine);
     return 0;
 }
 
-int checkpoint_inspect(struct machine *machine, const uint8_t *bytes, size_t length, struct cpu_state *cpu,
-                       checkpoint_page_fn *page, void *context, struct error *error)
+static int apply_cluster(void *context, struct disk *disk, uint64_t cluster, const uint8_t *bytes, struct error *error)
 {
-    struct bytes_reader in = bytes_reader(bytes, length);
-    size_t state_length;
+    (void)context;
+    return disk_load_cluster(disk, cluster, bytes, error);
+}
 
-    if (each_list(machine, &in, page, context, error) < 0)
+static int apply_state(void *context, struct machine *machine, const uint8_t *sections, size_t length,
+                       struct error *error)
+{
+    struct cpu_state cpu = {0};
+    uint64_t ticks = 0;
+    struct state state = state_restore(sections, length);
+
+    visit_all(machine, context, &cpu, &ticks, &state);
+    if (state_end(&state, error) < 0)
         return -1;
-    const uint8_t *sections = take_sections(&in, &state_length, error);
-    if (!sections)
-        return -1;
-    /* The processor's section is the first: a visit that stops after it has seen all it needs. */
-    struct state state = state_restore(sections, state_length);
-    cpu_state_visit(cpu, &state);
-    if (state.bad)
-        *error = state.error;
-    return state.bad ? -1 : 0;
+    if (!machine->engine->caps.tick_time)
+        machine->now_ticks = 0;
+    return engine_set_cpu(machine->engine, &cpu, ticks, error);
 }
 
 static const struct log_checkpoint *find(const struct log_checkpoint *list, size_t count, uint32_t id)
@@ -280,21 +238,11 @@ static int find_chain(struct log_reader *reader, uint32_t id, uint32_t *chain, s
     return length;
 }
 
-static int restore_one(struct machine *machine, struct traffic *traffic, struct log_reader *reader, uint32_t id,
-                       struct error *error)
-{
-    struct bytes_writer blob = bytes_writer(CHECKPOINT_BLOB_MAX(machine->ram.size));
-    int result = log_reader_checkpoint(reader, id, &blob, error);
-
-    if (result == 0)
-        result = checkpoint_apply(machine, traffic, blob.data, blob.length, error);
-    bytes_writer_free(&blob);
-    return result;
-}
-
 int checkpoint_restore(struct machine *machine, struct traffic *traffic, struct log_reader *reader, uint32_t id,
                        struct error *error)
 {
+    const struct checkpoint_visitor apply = {
+        .context = traffic, .page = apply_page, .cluster = apply_cluster, .state = apply_state};
     uint32_t chain[CHECKPOINT_CHAIN_MAX];
     struct digest expected = {0}, found;
     int length = find_chain(reader, id, chain, &expected, error);
@@ -302,14 +250,15 @@ int checkpoint_restore(struct machine *machine, struct traffic *traffic, struct 
     if (length < 0)
         return -1;
     while (length-- > 0) {
-        if (restore_one(machine, traffic, reader, chain[length], error) < 0)
+        if (checkpoint_visit(machine, reader, chain[length], &apply, error) < 0)
             return -1;
     }
+    machine_look_at_interrupts(machine);
     if (machine_digest(machine, &found, error) < 0)
         return -1;
     if (!digest_equal(found, expected))
         return error_set(error, ERROR_INPUT, "checkpoint %" PRIu32 " does not restore to its own digest", id);
-    page_digests_forget_changes(&machine->digests, &machine->ram);
+    machine_forget_changes(machine);
     return log_reader_seek_checkpoint(reader, id, error);
 }
 

@@ -1,13 +1,14 @@
 /*
  * Checkpoints: a whole machine as bytes.
  *
- * A checkpoint is pages of RAM (all that are not zero, or only those that changed since a parent checkpoint), then the
- * state sections of the machine and of what stands beside it (the console's traffic, the engine's tick counter).
- * docs/log-format.md gives the layout. What it does not hold: the boot image (its digest is in the log's header) and
- * the host's side of the console.
+ * A checkpoint is pages of RAM (all that are not zero, or only those that changed since a parent checkpoint), clusters
+ * of disks (all that the guest has written, or only those that changed), then the state sections of the machine and of
+ * what stands beside it (the console's traffic, the engine's tick counter). docs/log-format.md gives the layout. What
+ * it does not hold: the boot image and the images of disks (their digests are in the log's header) and the host's side
+ * of the console.
  *
- * A page may stand in it more than once, and the last counts: so pages can be written while the machine runs, those
- * that it changed meanwhile again, and the few that are left when it is stopped at last (pre-copy).
+ * A page or cluster may stand in it more than once, and the last counts: so pages can be written while the machine
+ * runs, those that it changed meanwhile again, and the few that are left when it is stopped at last (pre-copy).
  */
 #ifndef ENCORE_REPLAY_CHECKPOINT_H
 #define ENCORE_REPLAY_CHECKPOINT_H
@@ -33,40 +34,47 @@ struct checkpoint_writer {
     struct bytes_writer piece; /* owned */
     checkpoint_write_fn *write;
     void *context;
-    uint64_t next;  /* number of the last page of this list, plus one */
-    uint64_t pages; /* written so far */
+    unsigned list;                       /* what is listed at present: 0 pages of RAM, n + 1 clusters of disk n */
+    uint64_t next;                       /* number of the last page or cluster of this list, plus one */
+    uint64_t entries[MACHINE_DISKS + 1]; /* of pages, and of clusters of each disk, so far */
 };
 
 struct checkpoint_writer checkpoint_writer(checkpoint_write_fn *write, void *context);
 void checkpoint_writer_free(struct checkpoint_writer *writer);
 /* A page, as it is now. At most CHECKPOINT_PAGES_MAX in all. */
 int checkpoint_writer_page(struct checkpoint_writer *writer, const struct ram *ram, uint64_t page, struct error *error);
-/* The state at this boundary, last. Pages that changed since they were written must have been written again. */
+/* A cluster of a disk that is present, as it is now. At most CHECKPOINT_CLUSTERS_MAX in all. */
+int checkpoint_writer_cluster(struct checkpoint_writer *writer, const struct disk *disk, uint64_t cluster,
+                              struct error *error);
+/* The state at this boundary, last. What changed since it was written must have been written again. */
 int checkpoint_writer_end(struct checkpoint_writer *writer, struct machine *machine, struct traffic *traffic,
                           struct error *error);
 
-/* Writes the machine at this boundary. `whole`: every page that is not zero; otherwise the pages in
- * machine->digests.changed. machine_digest must have been called at this boundary. */
+/* Writes the machine at this boundary. `whole`: every page that is not zero and every cluster that is present;
+ * otherwise those that changed (machine_forget_changes). machine_digest must have been called at this boundary. */
 int checkpoint_save(struct machine *machine, struct traffic *traffic, bool whole, checkpoint_write_fn *write,
                     void *context, struct error *error);
 
-/* Applies one checkpoint's bytes to a machine: a whole one to fresh RAM, or one with a parent after that parent. The
- * processor is set too. On failure the machine is not usable. */
-int checkpoint_apply(struct machine *machine, struct traffic *traffic, const uint8_t *bytes, size_t length,
-                     struct error *error);
-
-/* The most pages that a checkpoint of a machine with so much RAM may have, and the most bytes: each page with its
- * number and kind, and the state. */
+/* The most pages of memory that the checkpoints of a machine with so much RAM may mention. */
 #define CHECKPOINT_PAGES_MAX(ram_size) (4 * ((ram_size) >> RAM_PAGE_SHIFT))
-#define CHECKPOINT_BLOB_MAX(ram_size)  (CHECKPOINT_PAGES_MAX(ram_size) * (RAM_PAGE_SIZE + 13) + (1u << 20) + 64)
+/* ... and clusters of a disk. */
+#define CHECKPOINT_CLUSTERS_MAX(disk) (4 * (disk)->clusters)
 
-/* A page of a checkpoint; `bytes` is NULL for a page of zeros. */
-typedef void checkpoint_page_fn(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes);
+/* What is found in a checkpoint, in the order of its bytes. The functions return 0, or -1 with the error. */
+struct checkpoint_visitor {
+    void *context;
+    /* A page of RAM; `bytes` is NULL for a page of zeros. */
+    int (*page)(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes, struct error *error);
+    /* A cluster of a disk; `bytes` is NULL for one that is lost. */
+    int (*cluster)(void *context, struct disk *disk, uint64_t cluster, const uint8_t *bytes, struct error *error);
+    /* The state sections, last. */
+    int (*state)(void *context, struct machine *machine, const uint8_t *sections, size_t length, struct error *error);
+};
 
-/* Looks into a checkpoint's bytes without applying them: the processor's state, and each page. `machine` gives the size
- * of RAM and is not changed. Returns 0, or -1 with the error. */
-int checkpoint_inspect(struct machine *machine, const uint8_t *bytes, size_t length, struct cpu_state *cpu,
-                       checkpoint_page_fn *page, void *context, struct error *error);
+/* Goes through checkpoint `id` of a log, which may be hostile, piece by piece. The machine only says what there can be
+ * (checkpoint_reader.c). */
+int checkpoint_visit(struct machine *machine, struct log_reader *reader, uint32_t id,
+                     const struct checkpoint_visitor *visitor, struct error *error);
 
 /* Restores checkpoint `id` of a log, parents first, into a machine fresh from machine_create, and checks its digest.
  * The reader then stands just after the checkpoint's record. */

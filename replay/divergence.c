@@ -12,27 +12,80 @@ void divergence_note_input(struct divergence *divergence, const struct log_recor
     divergence->input_count++;
 }
 
-static void compare_page(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes)
+static int compare_page(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes,
+                        struct error *error)
 {
     struct divergence *divergence = context;
     const uint8_t *ours = machine->ram.bytes + (page << RAM_PAGE_SHIFT);
 
+    (void)error;
     if (bytes ? memcmp(ours, bytes, RAM_PAGE_SIZE) == 0 : page_is_zero(ours))
-        return;
+        return 0;
     if (divergence->page_count < DIVERGENCE_PAGES)
         divergence->pages[divergence->page_count] = page;
     divergence->page_count++;
+    return 0;
+}
+
+static int compare_cluster(void *context, struct disk *disk, uint64_t cluster, const uint8_t *bytes,
+                           struct error *error)
+{
+    struct divergence *divergence = context;
+    enum disk_cluster ours = disk_cluster(disk, cluster);
+
+    (void)error;
+    if (bytes ? ours != DISK_CLUSTER_BYTES ||
+                    !digest_equal(disk_cluster_digest(disk, cluster, bytes), disk->digests[cluster])
+              : ours != DISK_CLUSTER_LOST) {
+        if (divergence->cluster_count++ == 0)
+            divergence->cluster = cluster, divergence->disk = disk->number;
+    }
+    return 0;
+}
+
+/* The processor's section is the first: a visit that stops after it has seen all it needs. */
+static int take_registers(void *context, struct machine *machine, const uint8_t *sections, size_t length,
+                          struct error *error)
+{
+    struct divergence *divergence = context;
+    struct state state = state_restore(sections, length);
+
+    (void)machine;
+    cpu_state_visit(&divergence->registers, &state);
+    if (state.bad)
+        *error = state.error;
+    return state.bad ? -1 : 0;
 }
 
 void divergence_compare(struct divergence *divergence, struct machine *machine, struct log_reader *reader)
 {
-    struct bytes_writer blob = bytes_writer(CHECKPOINT_BLOB_MAX(machine->ram.size));
+    const struct checkpoint_visitor compare = {
+        .context = divergence, .page = compare_page, .cluster = compare_cluster, .state = take_registers};
     struct error ignored;
 
-    if (log_reader_checkpoint(reader, divergence->record.id, &blob, &ignored) == 0)
-        divergence->has_registers = checkpoint_inspect(machine, blob.data, blob.length, &divergence->registers,
-                                                       compare_page, divergence, &ignored) == 0;
-    bytes_writer_free(&blob);
+    divergence->has_registers = checkpoint_visit(machine, reader, divergence->record.id, &compare, &ignored) == 0;
+}
+
+const char *divergence_stop_text(enum engine_stop stop)
+{
+    switch (stop) {
+    case ENGINE_STOP_HALT:
+        return "the guest halted, and no interrupt was due";
+    case ENGINE_STOP_SHUTDOWN:
+        return "the guest triple-faulted";
+    case ENGINE_STOP_FAULT:
+        return "the engine could not execute the guest";
+    case ENGINE_STOP_MISSED:
+        return "the guest went past it";
+    case ENGINE_STOP_POSITION:
+    case ENGINE_STOP_ALARM:
+    case ENGINE_STOP_OVERSHOT:
+    case ENGINE_STOP_KICK:
+    case ENGINE_STOP_REQUESTED:
+    case ENGINE_STOP_ERROR:
+        break;
+    }
+    return "the guest ended the run";
 }
 
 static void print_side_by_side(const struct divergence *divergence, struct machine *machine, FILE *stream)
@@ -78,6 +131,15 @@ static void print_pages(const struct divergence *divergence, FILE *stream)
     fprintf(stream, "%s\n", divergence->page_count > DIVERGENCE_PAGES ? " ..." : "");
 }
 
+static void print_clusters(const struct divergence *divergence, FILE *stream)
+{
+    if (divergence->cluster_count)
+        fprintf(stream,
+                "disks: %" PRIu64 " clusters of those in the checkpoint differ, the first at 0x%" PRIx64
+                " of disk %u\n",
+                divergence->cluster_count, divergence->cluster << DISK_CLUSTER_SHIFT, divergence->disk);
+}
+
 static void print_inputs(const struct divergence *divergence, FILE *stream)
 {
     uint64_t count = divergence->input_count < DIVERGENCE_INPUTS ? divergence->input_count : DIVERGENCE_INPUTS;
@@ -100,6 +162,7 @@ void divergence_print(const struct divergence *divergence, struct machine *machi
     if (divergence->has_registers) {
         print_side_by_side(divergence, machine, stream);
         print_pages(divergence, stream);
+        print_clusters(divergence, stream);
     } else {
         machine_print_registers(machine, stream);
     }

@@ -30,6 +30,9 @@ struct divergence {
     struct cpu_state registers;
     uint64_t pages[DIVERGENCE_PAGES]; /* the first pages that differ, by number */
     uint64_t page_count;              /* how many differ in all, of those the checkpoint holds */
+    uint64_t cluster_count;           /* as many clusters of disks differ */
+    uint64_t cluster;                 /* the first of them, and its disk */
+    unsigned disk;
 };
 
 /* Keeps an applied input for the report. */
@@ -37,6 +40,9 @@ void divergence_note_input(struct divergence *divergence, const struct log_recor
 
 /* At a CHECKPOINT record that disagreed: finds what differs from the log's own copy of the machine. */
 void divergence_compare(struct divergence *divergence, struct machine *machine, struct log_reader *reader);
+
+/* How the guest came to stop where it should not have. */
+const char *divergence_stop_text(enum engine_stop stop);
 
 /* Prints the report. */
 void divergence_print(const struct divergence *divergence, struct machine *machine, FILE *stream);

@@ -101,7 +101,13 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
 
 static void door_console_output(void *context, uint8_t channel, uint8_t byte)
 {
-    recorder_output(context, channel, byte);
+    CHECK(channel == MACHINE_CONSOLE_COM1);
+    recorder_output(context, byte);
+}
+
+static void door_frame_output(void *context, uint8_t card, const uint8_t *frame, size_t length)
+{
+    recorder_frame_output(context, card, frame, length);
 }
 
 /* Sets the alarm for the next thing that time alone brings about. */
@@ -123,6 +129,8 @@ static void set_alarm(struct recorder *recorder)
         when = recorder->retry_at;
     if (recorder->relay_at < when)
         when = recorder->relay_at;
+    if (recorder_net_at(recorder) < when)
+        when = recorder_net_at(recorder);
     if (recorder->options.timeout && recorder->started + recorder->options.timeout < when)
         when = recorder->started + recorder->options.timeout;
     if (recorder->options.progress && recorder->last_progress + PROGRESS_INTERVAL < when)
@@ -137,7 +145,11 @@ static bool door_exit_served(void *context)
     struct recorder *recorder = context;
     struct machine *machine = recorder->machine;
 
+    struct error error;
     bool waits = machine_interrupt_waits(machine);
+
+    if (recorder->frames_wait && recorder_release_output(recorder, &error) < 0)
+        recorder_fail(recorder, &error);
     if (machine->virtual_clock) {
         /* Whatever the clock brings about, the machine does by itself. */
     } else if (waits && !recorder->retry_at) {
@@ -158,6 +170,8 @@ struct door recorder_door(struct recorder *recorder)
         .read_clock = door_read_clock,
         .entropy = door_entropy,
         .console_output = door_console_output,
+        .frame_output = door_frame_output,
+        .disk = recorder_disk,
         .exit_served = door_exit_served,
     };
 }
@@ -166,25 +180,33 @@ struct recorder *recorder_create(struct error *error)
 {
     struct recorder *recorder = calloc(1, sizeof *recorder);
 
-    if (!recorder)
+    if (!recorder) {
         error_set(error, ERROR_HOST, "out of memory");
+        return NULL;
+    }
+    recorder->outbox = outbox(RECORDER_FRAMES_MAX);
     return recorder;
 }
 
 void recorder_free(struct recorder *recorder)
 {
+    if (recorder)
+        outbox_free(&recorder->outbox);
     free(recorder);
 }
 
-void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints,
-                    const uint8_t *output, size_t length)
+int recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints,
+                   const struct outbox *output, struct error *error)
 {
-    CHECK(length <= OUTPUT_GATHER);
     recorder->traffic = *traffic;
     recorder->checkpoint_id = checkpoints;
-    if (length)
-        memcpy(recorder->gathered, output, length);
-    recorder->gathered_length = length;
+    for (unsigned stream = 0; stream < OUTPUT_STREAMS; stream++) {
+        const struct bytes_writer *from = &output->streams[stream];
+        if (from->failed || from->length > (stream == 0 ? RECORDER_OUTPUT_MAX : RECORDER_FRAMES_MAX))
+            return error_set(error, ERROR_INPUT, "the log leaves %zu bytes of output unannounced", from->length);
+        bytes_put(&recorder->outbox.streams[stream], from->data, from->length);
+    }
+    return 0;
 }
 
 const struct traffic *recorder_traffic(const struct recorder *recorder)
@@ -205,6 +227,8 @@ static void kick_engine(void *context)
 
 static int watch_outside(struct recorder *recorder, struct error *error)
 {
+    if (recorder_net_watch(recorder, error) < 0)
+        return -1;
     if (recorder->options.relay)
         return kicker_watch(recorder->kicker, WATCH_RELAY, recorder->options.relay->fd, error) < 0 ? -1 : 0;
     int fd = console_poll_fd(recorder->options.console);
@@ -271,6 +295,7 @@ static void note_events(struct recorder *recorder)
         recorder_console_event(recorder);
     if (recorder->events & KICKER_WATCH(WATCH_RELAY))
         recorder_relay_event(recorder);
+    recorder_net_event(recorder, recorder->events);
     if (recorder->events & KICKER_SIGNAL)
         want_stop(recorder, LOG_END_SIGNAL);
     if (options->timeout && host_clock_now() - recorder->started >= options->timeout)
@@ -285,17 +310,11 @@ static bool defer(struct recorder *recorder, uint64_t now)
     const struct engine *engine = recorder->machine->engine;
 
     if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping ||
-        recorder->machine->virtual_clock) {
-        recorder->deferred_since = 0;
+        recorder->machine->virtual_clock)
         return false;
-    }
     if (!recorder->deferred_since)
         recorder->deferred_since = now;
-    if (now - recorder->deferred_since >= DEFER_MAX) {
-        recorder->deferred_since = 0;
-        return false;
-    }
-    return true;
+    return now - recorder->deferred_since < DEFER_MAX;
 }
 
 /* At a boundary: applies what is due if the place has a name, and decides when to be back. Returns 1 when the recording
@@ -317,6 +336,7 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
         set_alarm(recorder);
         return recorder->stopping && now >= recorder->stop_by;
     }
+    recorder->deferred_since = 0;
     if (recorder_apply(recorder, at, error) < 0)
         return -1;
     recorder->events = 0;
@@ -375,6 +395,10 @@ static enum log_end_reason end_reason(const struct recorder *recorder)
         return LOG_END_TRIPLE_FAULT;
     case MACHINE_ENGINE_FAULT:
         return LOG_END_ENGINE_FAULT;
+    case MACHINE_POWER_OFF:
+        return LOG_END_POWER_OFF;
+    case MACHINE_RESET:
+        return LOG_END_RESET;
     case MACHINE_RUNS:
         break;
     }
@@ -404,9 +428,11 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         .exit_value = machine->exit_value,
         .named = named,
         .digest = record.digest,
-        .in_line = recorder->traffic.outputs.channels[MACHINE_CONSOLE_COM1].total && recorder->last_byte != '\n',
+        .in_line = recorder->traffic.outputs.streams[0].total && recorder->last_byte != '\n',
         .checkpoints = recorder->checkpoint_id,
         .checkpoint_pause = recorder->checkpoint_pause,
+        .disk_errors = recorder->disk_errors,
+        .disk_error = recorder->disk_error,
     };
     return recorder_append(recorder, &record, error);
 }

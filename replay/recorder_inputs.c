@@ -14,20 +14,19 @@
 #define TIME_LAG        (50 * MILLISECOND)
 #define HEARTBEAT       (1 * SECOND)
 #define DIGEST_INTERVAL (1 * SECOND)
-/* The guest's console takes no new bytes before it has room for so many, so that input goes in few records. */
-#define INPUT_ROOM (UART16550_BACKLOG / 2)
 
 static bool input_ready(const struct recorder *recorder)
 {
     bool waits = recorder->options.script ? script_ready(recorder->options.script)
                                           : recorder->input_waits || recorder->always_input;
 
-    return waits && machine_console_room(recorder->machine) >= INPUT_ROOM;
+    return waits && machine_console_ready(recorder->machine);
 }
 
 bool recorder_has_inputs(const struct recorder *recorder)
 {
-    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder);
+    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder) ||
+           recorder_net_ready(recorder);
 }
 
 uint64_t recorder_checkpoint_at(const struct recorder *recorder)
@@ -147,7 +146,7 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
             0 ||
         log_writer_checkpoint_end(recorder->options.writer, &record, error) < 0)
         return -1;
-    page_digests_forget_changes(&machine->digests, &machine->ram);
+    machine_forget_changes(machine);
     /* A relay's log has no checkpoint here, but what goes with one. */
     record.type = LOG_DIGEST;
     if (recorder_relay_record(recorder, &record, error) < 0)
@@ -211,7 +210,7 @@ int recorder_apply(struct recorder *recorder, const struct position *at, struct 
     bool waits = recorder->retry_at && machine_interrupt_waits(recorder->machine);
 
     if (apply_time(recorder, at, waits, error) < 0 || apply_inputs(recorder, at, error) < 0 ||
-        apply_checks(recorder, at, error) < 0)
+        recorder_net_apply(recorder, at, error) < 0 || apply_checks(recorder, at, error) < 0)
         return -1;
     return 0;
 }

@@ -15,7 +15,7 @@ struct relay {
     uint64_t input_untold; /* bytes of input that are recorded, and the node does not know where */
     uint64_t ran_since;    /* host time of the last standing still */
     bool stopped;
-    struct log_writer *kept; /* to be flushed before output leaves; NULL: no */
+    struct log_writer *kept; /* goes to its file before output that it tells of leaves; NULL: none is kept */
 };
 
 static uint32_t log_number(const struct relay *relay)
@@ -55,7 +55,7 @@ static int relay_record(void *context, const struct log_record *record, struct e
     return 0;
 }
 
-static int relay_output(void *context, const uint8_t *bytes, size_t length, struct error *error)
+static int relay_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
 {
     struct relay *relay = context;
 
@@ -65,6 +65,7 @@ static int relay_output(void *context, const uint8_t *bytes, size_t length, stru
     port_tell(relay->port, &(struct port_item){.news = NEWS_OUTPUT,
                                                .stream = log_number(relay),
                                                .a = follower_offset(&relay->follower),
+                                               .b = channel,
                                                .bytes = bytes,
                                                .length = length});
     return 0;
@@ -137,7 +138,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
     struct relay relay = {
         .port = live->port,
         .recorder = live->recorder,
-        .kept = live->durable ? live->writer : NULL,
+        .kept = live->writer,
         .follower = follower_none(live->port, live->machine, live->description),
     };
     struct recorder_relay functions = {
@@ -157,6 +158,8 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .timeout = live->timeout,
     };
 
+    for (unsigned card = 0; card < MACHINE_CARDS_MAX; card++)
+        options.nets[card] = live->nets[card];
     int status = recorder_run(live->recorder, live->machine, &options, result, error);
     *stopped = relay.stopped;
     tell_input(&relay);

@@ -1,7 +1,6 @@
 /* The node's thread. See node.h. */
 #include "replication/node.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +13,7 @@
 #include "replication/node_internal.h"
 #include "vmm/host/clock.h"
 #include "vmm/host/entropy.h"
+#include "vmm/host/thread.h"
 
 #define MILLISECOND UINT64_C(1000000)
 /* Time passes for the replica in steps of at most this. */
@@ -111,11 +111,10 @@ static void receive_from(struct node *node, struct link *link)
             node->kept_sent = false;
             node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LINK_UP});
             break;
-        case LINK_DOWN:
-            break; /* silence will tell */
         case LINK_MESSAGE:
             take_message(node, bytes, length);
             break;
+        case LINK_DOWN: /* what it means, silence will tell */
         case LINK_REFUSED:
             node_say(node, "%s: %s", node->options.connect ? node->options.connect : node->options.listen, error.text);
             break;
@@ -276,7 +275,7 @@ static int open_all(struct node *node, struct error *error)
     node->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (node->signals < 0)
         return error_errno(error, "cannot wait for signals");
-    if (output_gate_create(&node->gate, 0, error) < 0)
+    if (output_gate_create(&node->gate, 0, error) < 0 || frame_gate_create(&node->frames, error) < 0)
         return -1;
     node->arbiter = arbiter_open(node->options.arbiter, error);
     if (!node->arbiter || open_links(node, error) < 0)
@@ -300,23 +299,12 @@ static void node_free(struct node *node)
     arbiter_close(node->arbiter);
     replica_free(node->replica);
     output_gate_destroy(&node->gate);
+    frame_gate_destroy(&node->frames);
     bytes_writer_free(&node->outbox);
     bytes_writer_free(&node->console_out);
     if (node->signals >= 0)
         close(node->signals);
     free(node);
-}
-
-static int start_thread(struct node *node, struct error *error)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&node->thread, NULL, node_thread, node);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = failed;
-    return failed ? error_errno(error, "cannot start a thread") : 0;
 }
 
 struct node *node_start(const struct node_options *options, struct port *port, struct error *error)
@@ -333,7 +321,7 @@ struct node *node_start(const struct node_options *options, struct port *port, s
     node->now = host_clock_now();
     node->outbox = bytes_writer(2 * OUTBOX_MAX);
     node->console_out = bytes_writer(CONSOLE_MESSAGE_MAX);
-    if (open_all(node, error) < 0 || start_thread(node, error) < 0) {
+    if (open_all(node, error) < 0 || host_thread_start(&node->thread, node_thread, node, error) < 0) {
         node_free(node);
         return NULL;
     }

@@ -56,23 +56,70 @@ struct engine *guest_engine(const char *name, bool careful, struct error *error)
     return NULL;
 }
 
-int guest_read_image(struct guest *guest, const char *path, struct error *error)
+static int read_file(const char *path, uint8_t **bytes, size_t *length, char resolved[DESCRIPTION_PATH_MAX],
+                     struct error *error)
 {
-    char resolved[PATH_MAX];
+    char absolute[PATH_MAX];
 
-    if (host_file_read(path, GUEST_IMAGE_MAX, &guest->image, &guest->image_length, error) < 0)
+    if (host_file_read(path, GUEST_IMAGE_MAX, bytes, length, error) < 0)
         return -1;
-    if (!realpath(path, resolved))
+    if (!realpath(path, absolute))
         return error_errno(error, "%s", path);
-    if (strlen(resolved) >= sizeof guest->description.image)
+    if (strlen(absolute) >= DESCRIPTION_PATH_MAX)
         return error_set(error, ERROR_INPUT, "%s: the path is too long", path);
-    memcpy(guest->description.image, resolved, strlen(resolved) + 1);
-    guest->description.image_size = guest->image_length;
-    guest->description.image_digest = digest_of(guest->image, guest->image_length, 0);
+    memcpy(resolved, absolute, strlen(absolute) + 1);
     return 0;
 }
 
-int guest_describe(struct guest *guest, const struct machine_options *options, struct error *error)
+int guest_read_image(struct guest *guest, const char *path, struct error *error)
+{
+    struct description *d = &guest->description;
+
+    if (read_file(path, &guest->image, &guest->image_length, d->image, error) < 0)
+        return -1;
+    d->image_size = guest->image_length;
+    d->image_digest = digest_of(guest->image, guest->image_length, 0);
+    return 0;
+}
+
+int guest_read_modules(struct guest *guest, bool check, struct error *error)
+{
+    for (unsigned i = 0; i < guest->description.module_count; i++) {
+        struct description_module *module = &guest->description.modules[i];
+        char path[DESCRIPTION_PATH_MAX];
+        size_t length;
+        memcpy(path, module->path, sizeof path);
+        if (read_file(path, &guest->modules[i], &length, module->path, error) < 0)
+            return -1;
+        struct digest digest = digest_of(guest->modules[i], length, 0);
+        if (length == 0)
+            return error_set(error, ERROR_INPUT, "%s: an empty file cannot be a module", path);
+        if (check && (length != module->size || !digest_equal(digest, module->digest)))
+            return error_set(error, ERROR_INPUT, "%s is not the file that was recorded (another size or hash)", path);
+        module->size = length;
+        module->digest = digest;
+    }
+    return 0;
+}
+
+/* "PATH" or "PATH TEXT". */
+static int describe_modules(struct description *d, const struct machine_options *options, struct error *error)
+{
+    d->module_count = options->module_count;
+    for (unsigned i = 0; i < options->module_count; i++) {
+        const char *text = options->modules[i];
+        size_t length = strcspn(text, " ");
+        struct description_module *module = &d->modules[i];
+        if (strlen(text) >= DESCRIPTION_PATH_MAX)
+            return error_set(error, ERROR_INPUT, "--initrd: the path is too long");
+        memcpy(module->path, text, length);
+        module->path[length] = '\0';
+        snprintf(module->text, sizeof module->text, "%s", text[length] ? text + length + 1 : "");
+    }
+    return 0;
+}
+
+int guest_describe(struct guest *guest, const struct machine_options *options, bool recorded, struct error *error)
 {
     struct description *d = &guest->description;
 
@@ -83,22 +130,50 @@ int guest_describe(struct guest *guest, const struct machine_options *options, s
     d->ram_size = options->ram_size;
     d->rtc_start = strcmp(options->clock, "virtual") == 0 ? VIRTUAL_RTC_START : host_clock_wall();
     d->protocol = options->protocol;
-    return guest_read_image(guest, options->image, error);
+    d->end_at_reset = options->end_at_reset;
+    d->net_count = options->network.count;
+    memcpy(d->macs, options->network.macs, sizeof d->macs);
+    if (describe_modules(d, options, error) < 0 || guest_read_modules(guest, false, error) < 0 ||
+        guest_read_image(guest, options->image, error) < 0)
+        return -1;
+    return guest_disks_open(&guest->disks, &options->disks, recorded, d, error);
 }
 
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error)
 {
     struct machine_config config = description_config(&guest->description);
 
+    guest_disks_back(&guest->disks, &config);
     if (machine_create(&guest->machine, &config, guest->engine, door, error) < 0)
         return -1;
     guest->has_machine = true;
     return 0;
 }
 
-int guest_boot(struct guest *guest, struct error *error)
+/* The configuration with the modules' bytes. */
+static struct machine_config whole_config(const struct guest *guest)
 {
     struct machine_config config = description_config(&guest->description);
+
+    config.boot.module_count = guest->description.module_count;
+    for (unsigned i = 0; i < config.boot.module_count; i++) {
+        const struct description_module *module = &guest->description.modules[i];
+        config.boot.modules[i] = (struct boot_module){
+            .bytes = guest->modules[i], .length = module->size, .name = module->path, .text = module->text};
+    }
+    return config;
+}
+
+void guest_keep_image(struct guest *guest)
+{
+    struct machine_config config = whole_config(guest);
+
+    machine_keep_image(&guest->machine, &config.boot, guest->image, guest->image_length, guest->description.image);
+}
+
+int guest_boot(struct guest *guest, struct error *error)
+{
+    struct machine_config config = whole_config(guest);
 
     return machine_boot(&guest->machine, &config, guest->image, guest->image_length, guest->description.image,
                         &guest->description.protocol, error);
@@ -109,6 +184,9 @@ void guest_free(struct guest *guest)
     engine_destroy(guest->engine);
     if (guest->has_machine)
         machine_destroy(&guest->machine);
+    guest_disks_close(&guest->disks);
     free(guest->image);
+    for (unsigned i = 0; i < BOOT_MODULES; i++)
+        free(guest->modules[i]);
     *guest = (struct guest){0};
 }

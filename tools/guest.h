@@ -3,6 +3,7 @@
 #define ENCORE_TOOLS_GUEST_H
 
 #include "replay/description.h"
+#include "tools/guest_disks.h"
 #include "tools/machine_options.h"
 #include "vmm/kvm/kvm_engine.h"
 #include "vmm/machine.h"
@@ -17,6 +18,8 @@ struct guest {
     struct description description;
     uint8_t *image;
     size_t image_length;
+    struct guest_disks disks;
+    uint8_t *modules[BOOT_MODULES]; /* the bytes of description.modules */
 };
 
 /* Whether "auto" takes the engine kvm, of which these things are known: it can name places between exits, and it does
@@ -30,11 +33,18 @@ struct engine *guest_engine(const char *name, bool careful, struct error *error)
 /* Reads the image and fills in what the description says about it. */
 int guest_read_image(struct guest *guest, const char *path, struct error *error);
 
-/* Reads the image, and describes the machine that the options want around guest->engine. */
-int guest_describe(struct guest *guest, const struct machine_options *options, struct error *error);
+/* Reads the modules that the description names, and fills in or (`check`) compares what it says about them. */
+int guest_read_modules(struct guest *guest, bool check, struct error *error);
 
-/* Builds the machine of guest->description around guest->engine. */
+/* Reads the image, opens the disks, and describes the machine that the options want around guest->engine. `recorded`:
+ * with all that a replay needs to know of the disks. */
+int guest_describe(struct guest *guest, const struct machine_options *options, bool recorded, struct error *error);
+
+/* Builds the machine of guest->description around guest->engine, over guest->disks. */
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error);
+
+/* For a machine that was restored: keeps what a reset would load again, as far as it was read. */
+void guest_keep_image(struct guest *guest);
 
 /* Boots it; the description then says which protocol was used. */
 int guest_boot(struct guest *guest, struct error *error);

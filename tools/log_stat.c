@@ -100,7 +100,7 @@ static void print_file(const struct log_summary *summary, const struct spent *sp
     log_print_time(summary->time_last, stdout);
     if (seconds > 0)
         printf("; %.1f bytes of records in the file for each guest second", (double)records / seconds);
-    printf("\ninput payload    %" PRIu64 " bytes (console, entropy, operator)\n", summary->payload_bytes);
+    printf("\ninput payload    %" PRIu64 " bytes (console, entropy, operator, network)\n", summary->payload_bytes);
     printf("guest output     %" PRIu64 " bytes, of which the log holds hashes only\n", summary->output_bytes);
 }
 

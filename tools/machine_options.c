@@ -13,11 +13,16 @@ enum option_key {
     KEY_CONSOLE,
     KEY_INPUT,
     KEY_BOOT,
+    KEY_INITRD,
+    KEY_FIRMWARE,
+    KEY_NO_REBOOT,
+    KEY_NET,
     KEY_CLOCK,
     KEY_SEED,
     KEY_CHECKPOINT_EVERY,
     KEY_MAX_EXITS,
     KEY_TIMEOUT,
+    KEY_DISK,
 };
 
 static const struct argp_option options[] = {
@@ -25,17 +30,32 @@ static const struct argp_option options[] = {
     {"engine", KEY_ENGINE, "auto|kvm|soft", 0, "What executes the guest (auto)", 1},
     {"mem", KEY_MEM, "SIZE", 0, "Guest memory, 1M to 3G (64M)", 1},
     {"cmdline", KEY_CMDLINE, "TEXT", 0, "Command line for the guest", 1},
-    {"boot", KEY_BOOT, "auto|elf64|multiboot1|boot-sector", 0, "Boot protocol (auto: by the image)", 1},
+    {"boot", KEY_BOOT, "PROTOCOL", 0,
+     "auto (by the image), elf64, multiboot1, linux64, linux32, pvh, boot-sector or firmware", 1},
+    {"initrd", KEY_INITRD, "FILE[ TEXT]", 0,
+     "An initial RAM disk for a Linux kernel, or a module (with its command line) for a Multiboot one; may be repeated",
+     1},
+    {"firmware", KEY_FIRMWARE, "FILE", 0, "Start with a PC's firmware, such as SeaBIOS, instead of an IMAGE", 1},
+    {"no-reboot", KEY_NO_REBOOT, NULL, 0, "End when the guest resets the machine, rather than start it again", 1},
+    {"disk", KEY_DISK, "FILE[,ro|,overlay|,direct][,quota=SIZE][,if=virtio|ide]", 0,
+     "A disk; up to four. What the guest writes goes to an overlay beside the log, at most SIZE of it; or (direct) to "
+     "FILE",
+     1},
     {"clock", KEY_CLOCK, "host|virtual", 0, "What drives guest time: the host's clock, or executed instructions (host)",
      1},
     {"seed", KEY_SEED, "N", 0, "With --clock virtual: the guest's random numbers follow from N (0)", 1},
     {NULL, 0, NULL, 0, "Console:", 2},
     {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
-    {NULL, 0, NULL, 0, "Limits and checkpoints:", 3},
-    {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME", 0, "Put a checkpoint into the log each TIME of guest time", 3},
-    {"max-exits", KEY_MAX_EXITS, "N", 0, "Stop after N exits", 3},
-    {"timeout", KEY_TIMEOUT, "TIME", 0, "Stop after TIME of host time", 3},
+    {NULL, 0, NULL, 0, "Network:", 3},
+    {"net", KEY_NET, "BACKEND[,mac=ADDRESS]", 0,
+     "A network card, with at its other end: tap:NAME, user[,hostfwd=tcp:[ADDR]:PORT-[GUEST]:PORT]... or "
+     "unix:PATH[,listen]; may be repeated",
+     3},
+    {NULL, 0, NULL, 0, "Limits and checkpoints:", 4},
+    {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME", 0, "Put a checkpoint into the log each TIME of guest time", 4},
+    {"max-exits", KEY_MAX_EXITS, "N", 0, "Stop after N exits", 4},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "Stop after TIME of host time", 4},
     {0},
 };
 
@@ -69,6 +89,26 @@ static void parse_time(const char *option, const char *text, uint64_t *to, struc
         argp_error(state, "%s: %s", option, error.text);
 }
 
+/* Firmware stands where an image would: it is what is loaded. */
+static void end_of_options(struct machine_options *to, struct argp_state *state)
+{
+    if (to->firmware && to->image)
+        argp_error(state, "with --firmware there is no IMAGE: '%s' is one too many", to->image);
+    if (to->firmware && to->protocol != BOOT_AUTO && to->protocol != BOOT_FIRMWARE)
+        argp_error(state, "--firmware is a boot protocol of its own: --boot %s does not go with it",
+                   boot_protocol_name(to->protocol));
+    if (to->firmware) {
+        to->image = to->firmware;
+        to->protocol = BOOT_FIRMWARE;
+    }
+    if (!to->image)
+        argp_error(state, "an IMAGE is needed, or --firmware");
+    if (to->seed_given && strcmp(to->clock, "virtual"))
+        argp_error(state, "--seed is for --clock virtual: with the host's clock random numbers are the host's");
+    if (strcmp(to->clock, "virtual") == 0 && strcmp(to->engine, "kvm") == 0)
+        argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
+}
+
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct machine_options *to = state->input;
@@ -96,7 +136,21 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)
-            argp_error(state, "--boot: '%s' is none of auto, elf64, multiboot1, boot-sector", text);
+            argp_error(state,
+                       "--boot: '%s' is none of auto, elf64, multiboot1, linux64, linux32, pvh, boot-sector, firmware",
+                       text);
+        return 0;
+    case KEY_INITRD:
+        if (to->module_count == BOOT_MODULES)
+            argp_error(state, "--initrd: more than %d", BOOT_MODULES);
+        to->modules[to->module_count++] = text;
+        return 0;
+    case KEY_NET:
+        if (network_options_add(&to->network, text, true, &error) < 0)
+            argp_error(state, "--net: %s", error.text);
+        return 0;
+    case KEY_NO_REBOOT:
+        to->end_at_reset = true;
         return 0;
     case KEY_CLOCK:
         if (strcmp(text, "host") && strcmp(text, "virtual"))
@@ -118,18 +172,20 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (quantity_count(text, &to->max_exits, &error) < 0)
             argp_error(state, "--max-exits: %s", error.text);
         return 0;
+    case KEY_DISK:
+        if (disk_options_add(&to->disks, text, &error) < 0)
+            argp_error(state, "--disk: %s", error.text);
+        return 0;
+    case KEY_FIRMWARE:
+        to->firmware = text;
+        return 0;
     case ARGP_KEY_ARG:
         if (to->image)
             argp_error(state, "one IMAGE only: '%s' is one too many", text);
         to->image = text;
         return 0;
     case ARGP_KEY_END:
-        if (!to->image)
-            argp_error(state, "an IMAGE is needed");
-        if (to->seed_given && strcmp(to->clock, "virtual"))
-            argp_error(state, "--seed is for --clock virtual: with the host's clock random numbers are the host's");
-        if (strcmp(to->clock, "virtual") == 0 && strcmp(to->engine, "kvm") == 0)
-            argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
+        end_of_options(to, state);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -5,6 +5,8 @@
 #include <argp.h>
 #include <stdint.h>
 
+#include "tools/disk_option.h"
+#include "tools/network.h"
 #include "vmm/boot/boot.h"
 
 struct machine_options {
@@ -14,14 +16,20 @@ struct machine_options {
     const char *console;
     const char *input; /* a script, or NULL */
     const char *image;
+    const char *firmware; /* or NULL; after parsing it is the image, too */
     uint64_t ram_size;
     enum boot_protocol protocol;
+    const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */
+    unsigned module_count;
+    struct network_options network;
+    bool end_at_reset;
     uint64_t seed;
     bool seed_given;
     uint64_t checkpoint_every; /* ns; 0: none */
     uint64_t max_exits;
     bool digest; /* print the digest at the end even without a log; no option of these, but of run's */
     uint64_t timeout;
+    struct disk_options disks;
 };
 
 /* Before parsing: what holds when an option is not given. */

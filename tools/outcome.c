@@ -81,3 +81,12 @@ void outcome_print_unmapped(const struct machine *machine, FILE *stream)
     print_bus(&machine->ports, stream);
     print_bus(&machine->memory, stream);
 }
+
+void outcome_print_disk_errors(const struct recorder_result *result, FILE *stream)
+{
+    if (result->disk_errors)
+        fprintf(stream,
+                "encore: the host failed %" PRIu64 " times in what the guest's disks needed, and the guest saw "
+                "disk errors; the first time: %s\n",
+                result->disk_errors, result->disk_error.text);
+}

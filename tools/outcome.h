@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "logs/record.h"
+#include "replay/recorder.h"
 #include "vmm/machine.h"
 
 int outcome_exit_code(enum log_end_reason reason, uint32_t exit_value);
@@ -20,5 +21,8 @@ void outcome_print(struct machine *machine, enum log_end_reason reason, uint32_t
 
 /* The accesses that no device answered, if any. */
 void outcome_print_unmapped(const struct machine *machine, FILE *stream);
+
+/* That the host failed the guest's disks, if it did. */
+void outcome_print_disk_errors(const struct recorder_result *result, FILE *stream);
 
 #endif

@@ -41,6 +41,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_SUCCESS:
         if (!primary->options.listen)
             argp_error(state, "--listen is needed: where backups and consoles find this machine");
+        for (unsigned i = 0; i < primary->machine.disks.count; i++) {
+            if (primary->machine.disks.disks[i].mode == DISK_DIRECT)
+                argp_error(state, "--disk: a backup needs the image as it was, so it cannot be direct");
+        }
         if (primary->machine.input || strcmp(primary->machine.console, "stdio") != 0)
             argp_error(state, "the console of a replicated machine is at its address: see encore console");
         if (strcmp(primary->machine.clock, "host") != 0)
@@ -52,17 +56,27 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     }
 }
 
+static int open_overlays(struct primary *primary, struct error *error)
+{
+    struct guest_disks *disks = &primary->guest.disks;
+    const struct replicated_options *options = &primary->options;
+
+    return options->log ? guest_disks_overlay(disks, options->log, options->force, error)
+                        : guest_disks_temporary(disks, NULL, error);
+}
+
 /* Everything that can be wrong with what the user gave is found before the node starts. */
 static int build(struct primary *primary, struct error *error)
 {
     primary->guest.engine = guest_engine(primary->machine.engine, false, error);
-    if (!primary->guest.engine || guest_describe(&primary->guest, &primary->machine, error) < 0)
+    if (!primary->guest.engine || guest_describe(&primary->guest, &primary->machine, true, error) < 0)
         return -1;
     primary->recorder = recorder_create(error);
     if (!primary->recorder)
         return -1;
     struct door door = recorder_door(primary->recorder);
-    if (guest_create_machine(&primary->guest, &door, error) < 0 || guest_boot(&primary->guest, error) < 0)
+    if (open_overlays(primary, error) < 0 || guest_create_machine(&primary->guest, &door, error) < 0 ||
+        guest_boot(&primary->guest, error) < 0)
         return -1;
     primary->description = description_to_json(&primary->guest.description, error);
     primary->guest.description.from_checkpoint = true;
@@ -85,7 +99,7 @@ static int open_log(struct primary *primary, struct error *error)
         return -1;
     struct log_sink sink = file_sink_sink(primary->file);
     primary->writer = log_writer_create(&sink, &header, NULL, error);
-    return primary->writer ? 0 : -1;
+    return primary->writer ? guest_disks_publish(&primary->guest.disks, error) : -1;
 }
 
 /* Waits until the epoch is ours. False: it never will be. */
@@ -105,7 +119,6 @@ static int run(struct primary *primary, struct error *error)
         .machine = &primary->guest.machine,
         .recorder = primary->recorder,
         .writer = primary->writer,
-        .durable = primary->options.durable,
         .description = primary->stream_description,
         .checkpoint_every = primary->machine.checkpoint_every,
         .max_exits = primary->machine.max_exits,
@@ -115,6 +128,8 @@ static int run(struct primary *primary, struct error *error)
 
     if (!await_start(primary))
         return 0;
+    if (network_open(&primary->replicated.network, &primary->machine.network, error) < 0)
+        return -1;
     int status = replicated_live(&primary->replicated, &live, error);
     if (primary->writer && log_writer_close(primary->writer, status == 0 ? error : &closing) < 0)
         status = -1;
@@ -137,7 +152,7 @@ int command_primary(int argc, char **argv)
 {
     static const struct argp_option own[] = {
         {"next-epoch", KEY_NEXT_EPOCH, NULL, 0,
-         "All earlier machines under this arbiter are dead: begin after them with a new one", 4},
+         "All earlier machines under this arbiter are dead: begin after them with a new one", 5},
         {0},
     };
     static const struct argp_child children[] = {

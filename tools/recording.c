@@ -19,6 +19,7 @@ struct recording {
     struct guest guest;
     struct console *console;
     struct script *script;
+    struct network network;
     struct file_sink *file;
     struct log_writer *writer;
     struct recorder *recorder;
@@ -61,6 +62,13 @@ static int open_log(struct recording *recording, const char *path, bool force, s
     return result;
 }
 
+static int open_overlays(struct recording *recording, const char *log_path, bool force, struct error *error)
+{
+    struct guest_disks *disks = &recording->guest.disks;
+
+    return log_path ? guest_disks_overlay(disks, log_path, force, error) : guest_disks_temporary(disks, NULL, error);
+}
+
 static int open_console(struct recording *recording, struct error *error)
 {
     if (recording->options->input) {
@@ -85,6 +93,7 @@ static struct recorder_options recorder_options(struct recording *recording)
         .timeout = options->timeout,
     };
 
+    memcpy(to.nets, recording->network.nets, sizeof to.nets);
     if (progress_wanted(strcmp(options->console, "stdio") == 0)) {
         to.progress = show_progress;
         to.progress_context = recording;
@@ -105,12 +114,16 @@ static int run(struct recording *recording, const char *log_path, bool force, st
                struct error *error)
 {
     recording->guest.engine = guest_engine(engine_name(recording->options), false, error);
-    if (!recording->guest.engine || guest_describe(&recording->guest, recording->options, error) < 0)
+    if (!recording->guest.engine || guest_describe(&recording->guest, recording->options, log_path != NULL, error) < 0)
         return -1;
     recording->recorder = recorder_create(error);
     if (!recording->recorder || prepare_machine(recording, error) < 0 || open_console(recording, error) < 0)
         return -1;
-    if (log_path && open_log(recording, log_path, force, error) < 0)
+    if (network_open(&recording->network, &recording->options->network, error) < 0 ||
+        open_overlays(recording, log_path, force, error) < 0)
+        return -1;
+    if (log_path &&
+        (open_log(recording, log_path, force, error) < 0 || guest_disks_publish(&recording->guest.disks, error) < 0))
         return -1;
     struct recorder_options options = recorder_options(recording);
     int status = recorder_run(recording->recorder, &recording->guest.machine, &options, result, error);
@@ -129,6 +142,7 @@ static void release(struct recording *recording)
     file_sink_close(recording->file, &ignored);
     console_close(recording->console);
     script_free(recording->script);
+    network_close(&recording->network);
     recorder_free(recording->recorder);
     guest_free(&recording->guest);
 }
@@ -161,6 +175,8 @@ int recording_run(const char *command, const struct machine_options *options, co
         if (result.reason != LOG_END_DEBUG_EXIT || result.exit_value != 0)
             outcome_print(&recording.guest.machine, result.reason, result.exit_value, stderr);
         outcome_print_unmapped(&recording.guest.machine, stderr);
+        outcome_print_disk_errors(&result, stderr);
+        guest_disks_warn(&recording.guest.disks, &recording.guest.description);
         warn_of_script(&recording);
         if (log_path && !result.named)
             fprintf(stderr, "encore: the guest was stopped where this host's KVM has no name for the place; a replay "

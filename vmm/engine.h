@@ -42,7 +42,9 @@
 #include "vmm/cpu_state.h"
 #include "vmm/ram.h"
 
-enum engine_space { ENGINE_PORT, ENGINE_MEMORY };
+/* Where an access goes: a port, a guest-physical address outside RAM, or a model specific register that belongs to the
+ * local APIC and not to the processor proper (lapic.h). */
+enum engine_space { ENGINE_PORT, ENGINE_MEMORY, ENGINE_MSR };
 
 /* Whom the engine calls, in mid-instruction. */
 struct engine_host {
@@ -101,6 +103,8 @@ struct engine_ops {
     int (*set_cpu)(struct engine *engine, const struct cpu_state *cpu, uint64_t ticks, struct error *error);
     int (*collect_dirty)(struct engine *engine, struct error *error);
     int (*get_ticks)(struct engine *engine, uint64_t *ticks, struct error *error);
+    /* NULL for an engine that keeps nothing that depends on what is in memory. */
+    void (*ram_written)(struct engine *engine, uint64_t address, uint64_t length);
     void (*kick)(struct engine *engine);
     void (*destroy)(struct engine *engine);
 };
@@ -164,6 +168,14 @@ static inline int engine_collect_dirty(struct engine *engine, struct error *erro
 static inline int engine_get_ticks(struct engine *engine, uint64_t *ticks, struct error *error)
 {
     return engine->ops->get_ticks(engine, ticks, error);
+}
+
+/* Guest memory [address, address + length) was written by somebody else than the processor; all of it is memory. May be
+ * called from a host call too. */
+static inline void engine_ram_written(struct engine *engine, uint64_t address, uint64_t length)
+{
+    if (engine->ops->ram_written)
+        engine->ops->ram_written(engine, address, length);
 }
 
 /* Raises or lowers the interrupt line, and has it looked at at this boundary. */

@@ -3,11 +3,20 @@
 
 #include <inttypes.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
+#include "vmm/boot/firmware_tables.h"
+#include "vmm/machine_internal.h"
+
+/* The processor's interrupt line: its local APIC, or the 8259 pair behind it. */
+static bool interrupt_line(const struct machine *machine)
+{
+    return lapic_output(&machine->lapic) || (lapic_passes_pic(&machine->lapic) && i8259_output(&machine->pic));
+}
 
 static void update_interrupt_line(struct machine *machine)
 {
-    machine->engine->intr = i8259_output(&machine->pic);
+    machine->engine->intr = interrupt_line(machine);
 }
 
 static struct bus *bus_of(struct machine *machine, enum engine_space space)
@@ -19,7 +28,7 @@ static void after_exit(struct machine *machine)
 {
     update_interrupt_line(machine);
     machine_set_alarm(machine);
-    if (machine->door.exit_served(machine->door.context) || machine->end != MACHINE_RUNS)
+    if (machine->door.exit_served(machine->door.context) || machine->end != MACHINE_RUNS || machine->reset_wanted)
         engine_request_stop(machine->engine);
 }
 
@@ -31,6 +40,8 @@ static void advance_devices(struct machine *machine, uint64_t now)
     pit8254_advance(&machine->pit, machine->now);
     mc146818_advance(&machine->rtc, machine->now);
     uart16550_advance(&machine->com1, machine->now);
+    acpi_pm_advance(&machine->pm, machine->now);
+    lapic_advance(&machine->lapic, machine->now);
 }
 
 /* A device that counts time must know the moment at which it is read, or set to count. */
@@ -44,13 +55,30 @@ static void bring_time_up(struct machine *machine, const struct bus *bus, uint64
         advance_devices(machine, machine->door.read_clock(machine->door.context, machine_view(machine)));
 }
 
+/* The model specific registers that belong to the local APIC. */
+static uint64_t read_msr(struct machine *machine, uint64_t index)
+{
+    return index == LAPIC_MSR_DEADLINE ? lapic_read_deadline(&machine->lapic) : LAPIC_BASE_VALUE;
+}
+
+static void write_msr(struct machine *machine, uint64_t index, uint64_t value)
+{
+    if (index == LAPIC_MSR_DEADLINE)
+        lapic_write_deadline(&machine->lapic, value);
+}
+
 static uint64_t serve_read(void *context, enum engine_space space, uint64_t address, unsigned size)
 {
     struct machine *machine = context;
-    struct bus *bus = bus_of(machine, space);
+    uint64_t value;
 
-    bring_time_up(machine, bus, address);
-    uint64_t value = bus_read(bus, address, size, machine->now);
+    if (space == ENGINE_MSR) {
+        value = read_msr(machine, address);
+    } else {
+        struct bus *bus = bus_of(machine, space);
+        bring_time_up(machine, bus, address);
+        value = bus_read(bus, address, size, machine->now);
+    }
     after_exit(machine);
     return value;
 }
@@ -58,17 +86,22 @@ static uint64_t serve_read(void *context, enum engine_space space, uint64_t addr
 static void serve_write(void *context, enum engine_space space, uint64_t address, unsigned size, uint64_t value)
 {
     struct machine *machine = context;
-    struct bus *bus = bus_of(machine, space);
 
-    bring_time_up(machine, bus, address);
-    bus_write(bus, address, size, value, machine->now);
+    if (space == ENGINE_MSR) {
+        write_msr(machine, address, value);
+    } else {
+        struct bus *bus = bus_of(machine, space);
+        bring_time_up(machine, bus, address);
+        bus_write(bus, address, size, value, machine->now);
+    }
     after_exit(machine);
 }
 
 static uint8_t serve_acknowledge(void *context)
 {
     struct machine *machine = context;
-    uint8_t vector = i8259_acknowledge(&machine->pic);
+    uint8_t vector =
+        lapic_output(&machine->lapic) ? lapic_acknowledge(&machine->lapic) : i8259_acknowledge(&machine->pic);
 
     update_interrupt_line(machine);
     return vector;
@@ -92,70 +125,15 @@ static int serve_ram_digest(void *context, struct digest *digest, struct error *
     return machine_ram_digest(context, digest, error);
 }
 
-static void console_put(void *context, uint8_t byte)
+static int create_disks(struct machine *machine, const struct machine_config *config, struct error *error)
 {
-    struct machine *machine = context;
-
-    machine->door.console_output(machine->door.context, MACHINE_CONSOLE_COM1, byte);
-}
-
-static void entropy_fill(void *context, uint8_t *bytes, size_t length)
-{
-    struct machine *machine = context;
-
-    machine->door.entropy(machine->door.context, bytes, length);
-}
-
-static void guest_exits(void *context, uint32_t value)
-{
-    struct machine *machine = context;
-
-    machine->end = MACHINE_DEBUG_EXIT;
-    machine->exit_value = value;
-}
-
-static struct irq_wire irq_of(struct machine *machine, unsigned line)
-{
-    return (struct irq_wire){.set = i8259_set_line, .context = &machine->pic, .line = line};
-}
-
-static void create_chips(struct machine *machine, const struct machine_config *config)
-{
-    const struct byte_sink console = {.put = console_put, .context = machine};
-    const struct entropy_source entropy = {.fill = entropy_fill, .context = machine};
-    const struct debug_exit_wire exits = {.exited = guest_exits, .context = machine};
-
-    i8259_init(&machine->pic);
-    pit8254_init(&machine->pit, irq_of(machine, 0));
-    port61_init(&machine->port61, &machine->pit);
-    mc146818_init(&machine->rtc, config->rtc_start, config->ram_size, irq_of(machine, 8));
-    uart16550_init(&machine->com1, console, irq_of(machine, UART16550_COM1_IRQ));
-    entropy_port_init(&machine->entropy, entropy);
-    debug_exit_init(&machine->debug_exit, exits);
-    post_port_init(&machine->post);
-}
-
-/* The whole of the machine's address map, in one place. */
-static void wire_buses(struct machine *machine)
-{
-    const struct bus_range ports[] = {
-        {"8259 master", I8259_MASTER_PORT, I8259_PORTS, i8259_master_read, i8259_master_write, &machine->pic, false},
-        {"8259 slave", I8259_SLAVE_PORT, I8259_PORTS, i8259_slave_read, i8259_slave_write, &machine->pic, false},
-        {"8259 elcr", I8259_ELCR_PORT, I8259_ELCR_PORTS, i8259_elcr_read, i8259_elcr_write, &machine->pic, false},
-        {"8254", PIT8254_PORT, PIT8254_PORTS, pit8254_read, pit8254_write, &machine->pit, true},
-        {"port 61h", PORT61_PORT, PORT61_PORTS, port61_read, port61_write, &machine->port61, true},
-        {"mc146818", MC146818_PORT, MC146818_PORTS, mc146818_read, mc146818_write, &machine->rtc, true},
-        {"16550 com1", UART16550_COM1_PORT, UART16550_PORTS, uart16550_read, uart16550_write, &machine->com1, false},
-        {"entropy", ENTROPY_PORT, ENTROPY_PORT_PORTS, entropy_port_read, entropy_port_write, &machine->entropy, false},
-        {"debug exit", DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, debug_exit_read, debug_exit_write, &machine->debug_exit,
-         false},
-        {"post", POST_PORT, POST_PORT_PORTS, post_port_read, post_port_write, &machine->post, false},
-    };
-
-    machine->ports.name = "port";
-    machine->memory.name = "memory";
-    for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
-        bus_claim(&machine->ports, ports[i]);
+    CHECK(config->disk_count <= MACHINE_DISKS);
+    for (; machine->disk_count < config->disk_count; machine->disk_count++) {
+        unsigned number = machine->disk_count;
+        if (disk_create(&machine->disks[number], number, &config->disks[number], &machine->door, error) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 int machine_create(struct machine *machine, const struct machine_config *config, struct engine *engine,
@@ -172,7 +150,7 @@ int machine_create(struct machine *machine, const struct machine_config *config,
           config->ram_size % RAM_PAGE_SIZE == 0);
     if (ram_create(&machine->ram, config->ram_size, error) < 0)
         return -1;
-    if (page_digests_create(&machine->digests, &machine->ram, error) < 0 ||
+    if (page_digests_create(&machine->digests, &machine->ram, error) < 0 || create_disks(machine, config, error) < 0 ||
         engine_map_ram(engine, &machine->ram, error) < 0) {
         machine_destroy(machine);
         return -1;
@@ -187,25 +165,73 @@ int machine_create(struct machine *machine, const struct machine_config *config,
         .ram_digest = serve_ram_digest,
     };
     engine->prompt = config->virtual_clock;
-    create_chips(machine, config);
-    wire_buses(machine);
+    machine->config = *config;
+    machine_create_chips(machine);
+    machine_wire_buses(machine);
     return 0;
 }
 
 void machine_destroy(struct machine *machine)
 {
+    while (machine->disk_count > 0)
+        disk_destroy(&machine->disks[--machine->disk_count]);
     page_digests_destroy(&machine->digests);
     ram_destroy(&machine->ram);
+}
+
+void machine_keep_image(struct machine *machine, const struct boot_options *boot, const void *image, size_t length,
+                        const char *image_name)
+{
+    machine->config.boot = *boot;
+    machine->boot_image = (struct boot_module){.bytes = image, .length = length, .name = image_name};
+}
+
+/* Memory as firmware and boot loader leave it, and the processor at the guest's entry. */
+static int load_guest(struct machine *machine, uint64_t ticks, struct error *error)
+{
+    const struct boot_module *image = &machine->boot_image;
+    struct boot_options *boot = &machine->config.boot;
+    struct cpu_state cpu;
+
+    if (boot->protocol == BOOT_FIRMWARE)
+        firmware_tables_install_high(&machine->ram);
+    else
+        firmware_tables_install(&machine->ram);
+    if (boot_load(&machine->ram, &cpu, image->bytes, image->length, image->name, boot, &boot->protocol, error) < 0)
+        return -1;
+    return engine_set_cpu(machine->engine, &cpu, ticks, error);
 }
 
 int machine_boot(struct machine *machine, const struct machine_config *config, const void *image, size_t length,
                  const char *image_name, enum boot_protocol *chosen, struct error *error)
 {
-    struct cpu_state cpu;
-
-    if (boot_load(&machine->ram, &cpu, image, length, image_name, &config->boot, chosen, error) < 0)
+    machine_keep_image(machine, &config->boot, image, length, image_name);
+    if (load_guest(machine, 0, error) < 0)
         return -1;
-    return engine_set_cpu(machine->engine, &cpu, 0, error);
+    if (chosen)
+        *chosen = machine->config.boot.protocol;
+    return 0;
+}
+
+/* As after power-on, in the midst of guest time: chips, memory, and the guest loaded again. */
+static int reset(struct machine *machine, struct error *error)
+{
+    uint64_t ticks = 0, now = machine->now;
+
+    machine->reset_wanted = false;
+    if (!machine->boot_image.bytes)
+        return error_set(error, ERROR_INPUT,
+                         "the guest resets the machine, and its image is not there to start it again");
+    if (machine->engine->caps.ticks && engine_get_ticks(machine->engine, &ticks, error) < 0)
+        return -1;
+    machine_create_chips(machine);
+    ram_fill(&machine->ram, 0, 0, machine->ram.size);
+    if (load_guest(machine, ticks, error) < 0)
+        return -1;
+    engine_ram_written(machine->engine, 0, machine->ram.size);
+    advance_devices(machine, now);
+    machine_look_at_interrupts(machine);
+    return 0;
 }
 
 /* After a deadline, as after an exit, the door is asked. */
@@ -231,6 +257,8 @@ enum engine_stop machine_run(struct machine *machine, const struct position *unt
         machine->end = MACHINE_ENGINE_FAULT;
     else if (machine->engine->halted_for_good && machine->end == MACHINE_RUNS)
         machine->end = MACHINE_HALTED;
+    if (machine->reset_wanted && machine->end == MACHINE_RUNS && stop != ENGINE_STOP_ERROR && reset(machine, error) < 0)
+        return ENGINE_STOP_ERROR;
     return stop;
 }
 
@@ -241,8 +269,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 uint64_t machine_deadline(const struct machine *machine)
 {
-    return earlier(pit8254_deadline(&machine->pit),
-                   earlier(mc146818_deadline(&machine->rtc), uart16550_deadline(&machine->com1)));
+    uint64_t deadline = earlier(pit8254_deadline(&machine->pit),
+                                earlier(mc146818_deadline(&machine->rtc), uart16550_deadline(&machine->com1)));
+
+    return earlier(deadline, earlier(lapic_deadline(&machine->lapic), acpi_pm_deadline(&machine->pm)));
 }
 
 void machine_set_time(struct machine *machine, uint64_t now)
@@ -251,25 +281,67 @@ void machine_set_time(struct machine *machine, uint64_t now)
     machine_look_at_interrupts(machine);
 }
 
+/* Input comes at a time of its own when time goes on by itself. */
+static void bring_view(struct machine *machine)
+{
+    if (machine->virtual_clock)
+        advance_devices(machine, machine_view(machine));
+}
+
 size_t machine_console_room(const struct machine *machine)
 {
-    return uart16550_room(&machine->com1);
+    return machine->config.virtio_console ? virtio_console_room(&machine->console) : uart16550_room(&machine->com1);
+}
+
+bool machine_console_ready(const struct machine *machine)
+{
+    return machine_console_room(machine) >= (machine->config.virtio_console ? 1 : UART16550_BACKLOG / 2);
 }
 
 void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t length)
 {
-    if (machine->virtual_clock)
-        advance_devices(machine, machine_view(machine));
-    uart16550_receive(&machine->com1, bytes, length, machine->now);
+    bring_view(machine);
+    if (machine->config.virtio_console)
+        virtio_console_receive(&machine->console, bytes, length);
+    else
+        uart16550_receive(&machine->com1, bytes, length, machine->now);
     machine_look_at_interrupts(machine);
+}
+
+size_t machine_net_room(const struct machine *machine, unsigned card)
+{
+    return card < machine->card_count ? machine->cards[card].room(machine->cards[card].card) : 0;
+}
+
+void machine_net_input(struct machine *machine, unsigned card, const uint8_t *frame, size_t length)
+{
+    CHECK(card < machine->card_count);
+    bring_view(machine);
+    machine->cards[card].receive(machine->cards[card].card, frame, length);
+    machine_look_at_interrupts(machine);
+}
+
+bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *bytes, size_t length)
+{
+    bring_view(machine);
+    if (command == MACHINE_POWER_BUTTON && length == 0)
+        acpi_pm_press_power_button(&machine->pm);
+    else if (command == MACHINE_BALLOON && length == 4)
+        virtio_balloon_set_target(&machine->balloon, (uint32_t)bytes_load(bytes, 4));
+    else if (command == MACHINE_KEYS && length > 0)
+        i8042_press(&machine->i8042, bytes, length);
+    else
+        return false;
+    machine_look_at_interrupts(machine);
+    return true;
 }
 
 void machine_look_at_interrupts(struct machine *machine)
 {
-    engine_set_intr(machine->engine, i8259_output(&machine->pic));
+    engine_set_intr(machine->engine, interrupt_line(machine));
 }
 
 bool machine_interrupt_waits(const struct machine *machine)
 {
-    return i8259_output(&machine->pic);
+    return interrupt_line(machine);
 }

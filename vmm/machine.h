@@ -10,16 +10,32 @@
 
 #include <stdio.h>
 
+#include "base/ethernet.h"
 #include "vmm/boot/boot.h"
 #include "vmm/bus.h"
+#include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
+#include "vmm/devices/fw_cfg.h"
+#include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
+#include "vmm/devices/ide_disk.h"
+#include "vmm/devices/ioapic82093.h"
+#include "vmm/devices/lapic.h"
 #include "vmm/devices/mc146818.h"
+#include "vmm/devices/pci_host.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
+#include "vmm/devices/port92.h"
 #include "vmm/devices/post_port.h"
+#include "vmm/devices/reset_port.h"
 #include "vmm/devices/uart16550.h"
+#include "vmm/devices/virtio_balloon.h"
+#include "vmm/devices/virtio_block.h"
+#include "vmm/devices/virtio_console.h"
+#include "vmm/devices/virtio_net.h"
+#include "vmm/devices/virtio_rng.h"
+#include "vmm/disk_contents.h"
 #include "vmm/door.h"
 #include "vmm/engine.h"
 #include "vmm/page_digests.h"
@@ -29,14 +45,28 @@
 #define MACHINE_RAM_MAX     (UINT64_C(3) << 30)
 #define MACHINE_RAM_DEFAULT (UINT64_C(64) << 20)
 
+#define MACHINE_DISKS     4
+#define MACHINE_IDE_DISKS 2 /* of these: the master and the slave of one channel */
+
 /* The console channel of COM1. */
 #define MACHINE_CONSOLE_COM1 0
+
+/* The most network cards that a machine has. */
+#define MACHINE_CARDS_MAX 4
 
 struct machine_config {
     uint64_t ram_size;  /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
     int64_t rtc_start;  /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
     bool virtual_clock; /* guest time is the engine's ticks, and what an idle guest skipped; needs caps.tick_time */
     struct boot_options boot;
+    unsigned disk_count; /* at most MACHINE_DISKS */
+    struct disk_config disks[MACHINE_DISKS];
+    unsigned net_count; /* network cards */
+    struct machine_net_config {
+        uint8_t mac[MAC_BYTES];
+    } nets[MACHINE_CARDS_MAX];
+    bool virtio_console; /* console input goes to a virtio console rather than to COM1; both print on the console */
+    bool end_at_reset;   /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
 
 enum machine_end {
@@ -44,7 +74,18 @@ enum machine_end {
     MACHINE_DEBUG_EXIT,   /* the guest wrote exit_value to port 0xf4 */
     MACHINE_HALTED,       /* HLT with interrupts off */
     MACHINE_TRIPLE_FAULT, /* processor shutdown */
+    MACHINE_POWER_OFF,    /* the guest turned the machine off */
+    MACHINE_RESET,        /* the guest reset the machine, which was not to start again */
     MACHINE_ENGINE_FAULT, /* the engine could not execute the guest: engine->fault */
+};
+
+/* What a network card takes frames by, whatever its model. */
+struct machine_card {
+    size_t (*room)(const void *card);
+    void (*receive)(void *card, const uint8_t *frame, size_t length);
+    void *card;
+    struct machine *machine;
+    uint8_t number;
 };
 
 struct machine {
@@ -52,6 +93,8 @@ struct machine {
     struct door door;
     struct ram ram;
     struct page_digests digests;
+    unsigned disk_count;
+    struct disk disks[MACHINE_DISKS];
     bool virtual_clock;  /* fixed */
     uint64_t stop_ticks; /* with the virtual clock: where machine_run stops; UINT64_MAX: nowhere. Not saved */
     uint64_t now;        /* guest time, ns, as the devices have it */
@@ -59,17 +102,37 @@ struct machine {
     uint64_t time_seen;  /* the latest guest time that the guest has read in its time stamp counter */
     enum machine_end end;
     uint32_t exit_value;
+    struct machine_config config;
+    struct boot_module boot_image; /* the caller's bytes: what a reset loads again; none after a restore */
+    bool reset_wanted;             /* by the instruction in progress; machine_run does it */
 
     struct bus ports;
     struct bus memory;
+    struct lapic lapic;
+    struct ioapic82093 ioapic;
     struct i8259_pair pic;
     struct pit8254 pit;
     struct port61 port61;
+    struct port92 port92;
     struct mc146818 rtc;
     struct uart16550 com1;
+    struct i8042 i8042;
+    struct acpi_pm pm;
+    struct reset_port reset_port;
+    struct pci_host pci;
+    struct virtio_rng rng;
+    struct virtio_balloon balloon;
+    struct virtio_console console;             /* if config.virtio_console */
+    struct virtio_block blocks[MACHINE_DISKS]; /* those with interface DISK_VIRTIO */
+    struct virtio_net nets[MACHINE_CARDS_MAX];
     struct entropy_port entropy;
     struct debug_exit debug_exit;
     struct post_port post;
+    struct fw_cfg fw_cfg;
+    struct ide_channel ide; /* wired when it has a drive; then it is on the PCI bus, too: */
+    struct pci_function ide_function;
+    struct machine_card cards[MACHINE_CARDS_MAX];
+    unsigned card_count;
 };
 
 /* Builds the machine around an engine that has no RAM yet. The engine and what the door points to stay the caller's and
@@ -78,7 +141,11 @@ int machine_create(struct machine *machine, const struct machine_config *config,
                    const struct door *door, struct error *error);
 void machine_destroy(struct machine *machine);
 
-/* Loads an image and sets the processor to its entry. */
+/* What a reset loads again. Image, name, and what `boot` points to stay the caller's and must outlive the machine. */
+void machine_keep_image(struct machine *machine, const struct boot_options *boot, const void *image, size_t length,
+                        const char *image_name);
+
+/* Keeps an image, loads it, and sets the processor to its entry. */
 int machine_boot(struct machine *machine, const struct machine_config *config, const void *image, size_t length,
                  const char *image_name, enum boot_protocol *chosen, struct error *error);
 
@@ -118,7 +185,23 @@ void machine_set_time(struct machine *machine, uint64_t now);
 
 /* Input: bytes for the console; at most machine_console_room of them. */
 size_t machine_console_room(const struct machine *machine);
+/* Whether there is so much room that it is worth a record. */
+bool machine_console_ready(const struct machine *machine);
 void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t length);
+
+/* Input: a frame of 14 to FRAME_MAX bytes for a network card that has room. The room is how many frames it can take
+ * now; 0 for a card without buffers, and for one that does not exist. */
+size_t machine_net_room(const struct machine *machine, unsigned card);
+void machine_net_input(struct machine *machine, unsigned card, const uint8_t *frame, size_t length);
+
+/* Input: an order from outside, with the bytes that belong to it. Returns false, and does nothing, when it is none of
+ * these or its bytes are not as they should be. The numbers are written into logs: they never change. */
+enum machine_command {
+    MACHINE_POWER_BUTTON = 2, /* somebody presses it: no bytes */
+    MACHINE_BALLOON = 3,      /* the guest shall give up so many pages of 4 KiB: 4 bytes, little-endian */
+    MACHINE_KEYS = 4,         /* the keyboard sends scan codes of set 1: at least one byte */
+};
+bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *bytes, size_t length);
 
 /* Has the processor look at its interrupt line at this boundary. Every record that is applied at a boundary, whether it
  * changes the machine or not, is followed by this, while recording as in a replay. */
@@ -127,13 +210,17 @@ void machine_look_at_interrupts(struct machine *machine);
 /* Whether an interrupt waits that the processor has not taken. */
 bool machine_interrupt_waits(const struct machine *machine);
 
-/* Visits everything but RAM. Restoring, the caller then sets the engine's processor from `cpu`. */
+/* Visits everything but RAM and the bytes of disks. Restoring, the caller then sets the engine's processor from `cpu`.
+ */
 void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state *state);
 
-/* The digest of the whole machine: processor, chips, time, exits and RAM. */
+/* The digest of the whole machine: processor, chips, time, exits, RAM and what was written to disks. */
 int machine_digest(struct machine *machine, struct digest *digest, struct error *error);
 /* Of RAM alone. */
 int machine_ram_digest(struct machine *machine, struct digest *digest, struct error *error);
+
+/* After a checkpoint: starts new lists of what changes, in RAM and on disks. */
+void machine_forget_changes(struct machine *machine);
 
 /* machine_time.c, for machine.c alone. The guest reads its time stamp counter, with so many ticks done. */
 uint64_t machine_read_time(struct machine *machine, uint64_t ticks);

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "base/check.h"
-#include "vmm/machine.h"
+#include "vmm/machine_internal.h"
 
 void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state *state)
 {
@@ -10,14 +10,26 @@ void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state 
     state_section(state, "machine", 1);
     state_u64(state, "now", &machine->now);
     state_u64(state, "exits", &machine->engine->exits);
+    lapic_state(&machine->lapic, state);
+    ioapic82093_state(&machine->ioapic, state);
     i8259_state(&machine->pic, state);
     pit8254_state(&machine->pit, state);
     port61_state(&machine->port61, state);
+    port92_state(&machine->port92, state);
     mc146818_state(&machine->rtc, state);
     uart16550_state(&machine->com1, state);
+    i8042_state(&machine->i8042, state);
+    acpi_pm_state(&machine->pm, state);
+    reset_port_state(&machine->reset_port, state);
+    machine_pci_state(machine, state);
     entropy_port_state(&machine->entropy, state);
     debug_exit_state(&machine->debug_exit, state);
     post_port_state(&machine->post, state);
+    fw_cfg_state(&machine->fw_cfg, state);
+    if (ide_channel_is_used(&machine->ide))
+        ide_channel_state(&machine->ide, state);
+    for (unsigned i = 0; i < machine->disk_count; i++)
+        disk_state(&machine->disks[i], state);
 }
 
 int machine_ram_digest(struct machine *machine, struct digest *digest, struct error *error)
@@ -48,6 +60,13 @@ int machine_digest(struct machine *machine, struct digest *digest, struct error 
     }
     bytes_writer_free(&saved);
     return result;
+}
+
+void machine_forget_changes(struct machine *machine)
+{
+    page_digests_forget_changes(&machine->digests, &machine->ram);
+    for (unsigned i = 0; i < machine->disk_count; i++)
+        disk_forget_changes(&machine->disks[i]);
 }
 
 static void print_code(struct machine *machine, const struct cpu_state *cpu, FILE *stream)

@@ -80,6 +80,22 @@ bool ram_fill(struct ram *ram, uint64_t address, uint8_t byte, uint64_t length)
     return true;
 }
 
+bool ram_forget_page(struct ram *ram, uint64_t address)
+{
+    uint8_t *page = ram_pointer(ram, address, RAM_PAGE_SIZE);
+
+    CHECK(address % RAM_PAGE_SIZE == 0);
+    if (!page)
+        return false;
+    /* Anonymous memory reads zero afterwards. Whether it is that, and whether the host did it, is not taken on trust.
+     */
+    (void)madvise(page, RAM_PAGE_SIZE, MADV_DONTNEED);
+    if (page[0] || memcmp(page, page + 1, RAM_PAGE_SIZE - 1) != 0)
+        memset(page, 0, RAM_PAGE_SIZE);
+    ram_mark(ram, address, RAM_PAGE_SIZE);
+    return true;
+}
+
 void ram_mark(struct ram *ram, uint64_t address, uint64_t length)
 {
     CHECK(ram_pointer(ram, address, length) != NULL);

@@ -43,6 +43,10 @@ bool ram_write(struct ram *ram, uint64_t address, const void *from, uint64_t len
 bool ram_read(const struct ram *ram, uint64_t address, void *to, uint64_t length);
 bool ram_fill(struct ram *ram, uint64_t address, uint8_t byte, uint64_t length);
 
+/* Zeroes the page at `address`, a multiple of RAM_PAGE_SIZE, and lets the host have its memory back. False outside
+ * memory. */
+bool ram_forget_page(struct ram *ram, uint64_t address);
+
 /* Marks the pages of [address, address + length) dirty. The range must be memory: a broken invariant otherwise. */
 void ram_mark(struct ram *ram, uint64_t address, uint64_t length);
 

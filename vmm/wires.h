@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ethernet.h"
+
 /* An interrupt request line. `set` may be called with the level that it already has. */
 struct irq_wire {
     void (*set)(void *context, unsigned line, bool level);
@@ -22,9 +24,28 @@ static inline void irq_wire_set(const struct irq_wire *wire, bool level)
         wire->set(wire->context, wire->line, level);
 }
 
+/* A chip that can reset the machine. */
+struct reset_wire {
+    void (*reset)(void *context);
+    void *context;
+};
+
+/* A message-signalled interrupt: a write of `data` to `address`, on the processor's side of the bus (PCI Local Bus
+ * Specification 3.0, 6.8). */
+struct msi_wire {
+    void (*send)(void *context, uint64_t address, uint32_t data);
+    void *context;
+};
+
 /* Where a device's outgoing bytes go. */
 struct byte_sink {
     void (*put)(void *context, uint8_t byte);
+    void *context;
+};
+
+/* Where a network card's outgoing Ethernet frames go (base/ethernet.h). The bytes stay the caller's. */
+struct frame_sink {
+    void (*put)(void *context, const uint8_t *frame, size_t length);
     void *context;
 };
 

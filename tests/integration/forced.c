@@ -110,7 +110,11 @@ static uint8_t acknowledge(void *context)
 
 static bool create(struct specimen *s, const struct guest *guest, const char *directory)
 {
-    const struct door door = {s, door_clock, door_entropy, door_output, door_exit};
+    const struct door door = {.context = s,
+                              .read_clock = door_clock,
+                              .entropy = door_entropy,
+                              .console_output = door_output,
+                              .exit_served = door_exit};
     const struct machine_config config = {.ram_size = RAM_SIZE, .boot.cmdline = guest->cmdline};
     static uint8_t image[1 << 20];
     const struct engine_host none = {0};

@@ -206,7 +206,7 @@ static inline void pc_free(struct pc *pc)
 static inline void pc_code(struct pc *pc, uint64_t at, const void *bytes, size_t length)
 {
     memcpy(pc->ram.bytes + at, bytes, length);
-    soft_engine_ram_written(pc->engine, at, length);
+    engine_ram_written(pc->engine, at, length);
 }
 
 static inline enum engine_stop pc_run(struct pc *pc, const struct position *until)

@@ -5,8 +5,10 @@
 #ifndef ENCORE_TESTS_SOFT_SECTOR_H
 #define ENCORE_TESTS_SOFT_SECTOR_H
 
+#include "logs/writer.h"
 #include "replay/checkpoint.h"
 #include "tests/soft/bench_pc.h"
+#include "tests/unit/log_samples.h"
 #include "vmm/machine.h"
 
 struct sector {
@@ -58,7 +60,11 @@ static inline bool sector_exit(void *context)
 
 static inline void sector_create(struct sector *s, const char *code, size_t length)
 {
-    const struct door door = {s, sector_clock, sector_entropy, sector_output, sector_exit};
+    const struct door door = {.context = s,
+                              .read_clock = sector_clock,
+                              .entropy = sector_entropy,
+                              .console_output = sector_output,
+                              .exit_served = sector_exit};
     const struct machine_config config = {
         .ram_size = MACHINE_RAM_MIN, .virtual_clock = s->virtual_clock, .boot.protocol = BOOT_SECTOR};
     const struct engine_host none = {0};
@@ -94,22 +100,43 @@ static inline struct digest sector_digest(struct sector *s)
 
 static inline int sector_keep(void *context, const void *bytes, size_t length, struct error *error)
 {
-    (void)error;
-    bytes_put(context, bytes, length);
-    return 0;
+    return log_writer_checkpoint_write(context, bytes, length, error);
+}
+
+/* Writes a log that has nothing but a checkpoint of `from`. */
+static inline struct test_sink sector_save(struct sector *from)
+{
+    struct test_sink sink = test_sink();
+    struct log_sink to = test_sink_sink(&sink);
+    struct log_header header = sample_header(1);
+    struct traffic traffic = {0};
+    struct error error = {0};
+    struct log_record record = {.type = LOG_CHECKPOINT, .parent = LOG_NO_PARENT, .digest = sector_digest(from)};
+    struct log_writer *writer = log_writer_create(&to, &header, NULL, &error);
+
+    assert_true(engine_name_position(from->engine, &record.at, &error));
+    assert_int_equal(log_writer_checkpoint_begin(writer, &error), 0);
+    assert_int_equal(checkpoint_save(&from->machine, &traffic, true, sector_keep, writer, &error), 0);
+    assert_int_equal(log_writer_checkpoint_end(writer, &record, &error), 0);
+    assert_int_equal(log_writer_close(writer, &error), 0);
+    log_writer_free(writer);
+    return sink;
 }
 
 /* Makes `to`, fresh from sector_create, what `from` is, by way of a checkpoint. */
 static inline void sector_copy(struct sector *from, struct sector *to)
 {
-    struct bytes_writer saved = bytes_writer(CHECKPOINT_BLOB_MAX(MACHINE_RAM_MIN));
+    struct test_sink sink = sector_save(from);
+    struct log_memory memory = {.bytes = sink.bytes.data, .length = sink.bytes.length};
+    struct log_source source = log_source_memory(&memory);
     struct traffic traffic = {0};
+    struct log_reader *reader = log_reader_open_source(&source, "test.enc", false, &to->error);
 
-    sector_digest(from); /* brings the pages' digests up to date */
-    assert_int_equal(checkpoint_save(&from->machine, &traffic, true, sector_keep, &saved, &from->error), 0);
-    if (checkpoint_apply(&to->machine, &traffic, saved.data, saved.length, &to->error) < 0)
+    assert_non_null(reader);
+    if (checkpoint_restore(&to->machine, &traffic, reader, 0, &to->error) < 0)
         fail_msg("%s", to->error.text);
-    bytes_writer_free(&saved);
+    log_reader_close(reader);
+    bytes_writer_free(&sink.bytes);
 }
 
 #endif

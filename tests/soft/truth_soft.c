@@ -151,7 +151,7 @@ static void write_code(struct truth_soft *s, unsigned offset, const uint8_t *cod
         CHECK(ram_write(&s->ram, CODE + offset, code, length));
     else
         CHECK(ram_fill(&s->ram, CODE + offset, 0xcc, length));
-    soft_engine_ram_written(s->engine, CODE + offset, length);
+    engine_ram_written(s->engine, CODE + offset, length);
 }
 
 static void load(struct truth_soft *s, const struct truth_case *c, struct cpu_state *cpu)

@@ -132,6 +132,8 @@ line RANDOM
 wait "RANDOM "
 line TIME
 wait "ticks "
+line SLEEP 10
+wait "OK\\n"
 line DUMP
 wait "END "
 line QUIT

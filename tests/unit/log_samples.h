@@ -81,6 +81,12 @@ static inline struct position dice_position(struct dice *dice, uint64_t *exits, 
     return at;
 }
 
+/* A type of record. */
+static inline enum log_record_type dice_type(struct dice *dice)
+{
+    return (enum log_record_type)(1 + dice_below(dice, LOG_RECORD_TYPES - 1));
+}
+
 /* A record of the given type with random fields; its payload goes into payload[LOG_BYTES_MAX]. */
 static inline struct log_record dice_record(struct dice *dice, enum log_record_type type, const struct position *at,
                                             uint8_t *payload)
@@ -89,7 +95,7 @@ static inline struct log_record dice_record(struct dice *dice, enum log_record_t
 
     if (type == LOG_TIME)
         record.to_deadline = dice_below(dice, 2);
-    if (type == LOG_CONSOLE_IN || type == LOG_OUTPUT)
+    if (type == LOG_CONSOLE_IN || type == LOG_OUTPUT || type == LOG_FRAME_IN || type == LOG_DISK_ERROR)
         record.channel = (uint8_t)dice_roll(dice);
     if (type == LOG_OPERATOR)
         record.command = (uint16_t)dice_roll(dice);
@@ -97,9 +103,15 @@ static inline struct log_record dice_record(struct dice *dice, enum log_record_t
         record.length = dice_below(dice, 10) ? dice_below(dice, 20) : dice_below(dice, LOG_BYTES_MAX + 1);
         fill(dice, payload, record.length);
         record.bytes = payload;
+    } else if (type == LOG_FRAME_IN) {
+        record.length = FRAME_MIN + dice_below(dice, FRAME_MAX + 1 - FRAME_MIN);
+        fill(dice, payload, record.length);
+        record.bytes = payload;
     } else if (type == LOG_OUTPUT) {
         record.length = dice_number(dice) >> 20;
         record.hash = (uint32_t)dice_roll(dice);
+    } else if (type == LOG_DISK_ERROR) {
+        record.transfer = (uint32_t)dice_number(dice);
     } else if (!record.to_deadline) {
         record.time = dice_number(dice);
     }
@@ -265,12 +277,16 @@ static inline uint64_t sample_blob_length(uint32_t id)
 
 /*
  * Writes the sample log for `seed`: `rounds` rounds, each with one record of every type that may come in the middle, a
- * flush, and in every other round a checkpoint (ids 1, 3, 5...). Ends with an END record unless `open_end`. Stops at
- * the first error. What was given to the writer goes to `expected`, if that is not NULL.
+ * flush, and in every other round a checkpoint (ids 1, 3, 5...). Ends with an END record unless `open_end`.
+ * Stops at the first error. What was given to the writer goes to `expected`, if that is not NULL.
  */
 static inline int sample_write(const struct test_sink *sink, uint64_t seed, unsigned rounds, bool open_end,
                                struct expected *expected, struct error *error)
 {
+    /* A checkpoint comes last: it has frames of its own, and closes the one before. */
+    static const enum log_record_type middle[] = {LOG_TIME,       LOG_CLOCK_READ, LOG_CONSOLE_IN, LOG_ENTROPY,
+                                                  LOG_OPERATOR,   LOG_OUTPUT,     LOG_DIGEST,     LOG_FRAME_IN,
+                                                  LOG_DISK_ERROR, LOG_CHECKPOINT};
     struct dice dice = {.state = seed};
     uint8_t payload[LOG_BYTES_MAX];
     uint64_t exits = 0;
@@ -281,9 +297,10 @@ static inline int sample_write(const struct test_sink *sink, uint64_t seed, unsi
     int result = writer ? 0 : -1;
 
     for (unsigned round = 0; round < rounds && result == 0; round++) {
-        for (int type = LOG_TIME; type <= LOG_CHECKPOINT && result == 0; type++) {
+        for (unsigned i = 0; i < sizeof middle / sizeof middle[0] && result == 0; i++) {
+            enum log_record_type type = middle[i];
             struct position at = dice_position(&dice, &exits, &ticks);
-            struct log_record record = dice_record(&dice, (enum log_record_type)type, &at, payload);
+            struct log_record record = dice_record(&dice, type, &at, payload);
             if (record.bytes && record.length > 40)
                 record.length = 40;
             if (type == LOG_CHECKPOINT && round % 2 == 0)

@@ -35,7 +35,7 @@ static void round_trips(void **state)
     (void)state;
     for (unsigned i = 0; i < 3 * sizeof lengths / sizeof lengths[0]; i++) {
         size_t length = lengths[i / 3];
-        struct bytes_writer out = bytes_writer(FRAME_MAX);
+        struct bytes_writer out = bytes_writer(FRAME_WHOLE_MAX);
         struct frame_header header;
         struct error error;
         fill_contents(&dice, i % 3, raw, length);
@@ -64,7 +64,7 @@ static struct bytes_writer make_frame(struct frame_codec *codec, bool compressed
 {
     uint8_t raw[100] = {0};
     struct dice dice = {.state = 5};
-    struct bytes_writer out = bytes_writer(FRAME_MAX);
+    struct bytes_writer out = bytes_writer(FRAME_WHOLE_MAX);
     struct error error;
 
     if (!compressed)

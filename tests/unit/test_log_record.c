@@ -34,7 +34,7 @@ static void hundred_thousand_random_records(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 100000; i++) {
-        enum log_record_type type = (enum log_record_type)(1 + dice_below(&dice, LOG_END));
+        enum log_record_type type = dice_type(&dice);
         struct position at = dice_position(&dice, &exits, &ticks);
         struct log_record record = dice_record(&dice, type, &at, payload);
         round_trip(&context, &record);
@@ -58,13 +58,19 @@ static void boundary_values(void **state)
             {.kind = AT_LANDMARK, .exits = edge, .rip = edge, .registers = digest, .ram = digest},
         };
         for (unsigned kind = 0; kind < 3; kind++) {
-            for (int type = LOG_TIME; type <= LOG_END; type++) {
+            for (int type = LOG_TIME; type < LOG_RECORD_TYPES; type++) {
                 struct record_context context = {.rip = ~edge, .time = edge / 2};
                 struct log_record record = {
                     .type = (enum log_record_type)type, .at = at[kind], .parent = LOG_NO_PARENT};
                 if (type == LOG_CONSOLE_IN || type == LOG_ENTROPY || type == LOG_OPERATOR) {
                     record.bytes = payload;
                     record.length = i % 2 ? LOG_BYTES_MAX : 0;
+                } else if (type == LOG_FRAME_IN) {
+                    record.bytes = payload;
+                    record.length = i % 2 ? FRAME_MAX : FRAME_MIN;
+                } else if (type == LOG_DISK_ERROR) {
+                    record.channel = UINT8_MAX;
+                    record.transfer = (uint32_t)edge;
                 } else if (type == LOG_OUTPUT) {
                     record.length = edge;
                     record.hash = UINT32_MAX;
@@ -150,7 +156,7 @@ static void malformed_records_are_refused(void **state)
 
     (void)state;
     REFUSE(&start, "unknown record type 0", 0x00, 0);
-    REFUSE(&start, "unknown record type 10", 0x0a, 0);
+    REFUSE(&start, "unknown record type 12", 0x0c, 0);
     REFUSE(&start, "unknown record type 15", 0x0f, 0);
     REFUSE(&start, "unknown kind of position 3", 0x71, 0);
     REFUSE(&start, "unknown flag", 0xc1, 0);
@@ -159,6 +165,12 @@ static void malformed_records_are_refused(void **state)
     REFUSE(&start, "malformed", 0x41, 0x80, 0x00);
     REFUSE(&start, "4097 bytes", 0x04, 0, 0x81, 0x20);
     REFUSE(&start, "cut short", 0x04, 0, 3, 'a', 'b');
+    REFUSE(&start, "unknown flag", 0x4a, 0);
+    REFUSE(&start, "frame of 13 bytes", 0x0a, 0, 0, 13, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+    REFUSE(&start, "cut short", 0x0a, 0, 0, 0xee, 0x0b, 0);
+    REFUSE(&start, "more than 32 bits", 0x0b, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x10);
+    REFUSE(&start, "cut short", 0x0b, 0, 0);
+    REFUSE(&start, "unknown flag", 0x4b, 0, 0, 0);
     REFUSE(&far, "count of exits", 0x41, 1);
     REFUSE(&far, "count of ticks", 0x51, 0, 1, 0);
     REFUSE(&far, "count of output bytes", 0x06, 0, 0, 1, 0, 0, 0, 0);
@@ -181,7 +193,8 @@ static void every_truncation_is_refused(void **state)
         uint64_t exits = 0;
         uint64_t ticks = 0;
         struct position at = dice_position(&dice, &exits, &ticks);
-        struct log_record record = dice_record(&dice, (enum log_record_type)(1 + i % LOG_END), &at, payload);
+        struct log_record record =
+            dice_record(&dice, (enum log_record_type)(1 + i % (LOG_RECORD_TYPES - 1)), &at, payload);
         record_encode(&context, &record, &writer);
         for (size_t length = 0; length < writer.length; length++) {
             uint8_t *exact = malloc(length ? length : 1); /* so that a sanitizer sees a byte too many */
@@ -207,6 +220,14 @@ static void equality_sees_every_field(void **state)
     other[1] = 2;
     assert_true(record_equal(&a, &b));
     b.channel = 2;
+    assert_false(record_equal(&a, &b));
+    a.type = b.type = LOG_FRAME_IN;
+    b = a;
+    b.bytes = other;
+    other[1] = 3;
+    assert_false(record_equal(&a, &b));
+    b = a;
+    b.transfer = 1;
     assert_false(record_equal(&a, &b));
     b = a;
     b.at.exits = 1;
@@ -241,6 +262,14 @@ static void records_in_words(void **state)
     record =
         (struct log_record){.type = LOG_OUTPUT, .at = position_at_exit(3), .channel = 1, .length = 1, .hash = 0xab};
     expect_text(&record, "exit 3: OUTPUT channel 1, 1 byte, stream 000000ab");
+    record = (struct log_record){.type = LOG_FRAME_IN,
+                                 .at = position_at_exit(4),
+                                 .channel = 1,
+                                 .bytes = (const uint8_t *)"\xff\xff\xff\xff\xff\xff\x52\x54\x00\x12\x34\x56\x08\x06",
+                                 .length = 14};
+    expect_text(&record, "exit 4: FRAME_IN card 1, 14 bytes, 52:54:00:12:34:56 to ff:ff:ff:ff:ff:ff, type 0806");
+    record = (struct log_record){.type = LOG_DISK_ERROR, .at = position_at_exit(5), .channel = 1, .transfer = 3};
+    expect_text(&record, "exit 5: DISK_ERROR disk 1, transfer 3 of this exit");
     record = (struct log_record){.type = LOG_CHECKPOINT, .id = 7, .parent = 5, .blob_length = 9};
     expect_text(&record, "exit 0: CHECKPOINT 7, on 5, 9 bytes, at 0.000000000 s, machine "
                          "00000000000000000000000000000000");
@@ -279,7 +308,8 @@ static void records_as_json(void **state)
     (void)state;
     for (unsigned i = 0; i < 500; i++) {
         struct position at = dice_position(&dice, &exits, &ticks);
-        struct log_record record = dice_record(&dice, (enum log_record_type)(1 + i % LOG_END), &at, payload);
+        struct log_record record =
+            dice_record(&dice, (enum log_record_type)(1 + i % (LOG_RECORD_TYPES - 1)), &at, payload);
         json_t *json = record_json(&record);
         assert_non_null(json);
         assert_string_equal(json_string_value(json_object_get(json, "type")), record_type_name(record.type));

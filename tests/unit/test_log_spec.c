@@ -101,12 +101,19 @@ static struct log_record get_record(struct text *text, struct base *base)
     assert_int_equal(tag & 0x80, 0);
     assert_true(!flag || type == 1 || type == 8 || type == 9);
     get_position(text, base, tag >> 4 & 3, &record.at);
-    if (type == 3 || type == 6)
+    if (type == 3 || type == 6 || type == 10 || type == 11)
         record.channel = get_byte(text);
     if (type == 5)
         record.command = (uint16_t)get_fixed(text, 2);
-    if (type == 3 || type == 4 || type == 5)
+    if (type == 3 || type == 4 || type == 5 || type == 10)
         get_payload(text, &record);
+    if (type == 10)
+        assert_true(record.length >= 14 && record.length <= 1518);
+    if (type == 11) {
+        uint64_t transfer = get_varint(text);
+        assert_true(transfer <= UINT32_MAX);
+        record.transfer = (uint32_t)transfer;
+    }
     if (type == 6) {
         record.length = get_varint(text);
         record.hash = (uint32_t)get_fixed(text, 4);
@@ -124,9 +131,9 @@ static struct log_record get_record(struct text *text, struct base *base)
         record.unnamed = flag;
     }
     record.to_deadline = type == 1 && flag;
-    if ((type == 1 && !flag) || type == 2 || type >= 7)
+    if ((type == 1 && !flag) || type == 2 || (type >= 7 && type <= 9))
         record.time = base->time += get_zigzag(text);
-    if (type >= 7)
+    if (type >= 7 && type <= 9)
         record.digest = get_digest(text);
     base->records++;
     return record;
@@ -190,6 +197,7 @@ static void expect_record(const struct log_record *a, const struct log_record *b
     assert_int_equal(a->id, b->id);
     assert_int_equal(a->parent, b->parent);
     assert_int_equal(a->exit_value, b->exit_value);
+    assert_int_equal(a->transfer, b->transfer);
     assert_true(same_digest(a->digest, b->digest));
     assert_int_equal(a->bytes != NULL, b->bytes != NULL);
     if (a->bytes)

@@ -7,7 +7,8 @@
 #include "vmm/boot/loader.h"
 
 static const char *const protocol_names[] = {
-    [BOOT_AUTO] = "auto", [BOOT_ELF64] = "elf64", [BOOT_MULTIBOOT1] = "multiboot1", [BOOT_SECTOR] = "boot-sector"};
+    [BOOT_AUTO] = "auto",       [BOOT_ELF64] = "elf64", [BOOT_MULTIBOOT1] = "multiboot1", [BOOT_SECTOR] = "boot-sector",
+    [BOOT_LINUX64] = "linux64", [BOOT_PVH] = "pvh",     [BOOT_LINUX32] = "linux32",       [BOOT_FIRMWARE] = "firmware"};
 
 #define PROTOCOLS (sizeof protocol_names / sizeof protocol_names[0])
 
@@ -32,16 +33,22 @@ static enum boot_protocol detect(struct loader *loader)
 {
     const uint8_t *image = loader->image;
     size_t length = loader->length;
+    if (loader_is_pvh(image, length))
+        return BOOT_PVH;
     if (loader_is_elf64(image, length))
         return BOOT_ELF64;
     if (loader_is_multiboot1(image, length))
         return BOOT_MULTIBOOT1;
+    if (loader_is_linux64(image, length))
+        return BOOT_LINUX64;
+    if (loader_is_linux32(image, length))
+        return BOOT_LINUX32;
     if (length >= 4 && memcmp(image, "\177ELF", 4) == 0)
         loader_fail(loader, "an ELF file that is neither ELF64 nor has a Multiboot 1 header in its first 8192 bytes");
     else if (loader_is_boot_sector(image, length))
         return BOOT_SECTOR;
     else
-        loader_fail(loader, "not a guest image: neither ELF64, nor Multiboot 1, nor a boot sector");
+        loader_fail(loader, "not a guest image: neither ELF64, nor Multiboot 1, nor Linux, nor a boot sector");
     return BOOT_AUTO;
 }
 
@@ -54,6 +61,14 @@ static int load(struct loader *loader, enum boot_protocol protocol)
         return loader_multiboot1(loader);
     case BOOT_SECTOR:
         return loader_boot_sector(loader);
+    case BOOT_LINUX64:
+        return loader_linux64(loader);
+    case BOOT_LINUX32:
+        return loader_linux32(loader);
+    case BOOT_FIRMWARE:
+        return loader_firmware(loader);
+    case BOOT_PVH:
+        return loader_pvh(loader);
     case BOOT_AUTO:
         break;
     }
@@ -63,13 +78,15 @@ static int load(struct loader *loader, enum boot_protocol protocol)
 int boot_load(struct ram *ram, struct cpu_state *cpu, const void *image, size_t length, const char *image_name,
               const struct boot_options *options, enum boot_protocol *chosen, struct error *error)
 {
-    CHECK(boot_protocol_name(options->protocol) != NULL);
+    CHECK(boot_protocol_name(options->protocol) != NULL && options->module_count <= BOOT_MODULES);
     struct loader loader = {.ram = ram,
                             .cpu = cpu,
                             .image = image,
                             .length = length,
                             .name = image_name,
                             .cmdline = options->cmdline ? options->cmdline : "",
+                            .modules = options->modules,
+                            .module_count = options->module_count,
                             .error = error};
     if (strlen(loader.cmdline) > BOOT_CMDLINE_MAX)
         return loader_fail(&loader, "the command line has %zu bytes; at most %d are possible", strlen(loader.cmdline),

@@ -34,6 +34,8 @@ int loader_boot_sector(struct loader *loader)
     if (loader->length > SECTOR_END - SECTOR_ADDRESS)
         return loader_fail(loader, "%zu bytes do not fit between 0x%x and 0x%x", loader->length, SECTOR_ADDRESS,
                            SECTOR_END);
+    if (loader->module_count)
+        return loader_fail(loader, "a boot sector has no modules and no initial RAM disk");
     struct loader_segment whole = {
         .address = SECTOR_ADDRESS, .memory_size = loader->length, .file_size = loader->length, .executable = true};
     if (loader_place(loader, &whole) != 0)

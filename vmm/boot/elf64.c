@@ -4,9 +4,6 @@
  * Segments go to their physical addresses (p_paddr). The machine then stands at e_entry, CPL 0, interrupts off, with
  * the first 4 GiB identity-mapped, flat segments, a small stack, and RDI at the boot-info page; boot_info.h gives the
  * addresses. ELF fields are as in the System V ABI, chapter 4 and 5, and its AMD64 supplement.
- *
- * Page tables have their accessed and dirty bits set from the start, so that memory does not depend on which of the
- * tables' entries a processor happens to have walked.
  */
 #include "vmm/boot/loader.h"
 
@@ -15,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "vmm/boot/boot_info.h"
+#include "vmm/boot/firmware_tables.h"
 
 #define ELF_HEADER_SIZE 64
 #define ELF_PHDR_SIZE   56
@@ -27,13 +25,6 @@
 #define ELF_PT_INTERP   3
 #define ELF_PF_X        1u
 #define ELF_PN_XNUM     0xffff
-
-#define PAGE_PRESENT  0x01u
-#define PAGE_WRITE    0x02u
-#define PAGE_ACCESSED 0x20u
-#define PAGE_DIRTY    0x40u
-#define PAGE_LARGE    0x80u
-#define PAGE_2M       (UINT64_C(1) << 21)
 
 bool loader_is_elf64(const uint8_t *image, size_t length)
 {
@@ -77,54 +68,47 @@ static int read_header(struct loader *loader, struct elf64_header *header)
     return 0;
 }
 
-static int place_segments(struct loader *loader, const struct elf64_header *header)
+bool elf64_segment(const uint8_t *image, size_t length, unsigned index, struct loader_segment *segment, uint32_t *type)
 {
-    for (unsigned i = 0; i < header->count; i++) {
-        const uint8_t *phdr = loader->image + header->table + (size_t)i * ELF_PHDR_SIZE;
-        uint32_t type = (uint32_t)bytes_load(phdr, 4);
+    if (length < ELF_HEADER_SIZE || !loader_is_elf64(image, length))
+        return false;
+    uint64_t table = bytes_load(image + 32, 8);
+    uint64_t offset = (uint64_t)index * ELF_PHDR_SIZE;
+    if (index >= bytes_load(image + 56, 2) || table > length || offset + ELF_PHDR_SIZE > length - table)
+        return false;
+    const uint8_t *phdr = image + table + offset;
+    *type = (uint32_t)bytes_load(phdr, 4);
+    *segment = (struct loader_segment){.number = index,
+                                       .address = bytes_load(phdr + 24, 8),
+                                       .memory_size = bytes_load(phdr + 40, 8),
+                                       .file_offset = bytes_load(phdr + 8, 8),
+                                       .file_size = bytes_load(phdr + 32, 8),
+                                       .executable = (bytes_load(phdr + 4, 4) & ELF_PF_X) != 0};
+    return true;
+}
+
+static int place_segments(struct loader *loader)
+{
+    struct loader_segment segment;
+    uint32_t type;
+
+    for (unsigned i = 0; elf64_segment(loader->image, loader->length, i, &segment, &type); i++) {
         if (type == ELF_PT_INTERP)
             return loader_fail(loader, "asks for a program interpreter; link it with -static");
-        if (type != ELF_PT_LOAD)
-            continue;
-        struct loader_segment segment = {.number = i,
-                                         .address = bytes_load(phdr + 24, 8),
-                                         .memory_size = bytes_load(phdr + 40, 8),
-                                         .file_offset = bytes_load(phdr + 8, 8),
-                                         .file_size = bytes_load(phdr + 32, 8),
-                                         .executable = (bytes_load(phdr + 4, 4) & ELF_PF_X) != 0};
-        if (loader_place(loader, &segment) != 0)
+        if (type == ELF_PT_LOAD && loader_place(loader, &segment) != 0)
             return -1;
     }
     return 0;
 }
 
-static int reserve_low_memory(struct loader *loader)
+int loader_place_elf64(struct loader *loader, uint64_t *entry)
 {
-    if (loader_reserve(loader, "the boot-info page", BOOT_INFO_ADDRESS, RAM_PAGE_SIZE) != 0 ||
-        loader_reserve(loader, "the command line", BOOT_CMDLINE_PAGE, RAM_PAGE_SIZE) != 0 ||
-        loader_reserve(loader, "the boot GDT", BOOT_GDT_ADDRESS, RAM_PAGE_SIZE) != 0 ||
-        loader_reserve(loader, "the boot page tables", BOOT_PML4_ADDRESS, BOOT_STACK_BOTTOM - BOOT_PML4_ADDRESS) != 0)
+    struct elf64_header header = {0};
+
+    if (read_header(loader, &header) != 0)
         return -1;
-    return loader_reserve(loader, "the boot stack", BOOT_STACK_BOTTOM, BOOT_STACK_TOP - BOOT_STACK_BOTTOM);
-}
-
-static void put_entry(struct loader *loader, uint64_t table, unsigned index, uint64_t entry)
-{
-    uint8_t bytes[8];
-    bytes_store(bytes, 8, entry);
-    bool whole = ram_write(loader->ram, table + 8 * (uint64_t)index, bytes, sizeof bytes);
-    CHECK(whole);
-}
-
-static void put_page_tables(struct loader *loader)
-{
-    const uint64_t table = PAGE_PRESENT | PAGE_WRITE | PAGE_ACCESSED;
-    put_entry(loader, BOOT_PML4_ADDRESS, 0, BOOT_PDPT_ADDRESS | table);
-    for (unsigned i = 0; i < 4; i++)
-        put_entry(loader, BOOT_PDPT_ADDRESS, i, (BOOT_PD_ADDRESS + i * RAM_PAGE_SIZE) | table);
-    /* The four page directories are contiguous: one table of 2048 entries. */
-    for (unsigned i = 0; i < BOOT_MAPPED_END / PAGE_2M; i++)
-        put_entry(loader, BOOT_PD_ADDRESS, i, i * PAGE_2M | table | PAGE_DIRTY | PAGE_LARGE);
+    *entry = header.entry;
+    return place_segments(loader);
 }
 
 static void put_boot_info(struct loader *loader)
@@ -148,44 +132,34 @@ static void put_boot_info(struct loader *loader)
              .length = BOOT_STACK_BOTTOM - BOOT_PML4_ADDRESS,
              .kind = BOOT_RESERVED_PAGE_TABLES},
             {.address = BOOT_STACK_BOTTOM, .length = BOOT_STACK_TOP - BOOT_STACK_BOTTOM, .kind = BOOT_RESERVED_STACK},
+            {.address = FIRMWARE_START, .length = FIRMWARE_END - FIRMWARE_START, .kind = BOOT_RESERVED_FIRMWARE},
         }};
     uint64_t start, end;
     bool loaded = loader_extent(loader, &start, &end);
     CHECK(loaded);
-    info.reserved[5] = (struct boot_info_range){.address = start, .length = end - start, .kind = BOOT_RESERVED_IMAGE};
+    unsigned at = info.reserved_count++;
+    for (; at > 0 && info.reserved[at - 1].address > start; at--)
+        info.reserved[at] = info.reserved[at - 1];
+    info.reserved[at] = (struct boot_info_range){.address = start, .length = end - start, .kind = BOOT_RESERVED_IMAGE};
     loader_put_string(loader, BOOT_CMDLINE_PAGE, loader->cmdline);
     bool whole = ram_write(loader->ram, BOOT_INFO_ADDRESS, &info, sizeof info);
     CHECK(whole);
 }
 
-static void set_entry_state(struct loader *loader, uint64_t entry)
-{
-    struct cpu_state *cpu = loader->cpu;
-    memset(cpu->gprs, 0, sizeof cpu->gprs);
-    cpu->gprs[GPR_RDI] = BOOT_INFO_ADDRESS;
-    cpu->gprs[GPR_RSP] = BOOT_STACK_TOP;
-    cpu->rip = entry;
-    loader_flat_segments(loader, true);
-    cpu->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
-    cpu->cr3 = BOOT_PML4_ADDRESS;
-    /* SSE is usable at once, since every x86-64 compiler takes it for granted. */
-    cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-    cpu->efer = EFER_LME | EFER_LMA;
-    /* As after FNINIT: all exceptions masked, all registers empty. */
-    cpu->fcw = 0x37f;
-    cpu->ftw = 0;
-}
-
 int loader_elf64(struct loader *loader)
 {
-    struct elf64_header header = {0};
-    if (read_header(loader, &header) != 0 || reserve_low_memory(loader) != 0 || place_segments(loader, &header) != 0)
+    uint64_t entry = 0;
+
+    if (loader_reserve_low(loader) != 0 || loader_reserve_firmware(loader) != 0 ||
+        loader_place_elf64(loader, &entry) != 0)
         return -1;
-    if (!loader_is_code(loader, header.entry) || header.entry >= BOOT_MAPPED_END)
+    if (loader->module_count)
+        return loader_fail(loader, "this boot protocol (elf64) has no modules and no initial RAM disk");
+    if (!loader_is_code(loader, entry) || entry >= BOOT_MAPPED_END)
         return loader_fail(loader, "the entry point 0x%llx lies in no executable segment below 4 GiB",
-                           (unsigned long long)header.entry);
-    put_page_tables(loader);
+                           (unsigned long long)entry);
     put_boot_info(loader);
-    set_entry_state(loader, header.entry);
+    loader_long_mode(loader, entry);
+    loader->cpu->gprs[GPR_RDI] = BOOT_INFO_ADDRESS;
     return 0;
 }

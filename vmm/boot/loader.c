@@ -1,4 +1,4 @@
-/* Placing an image's segments, and the flat segments at entry; see loader.h. */
+/* Placing an image's segments and modules; see loader.h. */
 #include "vmm/boot/loader.h"
 
 #include <stdarg.h>
@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "vmm/boot/boot_info.h"
+#include "vmm/boot/memory_map.h"
 
 int loader_fail(struct loader *loader, const char *format, ...)
 {
@@ -129,31 +130,37 @@ void loader_put_string(struct loader *loader, uint64_t address, const char *text
     CHECK(whole);
 }
 
-/* A descriptor of base 0 and limit 4 GiB - 1 (SDM volume 3, 3.4.5): attributes in bits 40-47 and 52-55. */
-static uint64_t flat_descriptor(uint32_t attributes)
+int loader_place_module(struct loader *loader, unsigned index, uint64_t limit, uint64_t *address)
 {
-    uint64_t low = attributes & 0xff;
-    uint64_t high = (attributes >> 12) & 0xf;
-    return UINT64_C(0x000f00000000ffff) | low << 40 | high << 52;
+    const struct boot_module *module = &loader->modules[index];
+    uint64_t end = limit < loader->ram->size ? limit : loader->ram->size;
+
+    for (;;) {
+        uint64_t start = end < module->length ? 0 : (end - module->length) & ~(RAM_PAGE_SIZE - 1);
+        if (start < PC_EXTENDED_START)
+            return loader_fail(loader, "memory of %llu bytes has no room for the %zu bytes of %s",
+                               (unsigned long long)loader->ram->size, module->length, module->name);
+        const struct loader_range *other = find_overlap(loader, start, start + module->length);
+        if (!other) {
+            claim(loader, (struct loader_range){.label = "a module", .start = start, .end = start + module->length});
+            bool whole = ram_write(loader->ram, start, module->bytes, module->length);
+            CHECK(whole);
+            *address = start;
+            return 0;
+        }
+        end = other->start;
+    }
 }
 
-void loader_flat_segments(struct loader *loader, bool long_mode)
+int loader_put_module_text(struct loader *loader, unsigned index, uint64_t *address)
 {
-    const uint32_t common = SEGMENT_P | SEGMENT_S | SEGMENT_G;
-    /* L and D are exclusive; a 64-bit code segment has L set and D clear (SDM volume 3, 3.4.5). */
-    uint32_t code = common | SEGMENT_TYPE_CODE | (long_mode ? SEGMENT_L : SEGMENT_DB);
-    uint32_t data = common | SEGMENT_TYPE_DATA | SEGMENT_DB;
-    /* The accessed bits are set in memory too, so that a later load of a selector leaves memory as it is. */
-    uint8_t gdt[24] = {0};
-    bytes_store(gdt + BOOT_SELECTOR_CODE, 8, flat_descriptor(code));
-    bytes_store(gdt + BOOT_SELECTOR_DATA, 8, flat_descriptor(data));
-    bool whole = ram_write(loader->ram, BOOT_GDT_ADDRESS, gdt, sizeof gdt);
-    CHECK(whole);
+    const char *text = loader->modules[index].text;
 
-    struct cpu_state *cpu = loader->cpu;
-    cpu->gdtr = (struct descriptor_table){.base = BOOT_GDT_ADDRESS, .limit = sizeof gdt - 1};
-    cpu->idtr = (struct descriptor_table){0};
-    cpu->cs = (struct segment){.selector = BOOT_SELECTOR_CODE, .limit = UINT32_MAX, .attributes = code};
-    cpu->ds = (struct segment){.selector = BOOT_SELECTOR_DATA, .limit = UINT32_MAX, .attributes = data};
-    cpu->es = cpu->fs = cpu->gs = cpu->ss = cpu->ds;
+    *address = BOOT_CMDLINE_PAGE + strlen(loader->cmdline) + 1;
+    for (unsigned i = 0; i < index; i++)
+        *address += strlen(loader->modules[i].text) + 1;
+    if (strlen(text) >= BOOT_CMDLINE_PAGE + RAM_PAGE_SIZE - *address)
+        return loader_fail(loader, "the command lines of kernel and modules are longer than a page");
+    loader_put_string(loader, *address, text);
+    return 0;
 }

@@ -6,8 +6,9 @@
  * without paging, flat segments, EAX = 0x2badb002, EBX at the information structure (section 3.2 and 3.3).
  *
  * Everything the loader itself writes is in low memory, at the same places as the elf64 protocol's: the information
- * structure, memory map and loader name in one page, the command line in the next, the GDT in the third. There are no
- * modules, so "modules are page-aligned" (flag 0) is always true.
+ * structure, memory map, loader name and list of modules in one page, the command line in the next, the GDT in the
+ * third. Modules are page-aligned always (flag 0), as high in memory as they fit; their command lines follow the
+ * kernel's.
  */
 #include "vmm/boot/loader.h"
 
@@ -16,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "vmm/boot/boot_info.h"
+#include "vmm/boot/memory_map.h"
 
 #define MB_SEARCH       8192
 #define MB_HEADER_MAGIC 0x1badb002u
@@ -32,20 +34,23 @@
 #define MB_FULFILLED    (MB_FLAG_ALIGN | MB_FLAG_MEMORY)
 
 /* Information structure, section 3.3: which fields are valid, and where they are. */
-#define MB_INFO_SIZE        120
-#define MB_INFO_MEMORY      0x001u
-#define MB_INFO_CMDLINE     0x004u
-#define MB_INFO_MAP         0x040u
-#define MB_INFO_LOADER      0x200u
-#define MB_MAP_ADDRESS      (BOOT_INFO_ADDRESS + 0x200)
-#define MB_LOADER_ADDRESS   (BOOT_INFO_ADDRESS + 0x400)
-#define MB_MAP_ENTRY_SIZE   24
-#define MB_MEMORY_AVAILABLE 1
-#define MB_MEMORY_RESERVED  2
+#define MB_INFO_SIZE       120
+#define MB_INFO_MEMORY     0x001u
+#define MB_INFO_CMDLINE    0x004u
+#define MB_INFO_MAP        0x040u
+#define MB_INFO_LOADER     0x200u
+#define MB_MAP_ADDRESS     (BOOT_INFO_ADDRESS + 0x200)
+#define MB_LOADER_ADDRESS  (BOOT_INFO_ADDRESS + 0x400)
+#define MB_MAP_ENTRY_SIZE  24
+#define MB_INFO_MODULES    0x008u
+#define MB_MODULES_ADDRESS (BOOT_INFO_ADDRESS + 0x500)
+#define MB_MODULE_ENTRY    16
 
-/* A PC's memory as its software knows it: conventional memory, the adapters' hole, and the rest. */
-#define PC_CONVENTIONAL_END 0xa0000u
-#define PC_EXTENDED_START   0x100000u
+/* Of a BIOS's data area: where COM1 is, and the size of conventional memory. Kernels that come through a PC's boot
+ * loader find a BIOS's leavings there, and Xen takes a place for itself by them. */
+#define BDA_COM1       0x400
+#define BDA_BASE_KIB   0x413
+#define BASE_KIB_LIMIT (PC_CONVENTIONAL_END / 1024)
 
 #define ELF32_HEADER_SIZE 52
 #define ELF32_PHDR_SIZE   32
@@ -76,14 +81,6 @@ bool loader_is_multiboot1(const uint8_t *image, size_t length)
 {
     struct multiboot_header header;
     return find_header(image, length, &header);
-}
-
-static int reserve_low_memory(struct loader *loader)
-{
-    if (loader_reserve(loader, "the multiboot information", BOOT_INFO_ADDRESS, RAM_PAGE_SIZE) != 0 ||
-        loader_reserve(loader, "the command line", BOOT_CMDLINE_PAGE, RAM_PAGE_SIZE) != 0)
-        return -1;
-    return loader_reserve(loader, "the boot GDT", BOOT_GDT_ADDRESS, RAM_PAGE_SIZE);
 }
 
 /* By the header's own address fields, section 3.1.3. */
@@ -149,29 +146,42 @@ static int place_by_elf32(struct loader *loader, uint32_t *entry)
     return 0;
 }
 
-static void put_map_entry(struct bytes_writer *map, uint64_t start, uint64_t end, uint32_t type)
-{
-    bytes_put_uint(map, 4, MB_MAP_ENTRY_SIZE - 4); /* the size field does not count itself */
-    bytes_put_uint(map, 8, start);
-    bytes_put_uint(map, 8, end - start);
-    bytes_put_uint(map, 4, type);
-}
-
 /* Returns the length of the map in bytes. */
 static uint32_t put_memory_map(struct loader *loader)
 {
-    uint64_t size = loader->ram->size;
-    struct bytes_writer map = bytes_writer(3 * MB_MAP_ENTRY_SIZE);
-    put_map_entry(&map, 0, size < PC_CONVENTIONAL_END ? size : PC_CONVENTIONAL_END, MB_MEMORY_AVAILABLE);
-    if (size > PC_EXTENDED_START) {
-        put_map_entry(&map, PC_CONVENTIONAL_END, PC_EXTENDED_START, MB_MEMORY_RESERVED);
-        put_map_entry(&map, PC_EXTENDED_START, size, MB_MEMORY_AVAILABLE);
+    struct memory_range ranges[MEMORY_MAP_RANGES];
+    unsigned count = memory_map(loader->ram->size, ranges);
+    struct bytes_writer map = bytes_writer(MEMORY_MAP_RANGES * MB_MAP_ENTRY_SIZE);
+    for (unsigned i = 0; i < count; i++) {
+        bytes_put_uint(&map, 4, MB_MAP_ENTRY_SIZE - 4); /* the size field does not count itself */
+        bytes_put_uint(&map, 8, ranges[i].start);
+        bytes_put_uint(&map, 8, ranges[i].end - ranges[i].start);
+        bytes_put_uint(&map, 4, ranges[i].type);
     }
     uint32_t length = (uint32_t)map.length;
     bool whole = !map.failed && ram_write(loader->ram, MB_MAP_ADDRESS, map.data, map.length);
     bytes_writer_free(&map);
     CHECK(whole);
     return length;
+}
+
+/* Section 3.3, mods_count and mods_addr: start, end and command line of each. */
+static int put_modules(struct loader *loader)
+{
+    for (unsigned i = 0; i < loader->module_count; i++) {
+        const struct boot_module *module = &loader->modules[i];
+        uint64_t address = 0, text = 0;
+        uint8_t entry[MB_MODULE_ENTRY] = {0};
+        if (loader_put_module_text(loader, i, &text) != 0 ||
+            loader_place_module(loader, i, BOOT_MAPPED_END, &address) != 0)
+            return -1;
+        bytes_store(entry, 4, address);
+        bytes_store(entry + 4, 4, address + module->length);
+        bytes_store(entry + 8, 4, text);
+        bool whole = ram_write(loader->ram, MB_MODULES_ADDRESS + i * MB_MODULE_ENTRY, entry, sizeof entry);
+        CHECK(whole);
+    }
+    return 0;
 }
 
 static void put_information(struct loader *loader)
@@ -181,10 +191,14 @@ static void put_information(struct loader *loader)
     uint64_t upper = size > PC_EXTENDED_START ? size - PC_EXTENDED_START : 0;
     uint64_t upper_kib = upper / 1024;
     uint8_t info[MB_INFO_SIZE] = {0};
-    bytes_store(info, 4, MB_INFO_MEMORY | MB_INFO_CMDLINE | MB_INFO_MAP | MB_INFO_LOADER);
+    bytes_store(info, 4,
+                MB_INFO_MEMORY | MB_INFO_CMDLINE | MB_INFO_MAP | MB_INFO_LOADER |
+                    (loader->module_count ? MB_INFO_MODULES : 0));
     bytes_store(info + 4, 4, lower / 1024);
     bytes_store(info + 8, 4, upper_kib < UINT32_MAX ? upper_kib : UINT32_MAX);
     bytes_store(info + 16, 4, BOOT_CMDLINE_PAGE);
+    bytes_store(info + 20, 4, loader->module_count);
+    bytes_store(info + 24, 4, loader->module_count ? MB_MODULES_ADDRESS : 0);
     bytes_store(info + 44, 4, put_memory_map(loader));
     bytes_store(info + 48, 4, MB_MAP_ADDRESS);
     bytes_store(info + 64, 4, MB_LOADER_ADDRESS);
@@ -192,6 +206,18 @@ static void put_information(struct loader *loader)
     CHECK(whole);
     loader_put_string(loader, MB_LOADER_ADDRESS, "Encore");
     loader_put_string(loader, BOOT_CMDLINE_PAGE, loader->cmdline);
+}
+
+static void put_bios_data(struct loader *loader)
+{
+    uint64_t kib = loader->ram->size / 1024;
+    uint8_t word[2];
+
+    bytes_store(word, 2, BOOT_PORT_UART);
+    bool whole = ram_write(loader->ram, BDA_COM1, word, sizeof word);
+    bytes_store(word, 2, kib < BASE_KIB_LIMIT ? kib : BASE_KIB_LIMIT);
+    whole = whole && ram_write(loader->ram, BDA_BASE_KIB, word, sizeof word);
+    CHECK(whole);
 }
 
 int loader_multiboot1(struct loader *loader)
@@ -204,8 +230,9 @@ int loader_multiboot1(struct loader *loader)
         return loader_fail(loader, "the Multiboot header requires a video mode; this machine has no display");
     if (unknown != 0)
         return loader_fail(loader, "the Multiboot header requires what is not known here (flags 0x%x)", unknown);
-    if (reserve_low_memory(loader) != 0)
+    if (loader_reserve_low(loader) != 0 || loader_reserve_firmware(loader) != 0)
         return -1;
+    put_bios_data(loader);
     uint32_t entry = 0;
     int placed =
         header.flags & MB_FLAG_ADDRESS ? place_by_address(loader, &header, &entry) : place_by_elf32(loader, &entry);
@@ -214,13 +241,10 @@ int loader_multiboot1(struct loader *loader)
     if (!loader_is_code(loader, entry))
         return loader_fail(loader, "the entry point 0x%x lies in no executable segment", entry);
     put_information(loader);
-
-    struct cpu_state *cpu = loader->cpu;
-    memset(cpu->gprs, 0, sizeof cpu->gprs);
-    cpu->gprs[GPR_RAX] = MB_ENTRY_MAGIC;
-    cpu->gprs[GPR_RBX] = BOOT_INFO_ADDRESS;
-    cpu->rip = entry;
-    loader_flat_segments(loader, false);
-    cpu->cr0 = CR0_PE | CR0_ET;
+    if (put_modules(loader) != 0)
+        return -1;
+    loader_protected_mode(loader, entry);
+    loader->cpu->gprs[GPR_RAX] = MB_ENTRY_MAGIC;
+    loader->cpu->gprs[GPR_RBX] = BOOT_INFO_ADDRESS;
     return 0;
 }

@@ -74,6 +74,7 @@ void soft_write_cr4(struct soft *cpu, const struct uop *u, uint64_t value)
 enum {
     MSR_TSC = 0x10,
     MSR_PLATFORM_ID = 0x17,
+    MSR_APIC_BASE = 0x1b,
     MSR_TSC_ADJUST = 0x3b,
     MSR_UCODE_REV = 0x8b,
     MSR_SYSENTER_CS = 0x174,
@@ -81,6 +82,7 @@ enum {
     MSR_SYSENTER_EIP = 0x176,
     MSR_MISC_ENABLE = 0x1a0,
     MSR_PAT = 0x277,
+    MSR_TSC_DEADLINE = 0x6e0,
 };
 #define MSR_EFER           0xc0000080u
 #define MSR_STAR           0xc0000081u
@@ -134,8 +136,7 @@ static uint64_t *plain_msr(struct soft *cpu, uint32_t index, bool *address)
     }
 }
 
-/* A local APIC's registers that have to do with the counter (IA32_TSC_DEADLINE, 0x6e0) would go here and into
- * soft_write_msr: the counter is guest time plus tsc_adjust. */
+/* The local APIC has the deadline as guest time: the counter is that plus tsc_adjust. */
 bool soft_read_msr(struct soft *cpu, const struct uop *u, uint32_t index, uint64_t *value)
 {
     bool address;
@@ -159,6 +160,14 @@ bool soft_read_msr(struct soft *cpu, const struct uop *u, uint32_t index, uint64
         return true;
     case MSR_PAT:
         *value = cpu->pat;
+        return true;
+    case MSR_APIC_BASE:
+        *value = soft_exit_read(cpu, ENGINE_MSR, index, 8);
+        return true;
+    case MSR_TSC_DEADLINE:
+        *value = soft_exit_read(cpu, ENGINE_MSR, index, 8);
+        if (*value)
+            *value += cpu->tsc_adjust;
         return true;
     case MSR_PLATFORM_ID:
     case MSR_UCODE_REV:
@@ -222,6 +231,10 @@ bool soft_write_msr(struct soft *cpu, const struct uop *u, uint32_t index, uint6
             return false;
         cpu->pat = value;
         return true;
+    case MSR_APIC_BASE:
+    case MSR_TSC_DEADLINE:
+        soft_exit_write(cpu, ENGINE_MSR, index, 8, value ? value - cpu->tsc_adjust : 0);
+        return true;
     case MSR_UCODE_REV:
     case MSR_MISC_ENABLE:
         return true;
@@ -239,11 +252,11 @@ uint64_t soft_tsc(const struct soft *cpu, const struct uop *u)
 
 /* Bits of the feature leaves. */
 enum {
-    LEAF1_ECX = 1u << 13 /* CMPXCHG16B */ | 1u << 23 /* POPCNT */ | 1u << 30 /* RDRAND */,
+    LEAF1_ECX = 1u << 13 /* CMPXCHG16B */ | 1u << 23 /* POPCNT */ | 1u << 24 /* TSC deadline */ | 1u << 30 /* RDRAND */,
     LEAF1_EDX = 1u << 0 /* x87 */ | 1u << 2 /* DE */ | 1u << 3 /* PSE */ | 1u << 4 /* TSC */ | 1u << 5 /* MSR */ |
-                1u << 6 /* PAE */ | 1u << 8 /* CMPXCHG8B */ | 1u << 11 /* SYSENTER */ | 1u << 13 /* PGE */ |
-                1u << 15 /* CMOV */ | 1u << 16 /* PAT */ | 1u << 19 /* CLFLUSH */ | 1u << 23 /* MMX */ |
-                1u << 24 /* FXSR */ | 1u << 25 /* SSE */ | 1u << 26 /* SSE2 */,
+                1u << 6 /* PAE */ | 1u << 8 /* CMPXCHG8B */ | 1u << 9 /* APIC */ | 1u << 11 /* SYSENTER */ |
+                1u << 13 /* PGE */ | 1u << 15 /* CMOV */ | 1u << 16 /* PAT */ | 1u << 19 /* CLFLUSH */ |
+                1u << 23 /* MMX */ | 1u << 24 /* FXSR */ | 1u << 25 /* SSE */ | 1u << 26 /* SSE2 */,
     LEAF7_EBX = 1u << 0 /* FSGSBASE */ | 1u << 1 /* TSC_ADJUST */ | 1u << 7 /* SMEP */ | 1u << 18 /* RDSEED */ |
                 1u << 20 /* SMAP */,
     EXTENDED_ECX = 1u << 0 /* LAHF in 64-bit mode */,

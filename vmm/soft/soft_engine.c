@@ -60,6 +60,11 @@ static void kick(struct engine *engine)
     atomic_store(&soft_of(engine)->kicked, true);
 }
 
+static void ram_written(struct engine *engine, uint64_t address, uint64_t length)
+{
+    soft_ram_changed(soft_of(engine), address, length);
+}
+
 static void destroy(struct engine *engine)
 {
     struct soft *cpu = soft_of(engine);
@@ -80,6 +85,7 @@ static const struct engine_ops ops = {
     .set_cpu = soft_set_cpu,
     .collect_dirty = collect_dirty,
     .get_ticks = get_ticks,
+    .ram_written = ram_written,
     .kick = kick,
     .destroy = destroy,
 };
@@ -108,13 +114,6 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
         return NULL;
     }
     return &cpu->engine;
-}
-
-void soft_engine_ram_written(struct engine *engine, uint64_t address, uint64_t length)
-{
-    struct soft *cpu = soft_of(engine);
-    if (length)
-        soft_ram_changed(cpu, address, length);
 }
 
 uint64_t soft_engine_ticks(const struct engine *engine)

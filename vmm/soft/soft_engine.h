@@ -11,15 +11,11 @@
 
 /* What CPUID says of time: the crystal, which drives a local APIC's timer, and how much faster the time stamp counter
  * is: it counts nanoseconds of guest time. */
-#define SOFT_ENGINE_CRYSTAL_HZ 25000000u
-#define SOFT_ENGINE_TSC_RATIO  40u
+#define SOFT_ENGINE_CRYSTAL_HZ 1000000000u
+#define SOFT_ENGINE_TSC_RATIO  1u
 
 /* A new engine, owned by the caller until engine_destroy; NULL with the error when the host has no memory. */
 struct engine *soft_engine_create(const struct engine_host *host, struct error *error);
-
-/* The host wrote guest memory [address, address + length), by DMA or otherwise: decoded code and translations that came
- * from there are forgotten. May be called from a host call. */
-void soft_engine_ram_written(struct engine *engine, uint64_t address, uint64_t length);
 
 /* The tick counter, also in the middle of a host call: instructions completed before the one that made the call. */
 uint64_t soft_engine_ticks(const struct engine *engine);

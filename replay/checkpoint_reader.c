@@ -1,0 +1,187 @@
+/*
+ * Reading checkpoints: see checkpoint_visit in checkpoint.h.
+ *
+ * The bytes come in pieces, and a checkpoint may be larger than memory. So they are taken apart item by item (a page, a
+ * cluster, the end of a list, the state); what is not a whole item yet waits for the next piece, and no item is larger
+ * than ITEM_MAX.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "replay/checkpoint.h"
+#include "replay/checkpoint_layout.h"
+
+#define VARINT_MAX 10
+#define ITEM_MAX   (CHECKPOINT_STATE_MAX + VARINT_MAX)
+
+enum stage { IN_VERSION, IN_LIST, IN_LIST_END, IN_STATE, AT_END };
+
+struct parser {
+    struct machine *machine;
+    const struct checkpoint_visitor *visitor;
+    struct bytes_writer waiting; /* the beginning of an item */
+    enum stage stage;
+    struct disk *disk;                   /* whose clusters are listed; NULL: pages of RAM are */
+    uint64_t next;                       /* number of the list's last entry, plus one */
+    uint64_t entries[MACHINE_DISKS + 1]; /* so far: of RAM, of each disk */
+};
+
+/* Each of these takes one item. Returns 0 when it is done or, with in->bad, not there yet; -1 with the error. */
+
+static int take_version(struct parser *parser, struct bytes_reader *in, struct error *error)
+{
+    uint64_t version = bytes_get_varint(in);
+
+    if (!in->bad && version != CHECKPOINT_VERSION)
+        return error_set(error, ERROR_INPUT, "its layout has version %" PRIu64 ", which this encore does not know",
+                         version);
+    parser->stage = IN_LIST;
+    return 0;
+}
+
+static int visit_entry(struct parser *parser, uint64_t number, uint64_t kind, const uint8_t *bytes, struct error *error)
+{
+    static const uint8_t zeros[DISK_CLUSTER];
+    const struct checkpoint_visitor *visitor = parser->visitor;
+    struct disk *disk = parser->disk;
+    unsigned list = disk ? disk->number + 1 : 0;
+    uint64_t limit = disk ? CHECKPOINT_CLUSTERS_MAX(disk) : CHECKPOINT_PAGES_MAX(parser->machine->ram.size);
+
+    if (kind > (disk ? ENTRY_LOST : ENTRY_BYTES))
+        return error_set(error, ERROR_INPUT, "its lists are damaged");
+    if (parser->entries[list]++ >= limit)
+        return error_set(error, ERROR_INPUT, "it mentions more than the machine has");
+    if (!disk)
+        return visitor->page(visitor->context, parser->machine, number, bytes, error);
+    return visitor->cluster(visitor->context, disk, number, kind == ENTRY_ZERO ? zeros : bytes, error);
+}
+
+static int take_entry(struct parser *parser, struct bytes_reader *in, struct error *error)
+{
+    const struct disk *disk = parser->disk;
+    uint64_t count = disk ? disk->clusters : parser->machine->ram.size >> RAM_PAGE_SHIFT;
+    uint64_t step = bytes_get_varint(in);
+
+    if (in->bad || step == 0) {
+        parser->stage = IN_LIST_END;
+        return 0;
+    }
+    if (step > count - parser->next)
+        return error_set(error, ERROR_INPUT, "it mentions what lies outside of memory or a disk");
+    uint64_t number = parser->next + step - 1;
+    uint64_t kind = bytes_get_uint(in, 1);
+    const uint8_t *bytes =
+        kind == ENTRY_BYTES ? bytes_take(in, disk ? disk_cluster_length(disk, number) : RAM_PAGE_SIZE) : NULL;
+    if (in->bad)
+        return 0;
+    parser->next = number + 1;
+    return visit_entry(parser, number, kind, bytes, error);
+}
+
+static int take_list_end(struct parser *parser, struct bytes_reader *in, struct error *error)
+{
+    uint64_t follows = bytes_get_uint(in, 1);
+    uint64_t disk = follows == CLUSTERS_FOLLOW ? bytes_get_uint(in, 1) : 0;
+
+    if (in->bad)
+        return 0;
+    if (follows > CLUSTERS_FOLLOW)
+        return error_set(error, ERROR_INPUT, "its lists are damaged");
+    if (follows == CLUSTERS_FOLLOW && disk >= parser->machine->disk_count)
+        return error_set(error, ERROR_INPUT, "it has clusters of disk %" PRIu64 ", and there is no such disk", disk);
+    parser->stage = follows == STATE_FOLLOWS ? IN_STATE : IN_LIST;
+    parser->disk = follows == CLUSTERS_FOLLOW ? &parser->machine->disks[disk] : NULL;
+    parser->next = 0;
+    return 0;
+}
+
+static int take_state(struct parser *parser, struct bytes_reader *in, struct error *error)
+{
+    uint64_t length = bytes_get_varint(in);
+
+    if (!in->bad && length > CHECKPOINT_STATE_MAX)
+        return error_set(error, ERROR_INPUT, "its state has %" PRIu64 " bytes", length);
+    const uint8_t *sections = bytes_take(in, length);
+    if (in->bad)
+        return 0;
+    parser->stage = AT_END;
+    return parser->visitor->state(parser->visitor->context, parser->machine, sections, length, error);
+}
+
+static int take_item(struct parser *parser, struct bytes_reader *in, struct error *error)
+{
+    switch (parser->stage) {
+    case IN_VERSION:
+        return take_version(parser, in, error);
+    case IN_LIST:
+        return take_entry(parser, in, error);
+    case IN_LIST_END:
+        return take_list_end(parser, in, error);
+    case IN_STATE:
+        return take_state(parser, in, error);
+    case AT_END:
+        break;
+    }
+    return error_set(error, ERROR_INPUT, "bytes are left over after its state");
+}
+
+/* Takes as many items as are whole. Returns how many bytes they had, or -1. */
+static ssize_t take_items(struct parser *parser, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct bytes_reader in = bytes_reader(bytes, length);
+
+    while (bytes_left(&in) > 0) {
+        struct bytes_reader item = in;
+        enum stage stage = parser->stage;
+        if (take_item(parser, &item, error) < 0)
+            return -1;
+        if (item.bad) {
+            parser->stage = stage;
+            break;
+        }
+        in = item;
+    }
+    if (bytes_left(&in) > ITEM_MAX)
+        return error_set(error, ERROR_INPUT, "it is damaged");
+    return (ssize_t)(length - bytes_left(&in));
+}
+
+static int take_piece(void *context, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct parser *parser = context;
+    struct bytes_writer *waiting = &parser->waiting;
+
+    bytes_put(waiting, bytes, length);
+    if (waiting->failed)
+        return error_set(error, ERROR_HOST, "out of memory for a checkpoint");
+    ssize_t taken = take_items(parser, waiting->data, waiting->length, error);
+    if (taken < 0)
+        return -1;
+    memmove(waiting->data, waiting->data + taken, waiting->length - (size_t)taken);
+    waiting->length -= (size_t)taken;
+    return 0;
+}
+
+/* The most bytes that a checkpoint of this machine can have. */
+static uint64_t size_max(const struct machine *machine)
+{
+    const uint64_t entry = RAM_PAGE_SIZE + VARINT_MAX + 8; /* with its share of lists' ends */
+    uint64_t size = CHECKPOINT_PAGES_MAX(machine->ram.size) * entry + ITEM_MAX + 64;
+
+    for (unsigned i = 0; i < machine->disk_count; i++)
+        size += CHECKPOINT_CLUSTERS_MAX(&machine->disks[i]) * entry;
+    return size;
+}
+
+int checkpoint_visit(struct machine *machine, struct log_reader *reader, uint32_t id,
+                     const struct checkpoint_visitor *visitor, struct error *error)
+{
+    struct parser parser = {.machine = machine, .visitor = visitor, .waiting = bytes_writer(4 * ITEM_MAX)};
+    int result = log_reader_checkpoint_pieces(reader, id, size_max(machine), take_piece, &parser, error);
+
+    if (result == 0 && parser.stage != AT_END)
+        result = error_set(error, ERROR_INPUT, "checkpoint %" PRIu32 " is cut short", id);
+    bytes_writer_free(&parser.waiting);
+    return result;
+}

@@ -1,0 +1,274 @@
+/* See disk_file.h. */
+#include "vmm/host/disk_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_PIECE (1u << 20)
+
+struct disk_file {
+    char *path;
+    int image;
+    bool in_place;
+    struct stat opened; /* the image, when it was */
+    int overlay;        /* -1: there is none (yet) */
+    bool temporary_overlay;
+    char *overlay_path;      /* NULL: it is not to have one */
+    char *overlay_temporary; /* its name until it is published */
+    bool force, published;
+};
+
+static int check_image(struct disk_file *file, const char *path, struct error *error)
+{
+    if (fstat(file->image, &file->opened) < 0)
+        return error_errno(error, "%s", path);
+    if (!S_ISREG(file->opened.st_mode))
+        return error_set(error, ERROR_INPUT, "%s: is not a regular file, as a disk's image must be", path);
+    if (file->opened.st_size == 0)
+        return error_set(error, ERROR_INPUT, "%s: is empty, and no disk is", path);
+    if (flock(file->image, (file->in_place ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return error_set(error, ERROR_INPUT, "%s: %s", path,
+                         file->in_place ? "is another guest's disk, and cannot be written here"
+                                        : "is a disk that another guest writes");
+    file->path = realpath(path, NULL);
+    return file->path ? 0 : error_errno(error, "%s", path);
+}
+
+/* O_NONBLOCK, so that opening a FIFO by mistake is told to the user instead of waiting. */
+struct disk_file *disk_file_open(const char *path, bool in_place, struct error *error)
+{
+    struct disk_file *file = calloc(1, sizeof *file);
+
+    if (!file) {
+        error_set(error, ERROR_HOST, "out of memory");
+        return NULL;
+    }
+    file->overlay = -1;
+    file->in_place = in_place;
+    file->image = open(path, (in_place ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (file->image < 0)
+        error_set(error, ERROR_INPUT, "%s: %m", path);
+    if (file->image < 0 || check_image(file, path, error) < 0) {
+        disk_file_close(file);
+        return NULL;
+    }
+    return file;
+}
+
+void disk_file_close(struct disk_file *file)
+{
+    if (!file)
+        return;
+    if (file->overlay_temporary && !file->published)
+        unlink(file->overlay_temporary);
+    if (file->overlay >= 0)
+        close(file->overlay);
+    if (file->image >= 0)
+        close(file->image);
+    free(file->overlay_temporary);
+    free(file->overlay_path);
+    free(file->path);
+    free(file);
+}
+
+const char *disk_file_path(const struct disk_file *file)
+{
+    return file->path;
+}
+
+uint64_t disk_file_size(const struct disk_file *file)
+{
+    return (uint64_t)file->opened.st_size;
+}
+
+/* Reads up to the end of the file; what is not there is zeros. Returns 0, or -1 with errno. */
+static int read_at(int fd, uint64_t offset, uint8_t *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t got = pread(fd, bytes, length, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0) {
+            memset(bytes, 0, length);
+            break;
+        }
+        offset += (uint64_t)got;
+        bytes += got;
+        length -= (size_t)got;
+    }
+    return 0;
+}
+
+static int digest_image(const struct disk_file *file, struct digest_stream *stream, uint8_t *piece, struct error *error)
+{
+    uint64_t size = disk_file_size(file);
+
+    for (uint64_t offset = 0; offset < size; offset += READ_PIECE) {
+        size_t length = size - offset < READ_PIECE ? (size_t)(size - offset) : READ_PIECE;
+        if (read_at(file->image, offset, piece, length) < 0)
+            return error_errno(error, "%s: cannot be read", file->path);
+        digest_stream_add(stream, piece, length);
+    }
+    return 0;
+}
+
+int disk_file_digest(const struct disk_file *file, struct digest *digest, struct error *error)
+{
+    struct digest_stream *stream = digest_stream_begin(0);
+    uint8_t *piece = malloc(READ_PIECE);
+    int result = -1;
+
+    if (stream && piece)
+        result = digest_image(file, stream, piece, error);
+    else
+        error_set(error, ERROR_HOST, "out of memory");
+    if (stream)
+        *digest = digest_stream_end(stream);
+    free(piece);
+    return result;
+}
+
+bool disk_file_unchanged(const struct disk_file *file)
+{
+    const struct stat *then = &file->opened;
+    struct stat now;
+
+    return fstat(file->image, &now) == 0 && now.st_size == then->st_size &&
+           now.st_mtim.tv_sec == then->st_mtim.tv_sec && now.st_mtim.tv_nsec == then->st_mtim.tv_nsec;
+}
+
+bool disk_file_wants_overlay(const struct disk_file *file)
+{
+    return !file->in_place;
+}
+
+static int refuse_existing(const char *path, struct error *error)
+{
+    return error_set(error, ERROR_INPUT, "%s exists already", path);
+}
+
+int disk_file_overlay(struct disk_file *file, const char *path, bool force, struct error *error)
+{
+    file->overlay_path = strdup(path);
+    if (!file->overlay_path || asprintf(&file->overlay_temporary, "%s.XXXXXX", path) < 0) {
+        file->overlay_temporary = NULL;
+        return error_set(error, ERROR_HOST, "out of memory");
+    }
+    file->force = force;
+    if (!force && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        free(file->overlay_temporary);
+        file->overlay_temporary = NULL;
+        return refuse_existing(path, error); /* publishing decides; this only spares the work */
+    }
+    file->overlay = mkostemp(file->overlay_temporary, O_CLOEXEC);
+    if (file->overlay >= 0)
+        return 0;
+    free(file->overlay_temporary);
+    file->overlay_temporary = NULL;
+    return error_errno(error, "cannot create %s", path);
+}
+
+int disk_file_publish(struct disk_file *file, struct error *error)
+{
+    const char *from = file->overlay_temporary, *to = file->overlay_path;
+
+    if (!from)
+        return 0;
+    int renamed = file->force ? rename(from, to) : renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+    /* Where rename cannot say "not if it exists", a second link can. */
+    if (renamed < 0 && !file->force && (errno == EINVAL || errno == ENOSYS)) {
+        renamed = link(from, to);
+        if (renamed == 0)
+            unlink(from);
+    }
+    if (renamed < 0 && errno == EEXIST)
+        return refuse_existing(to, error);
+    if (renamed < 0)
+        return error_errno(error, "cannot create %s", to);
+    file->published = true;
+    return 0;
+}
+
+/* Where the file system does not know files without a name, one is taken away at once. */
+static int open_unnamed(const char *directory)
+{
+    char path[4096];
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd >= 0 || snprintf(path, sizeof path, "%s/encore-disk.XXXXXX", directory) >= (int)sizeof path)
+        return fd;
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(path);
+    return fd;
+}
+
+int disk_file_temporary(struct disk_file *file, const char *const *directories, struct error *error)
+{
+    file->temporary_overlay = true;
+    for (; *directories; directories++) {
+        file->overlay = open_unnamed(*directories);
+        if (file->overlay >= 0)
+            return 0;
+        error_errno(error, "no place for what the guest writes to %s: %s", file->path, *directories);
+    }
+    return -1;
+}
+
+int disk_file_read_image(const struct disk_file *file, uint64_t offset, void *bytes, size_t length, struct error *error)
+{
+    return read_at(file->image, offset, bytes, length) < 0 ? error_errno(error, "cannot read %s", file->path) : 0;
+}
+
+/* What the guest writes goes here. */
+static int written_fd(const struct disk_file *file)
+{
+    return file->in_place ? file->image : file->overlay;
+}
+
+static const char *written_name(const struct disk_file *file)
+{
+    if (file->in_place)
+        return file->path;
+    return file->overlay_path ? file->overlay_path : "a temporary file";
+}
+
+int disk_file_read(const struct disk_file *file, uint64_t offset, void *bytes, size_t length, struct error *error)
+{
+    return read_at(written_fd(file), offset, bytes, length) < 0
+               ? error_errno(error, "cannot read %s", written_name(file))
+               : 0;
+}
+
+int disk_file_write(const struct disk_file *file, uint64_t offset, const void *bytes, size_t length,
+                    struct error *error)
+{
+    const uint8_t *from = bytes;
+
+    while (length > 0) {
+        ssize_t put = pwrite(written_fd(file), from, length, (off_t)offset);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return error_errno(error, "cannot write to %s", written_name(file));
+        offset += (uint64_t)put;
+        from += put;
+        length -= (size_t)put;
+    }
+    return 0;
+}
+
+int disk_file_flush(const struct disk_file *file, struct error *error)
+{
+    if (!file->temporary_overlay && fdatasync(written_fd(file)) < 0)
+        return error_errno(error, "cannot bring %s to the disk", written_name(file));
+    return 0;
+}
