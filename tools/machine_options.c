@@ -12,6 +12,7 @@ enum option_key {
     KEY_CMDLINE,
     KEY_CONSOLE,
     KEY_INPUT,
+    KEY_CONTROL,
     KEY_BOOT,
     KEY_INITRD,
     KEY_FIRMWARE,
@@ -47,6 +48,7 @@ static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Console:", 2},
     {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
+    {"control", KEY_CONTROL, "unix:PATH", 0, "Where encore ctl finds this guest", 2},
     {NULL, 0, NULL, 0, "Network:", 3},
     {"net", KEY_NET, "BACKEND[,mac=ADDRESS]", 0,
      "A network card, with at its other end: tap:NAME, user[,hostfwd=tcp:[ADDR]:PORT-[GUEST]:PORT]... or "
@@ -133,6 +135,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_INPUT:
         to->input = text;
+        return 0;
+    case KEY_CONTROL:
+        to->control = text;
         return 0;
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)
