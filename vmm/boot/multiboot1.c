@@ -46,6 +46,12 @@
 #define MB_MODULES_ADDRESS (BOOT_INFO_ADDRESS + 0x500)
 #define MB_MODULE_ENTRY    16
 
+/* Of a BIOS's data area: where COM1 is, and the size of conventional memory. Kernels that come through a PC's boot
+ * loader find a BIOS's leavings there, and Xen takes a place for itself by them. */
+#define BDA_COM1       0x400
+#define BDA_BASE_KIB   0x413
+#define BASE_KIB_LIMIT (PC_CONVENTIONAL_END / 1024)
+
 #define ELF32_HEADER_SIZE 52
 #define ELF32_PHDR_SIZE   32
 
@@ -202,6 +208,18 @@ static void put_information(struct loader *loader)
     loader_put_string(loader, BOOT_CMDLINE_PAGE, loader->cmdline);
 }
 
+static void put_bios_data(struct loader *loader)
+{
+    uint64_t kib = loader->ram->size / 1024;
+    uint8_t word[2];
+
+    bytes_store(word, 2, BOOT_PORT_UART);
+    bool whole = ram_write(loader->ram, BDA_COM1, word, sizeof word);
+    bytes_store(word, 2, kib < BASE_KIB_LIMIT ? kib : BASE_KIB_LIMIT);
+    whole = whole && ram_write(loader->ram, BDA_BASE_KIB, word, sizeof word);
+    CHECK(whole);
+}
+
 int loader_multiboot1(struct loader *loader)
 {
     struct multiboot_header header;
@@ -214,6 +232,7 @@ int loader_multiboot1(struct loader *loader)
         return loader_fail(loader, "the Multiboot header requires what is not known here (flags 0x%x)", unknown);
     if (loader_reserve_low(loader) != 0 || loader_reserve_firmware(loader) != 0)
         return -1;
+    put_bios_data(loader);
     uint32_t entry = 0;
     int placed =
         header.flags & MB_FLAG_ADDRESS ? place_by_address(loader, &header, &entry) : place_by_elf32(loader, &entry);
