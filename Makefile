@@ -25,6 +25,9 @@ BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-
               libcurl4-openssl-dev libslirp-dev
 TEST_DEPS  := libcmocka-dev libzydis-dev clang-format cppcheck mandoc etcd-server
 
+# For making the Linux guest.
+LINUX_DEPS := cpio e2fsprogs gzip
+
 # The rooms of the house; see docs/architecture.md for what a line in each may touch.
 ROOMS   := base logs vmm vmm/devices vmm/boot vmm/host vmm/kvm vmm/soft replay replication
 SOURCES := $(wildcard $(addsuffix /*.c,$(ROOMS)))
@@ -34,6 +37,7 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
+TEST_TOOLS := $(BUILD)/tests/tools/link_proxy $(BUILD)/tests/tools/poke
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
 
@@ -91,14 +95,19 @@ ifneq ($(shell command -v $(firstword $(CC))),)
 -include guests/guests.mk
 endif
 
+units: $(UNIT_BINS) ## Build the unit tests
+integration: $(INTEGRATION_BINS) $(TEST_TOOLS) $(FUZZ_BINS) ## Build those integration tests that are programs
+
+linux-guest: ## Make a Linux guest of Debian's packages: build/linux/{vmlinuz,initrd,disk.img}
+	@tools/deps.sh $(LINUX_DEPS)
+	@tools/linux_guest.sh $(BUILD)/linux
+
 other-guests: guests ## Make guests of Debian's memtest86+, SeaBIOS, GRUB, iPXE and Xen: build/other
+	@tools/deps.sh $(LINUX_DEPS)
 	@tools/other_guests.sh $(BUILD)/other $(BUILD)/guests/mbhello
 
-units: $(UNIT_BINS) ## Build the unit tests
-integration: $(INTEGRATION_BINS) $(FUZZ_BINS) ## Build those integration tests that are programs
-
 deps: ## Install missing Debian packages, for building and testing
-	@tools/deps.sh $(BUILD_DEPS) $(TEST_DEPS)
+	@tools/deps.sh $(BUILD_DEPS) $(TEST_DEPS) $(LINUX_DEPS)
 
 # These start from nothing: the packages first, and then a make that can see them.
 demo: ## Install what is missing, build, then record and replay a guest
@@ -156,7 +165,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo "Settings: BUILD=DIR CC=gcc|clang CFLAGS=... SAN=1 (sanitizers) V=1 (show commands) PREFIX= DESTDIR="
 
-.PHONY: all encore guests other-guests units integration deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
+.PHONY: all encore guests other-guests units integration linux-guest deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
 .DELETE_ON_ERROR:
 
 -include $(shell find $(BUILD) \( -name linux -o -name other \) -prune -o -type f -name '*.d' -print 2>/dev/null)

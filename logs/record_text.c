@@ -90,19 +90,14 @@ static void line_add_payload(struct line *line, const struct log_record *record)
     line_add(line, "\"%s", shown < record->length ? "..." : "");
 }
 
-static void line_add_mac(struct line *line, const uint8_t *mac)
-{
-    line_add(line, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-}
-
 /* An Ethernet frame begins with the destination, the source, and the type of what it carries (IEEE 802.3, 3.2). */
 static void line_add_frame(struct line *line, const struct log_record *record)
 {
-    line_add(line, "card %u, %" PRIu64 " bytes, ", record->channel, record->length);
-    line_add_mac(line, record->bytes + 6);
-    line_add(line, " to ");
-    line_add_mac(line, record->bytes);
-    line_add(line, ", type %02x%02x", record->bytes[12], record->bytes[13]);
+    char from[MAC_TEXT], to[MAC_TEXT];
+
+    line_add(line, "card %u, %" PRIu64 " bytes, %s to %s, type %02x%02x", record->channel, record->length,
+             mac_text(record->bytes + MAC_BYTES, from), mac_text(record->bytes, to), record->bytes[12],
+             record->bytes[13]);
 }
 
 static void line_add_end(struct line *line, const struct log_record *record)

@@ -96,6 +96,7 @@ static int put_entry(struct checkpoint_writer *writer, unsigned list, uint64_t n
     if (kind == ENTRY_BYTES)
         bytes_put(&writer->piece, bytes, length);
     writer->next = number + 1;
+    writer->entries[list]++;
     return writer->piece.length < CHECKPOINT_PIECE ? 0 : write_piece(writer, error);
 }
 
@@ -103,7 +104,6 @@ int checkpoint_writer_page(struct checkpoint_writer *writer, const struct ram *r
 {
     const uint8_t *bytes = ram->bytes + (page << RAM_PAGE_SHIFT);
 
-    writer->pages++;
     return put_entry(writer, 0, page, page_is_zero(bytes) ? ENTRY_ZERO : ENTRY_BYTES, bytes, RAM_PAGE_SIZE, error);
 }
 

@@ -34,9 +34,9 @@ struct checkpoint_writer {
     struct bytes_writer piece; /* owned */
     checkpoint_write_fn *write;
     void *context;
-    unsigned list;  /* what is listed at present: 0 pages of RAM, n + 1 clusters of disk n */
-    uint64_t next;  /* number of the last page or cluster of this list, plus one */
-    uint64_t pages; /* of RAM written so far */
+    unsigned list;                       /* what is listed at present: 0 pages of RAM, n + 1 clusters of disk n */
+    uint64_t next;                       /* number of the last page or cluster of this list, plus one */
+    uint64_t entries[MACHINE_DISKS + 1]; /* of pages, and of clusters of each disk, so far */
 };
 
 struct checkpoint_writer checkpoint_writer(checkpoint_write_fn *write, void *context);

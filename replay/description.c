@@ -9,6 +9,9 @@
 
 #define DESCRIPTION_FORMAT 1
 
+/* The one model of network card that there is. */
+#define NET_MODEL "virtio-net"
+
 /* Modules, where there are any: [{"path", "size", "digest", "text"}, ...]. */
 static int put_modules(json_t *json, const struct description *d)
 {
@@ -28,6 +31,17 @@ static int put_modules(json_t *json, const struct description *d)
     return json_object_set_new(json, "modules", list);
 }
 
+/* Network cards, where there are any: [{"model", "mac"}, ...]. What is at their other end is each host's own. */
+static int put_nets(json_t *json, const struct description *d)
+{
+    json_t *list = json_array();
+    char mac[MAC_TEXT];
+
+    for (unsigned i = 0; i < d->net_count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "model", NET_MODEL, "mac", mac_text(d->macs[i], mac)));
+    return json_object_set_new(json, "nets", list);
+}
+
 char *description_to_json(const struct description *d, struct error *error)
 {
     char digest[DIGEST_TEXT];
@@ -41,6 +55,8 @@ char *description_to_json(const struct description *d, struct error *error)
         json_object_set_new(json, "begins", json_string("checkpoint"));
     if (json && d->end_at_reset)
         json_object_set_new(json, "reset", json_string("exit"));
+    if (json && d->net_count)
+        put_nets(json, d);
     if (json && ((d->module_count && put_modules(json, d) < 0) ||
                  (d->disk_count && json_object_set_new(json, "disks", description_disks_to_json(d)) < 0))) {
         json_decref(json);
@@ -125,6 +141,28 @@ static int get_modules(const json_t *json, struct description *d, struct error *
     return 0;
 }
 
+static int get_nets(const json_t *json, struct description *d, struct error *error)
+{
+    const json_t *list = json_object_get(json, "nets");
+    char model[DESCRIPTION_NAME_MAX], mac[MAC_TEXT];
+
+    if (list && (!json_is_array(list) || json_array_size(list) > MACHINE_CARDS_MAX))
+        return error_set(error, ERROR_INPUT, "machine description: nets is not a list of at most %d",
+                         MACHINE_CARDS_MAX);
+    d->net_count = (unsigned)json_array_size(list);
+    for (unsigned i = 0; i < d->net_count; i++) {
+        const json_t *from = json_array_get(list, i);
+        if (description_text(from, "model", model, sizeof model, error) < 0 ||
+            description_text(from, "mac", mac, sizeof mac, error) < 0)
+            return -1;
+        if (strcmp(model, NET_MODEL) != 0)
+            return error_set(error, ERROR_INPUT, "machine description: this encore has no network card '%s'", model);
+        if (mac_parse(mac, d->macs[i]) < 0)
+            return error_set(error, ERROR_INPUT, "machine description: '%s' is not a network card's address", mac);
+    }
+    return 0;
+}
+
 static int get_machine(const json_t *json, struct description *d, struct error *error)
 {
     int64_t ram, format;
@@ -157,14 +195,14 @@ int description_from_json(const char *json, size_t length, struct description *d
     if (!root)
         return error_set(error, ERROR_INPUT, "machine description: %.200s", problem.text);
     if (get_machine(root, d, error) == 0 && get_image(root, d, error) == 0 && get_modules(root, d, error) == 0 &&
-        description_disks_from_json(root, d, error) == 0 &&
+        get_nets(root, d, error) == 0 && description_disks_from_json(root, d, error) == 0 &&
         description_text(root, "engine", d->engine, sizeof d->engine, error) == 0 &&
         description_text(root, "tick_unit", d->tick_unit, sizeof d->tick_unit, error) == 0 &&
         description_text(root, "clock", d->clock, sizeof d->clock, error) == 0 &&
         description_text(root, "cmdline", d->cmdline, sizeof d->cmdline, error) == 0)
         result = 0;
     json_decref(root);
-    if (result == 0 && strcmp(d->clock, "host") != 0)
+    if (result == 0 && strcmp(d->clock, "host") != 0 && strcmp(d->clock, "virtual") != 0)
         return error_set(error, ERROR_INPUT, "machine description: this encore has no clock '%s'", d->clock);
     return result;
 }
@@ -174,12 +212,16 @@ struct machine_config description_config(const struct description *d)
     struct machine_config config = {
         .ram_size = d->ram_size,
         .rtc_start = d->rtc_start,
+        .virtual_clock = strcmp(d->clock, "virtual") == 0,
         .boot = {.cmdline = d->cmdline, .protocol = d->protocol},
         .disk_count = d->disk_count,
+        .net_count = d->net_count,
         .end_at_reset = d->end_at_reset,
     };
 
     for (unsigned i = 0; i < d->disk_count; i++)
         config.disks[i] = description_disk_config(&d->disks[i]);
+    for (unsigned i = 0; i < d->net_count; i++)
+        memcpy(config.nets[i].mac, d->macs[i], MAC_BYTES);
     return config;
 }

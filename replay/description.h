@@ -42,7 +42,7 @@ struct description {
     struct digest image_digest;
     char engine[DESCRIPTION_NAME_MAX];    /* "kvm", "soft" */
     char tick_unit[DESCRIPTION_NAME_MAX]; /* engine_caps.tick_unit */
-    char clock[DESCRIPTION_NAME_MAX];     /* "host" */
+    char clock[DESCRIPTION_NAME_MAX];     /* "host" or "virtual" */
     char cmdline[BOOT_CMDLINE_MAX + 1];
     uint64_t ram_size;
     int64_t rtc_start;
@@ -51,7 +51,9 @@ struct description {
     struct description_disk disks[MACHINE_DISKS];
     struct description_module modules[BOOT_MODULES];
     unsigned module_count;
-    bool end_at_reset;    /* as in machine_config */
+    unsigned net_count; /* network cards, and their addresses */
+    uint8_t macs[MACHINE_CARDS_MAX][MAC_BYTES];
+    bool end_at_reset; /* as in machine_config */
     bool from_checkpoint; /* the log begins in mid-run, with checkpoint 0, and not with the image's first instruction */
 };
 

@@ -78,6 +78,7 @@ const char *divergence_stop_text(enum engine_stop stop)
     case ENGINE_STOP_MISSED:
         return "the guest went past it";
     case ENGINE_STOP_POSITION:
+    case ENGINE_STOP_ALARM:
     case ENGINE_STOP_OVERSHOT:
     case ENGINE_STOP_KICK:
     case ENGINE_STOP_REQUESTED:

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "replay/recorder_internal.h"
 #include "vmm/host/clock.h"
@@ -19,6 +20,9 @@
 #define DEFER_MAX (2 * MILLISECOND)
 /* How long the end may wait for a place with a name. */
 #define STOP_PATIENCE (2 * SECOND)
+/* With the virtual clock no deadline stops the guest for the host's sake: it is stopped so often instead, for output
+ * that has gathered. */
+#define ATTENTION_INTERVAL (20 * MILLISECOND)
 /* An open frame is handed on at least so often, so that a reader or a crash finds the log no older than this. */
 #define FLUSH_INTERVAL    (1 * SECOND)
 #define PROGRESS_INTERVAL (SECOND / 5)
@@ -61,6 +65,25 @@ static uint64_t door_read_clock(void *context, uint64_t now)
     return time;
 }
 
+/* Bytes that depend on the seed and on how many were drawn before, and on nothing of the host. */
+static void seeded_entropy(struct recorder *recorder, uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++, recorder->drawn++) {
+        uint8_t count[8];
+        bytes_store(count, sizeof count, recorder->drawn / 8);
+        struct digest digest = digest_of(count, sizeof count, recorder->options.seed);
+        bytes[i] = (uint8_t)(digest.low >> recorder->drawn % 8 * 8);
+    }
+}
+
+static int draw_entropy(struct recorder *recorder, uint8_t *bytes, size_t length, struct error *error)
+{
+    if (!recorder->machine->virtual_clock)
+        return host_entropy(bytes, length, error);
+    seeded_entropy(recorder, bytes, length);
+    return 0;
+}
+
 static void door_entropy(void *context, uint8_t *bytes, size_t length)
 {
     struct recorder *recorder = context;
@@ -72,13 +95,19 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
 
     memset(bytes, 0, length);
     CHECK(length <= LOG_BYTES_MAX);
-    if (host_entropy(bytes, length, &error) < 0 || recorder_append(recorder, &record, &error) < 0)
+    if (draw_entropy(recorder, bytes, length, &error) < 0 || recorder_append(recorder, &record, &error) < 0)
         recorder_fail(recorder, &error);
 }
 
 static void door_console_output(void *context, uint8_t channel, uint8_t byte)
 {
-    recorder_output(context, channel, byte);
+    CHECK(channel == MACHINE_CONSOLE_COM1);
+    recorder_output(context, byte);
+}
+
+static void door_frame_output(void *context, uint8_t card, const uint8_t *frame, size_t length)
+{
+    recorder_frame_output(context, card, frame, length);
 }
 
 /* Sets the alarm for the next thing that time alone brings about. */
@@ -88,7 +117,9 @@ static void set_alarm(struct recorder *recorder)
     uint64_t when = UINT64_MAX;
 
     recorder->deadline = machine_deadline(recorder->machine);
-    if (recorder->deadline != NO_DEADLINE)
+    if (recorder->machine->virtual_clock)
+        when = recorder->machine->engine->halted ? UINT64_MAX : now + ATTENTION_INTERVAL;
+    else if (recorder->deadline != NO_DEADLINE)
         when = recorder->origin + recorder->deadline;
     else if (!recorder->machine->engine->halted)
         when = recorder->last_time + SECOND;
@@ -98,6 +129,8 @@ static void set_alarm(struct recorder *recorder)
         when = recorder->retry_at;
     if (recorder->relay_at < when)
         when = recorder->relay_at;
+    if (recorder_net_at(recorder) < when)
+        when = recorder_net_at(recorder);
     if (recorder->options.timeout && recorder->started + recorder->options.timeout < when)
         when = recorder->started + recorder->options.timeout;
     if (recorder->options.progress && recorder->last_progress + PROGRESS_INTERVAL < when)
@@ -112,8 +145,14 @@ static bool door_exit_served(void *context)
     struct recorder *recorder = context;
     struct machine *machine = recorder->machine;
 
+    struct error error;
     bool waits = machine_interrupt_waits(machine);
-    if (waits && !recorder->retry_at) {
+
+    if (recorder->frames_wait && recorder_release_output(recorder, &error) < 0)
+        recorder_fail(recorder, &error);
+    if (machine->virtual_clock) {
+        /* Whatever the clock brings about, the machine does by itself. */
+    } else if (waits && !recorder->retry_at) {
         recorder->retry_at = host_clock_now() + RETRY_INTERVAL;
         set_alarm(recorder);
     } else if (machine_deadline(machine) != recorder->deadline) {
@@ -131,6 +170,7 @@ struct door recorder_door(struct recorder *recorder)
         .read_clock = door_read_clock,
         .entropy = door_entropy,
         .console_output = door_console_output,
+        .frame_output = door_frame_output,
         .disk = recorder_disk,
         .exit_served = door_exit_served,
     };
@@ -140,25 +180,33 @@ struct recorder *recorder_create(struct error *error)
 {
     struct recorder *recorder = calloc(1, sizeof *recorder);
 
-    if (!recorder)
+    if (!recorder) {
         error_set(error, ERROR_HOST, "out of memory");
+        return NULL;
+    }
+    recorder->outbox = outbox(RECORDER_FRAMES_MAX);
     return recorder;
 }
 
 void recorder_free(struct recorder *recorder)
 {
+    if (recorder)
+        outbox_free(&recorder->outbox);
     free(recorder);
 }
 
-void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints,
-                    const uint8_t *output, size_t length)
+int recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints,
+                   const struct outbox *output, struct error *error)
 {
-    CHECK(length <= OUTPUT_GATHER);
     recorder->traffic = *traffic;
     recorder->checkpoint_id = checkpoints;
-    if (length)
-        memcpy(recorder->gathered, output, length);
-    recorder->gathered_length = length;
+    for (unsigned stream = 0; stream < OUTPUT_STREAMS; stream++) {
+        const struct bytes_writer *from = &output->streams[stream];
+        if (from->failed || from->length > (stream == 0 ? RECORDER_OUTPUT_MAX : RECORDER_FRAMES_MAX))
+            return error_set(error, ERROR_INPUT, "the log leaves %zu bytes of output unannounced", from->length);
+        bytes_put(&recorder->outbox.streams[stream], from->data, from->length);
+    }
+    return 0;
 }
 
 const struct traffic *recorder_traffic(const struct recorder *recorder)
@@ -179,6 +227,8 @@ static void kick_engine(void *context)
 
 static int watch_outside(struct recorder *recorder, struct error *error)
 {
+    if (recorder_net_watch(recorder, error) < 0)
+        return -1;
     if (recorder->options.relay)
         return kicker_watch(recorder->kicker, WATCH_RELAY, recorder->options.relay->fd, error) < 0 ? -1 : 0;
     int fd = console_poll_fd(recorder->options.console);
@@ -215,7 +265,7 @@ static void want_stop(struct recorder *recorder, enum log_end_reason reason)
 
 static void report_progress(struct recorder *recorder, uint64_t now)
 {
-    struct recorder_progress progress = {.guest_time = recorder->machine->now,
+    struct recorder_progress progress = {.guest_time = machine_time(recorder->machine),
                                          .exits = recorder->machine->engine->exits};
 
     if (!recorder->options.progress || now - recorder->last_progress < PROGRESS_INTERVAL)
@@ -245,6 +295,7 @@ static void note_events(struct recorder *recorder)
         recorder_console_event(recorder);
     if (recorder->events & KICKER_WATCH(WATCH_RELAY))
         recorder_relay_event(recorder);
+    recorder_net_event(recorder, recorder->events);
     if (recorder->events & KICKER_SIGNAL)
         want_stop(recorder, LOG_END_SIGNAL);
     if (options->timeout && host_clock_now() - recorder->started >= options->timeout)
@@ -258,7 +309,8 @@ static bool defer(struct recorder *recorder, uint64_t now)
 {
     const struct engine *engine = recorder->machine->engine;
 
-    if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping) {
+    if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping ||
+        recorder->machine->virtual_clock) {
         recorder->deferred_since = 0;
         return false;
     }
@@ -298,7 +350,8 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
         return -1;
     if (relayed)
         want_stop(recorder, LOG_END_SIGNAL);
-    recorder->retry_at = machine_interrupt_waits(recorder->machine) ? now + RETRY_INTERVAL : 0;
+    bool retry = machine_interrupt_waits(recorder->machine) && !recorder->machine->virtual_clock;
+    recorder->retry_at = retry ? now + RETRY_INTERVAL : 0;
     if (recorder->options.console && console_quit(recorder->options.console))
         want_stop(recorder, LOG_END_SIGNAL);
     set_alarm(recorder);
@@ -319,7 +372,8 @@ static int run_to_end(struct recorder *recorder, struct position *at, bool *name
 
     while (over == 0 && machine->end == MACHINE_RUNS) {
         if (idle(recorder)) {
-            kicker_wait(recorder->kicker);
+            if (!machine_skip_idle(machine))
+                kicker_wait(recorder->kicker);
             over = at_boundary(recorder, at, named, error);
             continue;
         }
@@ -360,7 +414,7 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
                   struct error *error)
 {
     struct machine *machine = recorder->machine;
-    struct log_record record = {.type = LOG_END, .at = *at, .time = machine->now};
+    struct log_record record = {.type = LOG_END, .at = *at, .time = machine_time(machine)};
 
     if (machine->end != MACHINE_RUNS) {
         /* It ended by its own doing, which needs no name: the last exit, and the end that follows it. */
@@ -379,7 +433,7 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         .exit_value = machine->exit_value,
         .named = named,
         .digest = record.digest,
-        .in_line = recorder->traffic.outputs.channels[MACHINE_CONSOLE_COM1].total && recorder->last_byte != '\n',
+        .in_line = recorder->traffic.outputs.streams[0].total && recorder->last_byte != '\n',
         .checkpoints = recorder->checkpoint_id,
         .checkpoint_pause = recorder->checkpoint_pause,
         .disk_errors = recorder->disk_errors,
@@ -398,8 +452,8 @@ int recorder_run(struct recorder *recorder, struct machine *machine, const struc
     recorder->options = *options;
     recorder->relay_at = UINT64_MAX;
     recorder->last_output = machine->engine->exits;
-    recorder->last_digest = machine->now;
-    recorder->next_checkpoint = machine->now;
+    recorder->last_digest = recorder_check_time(recorder);
+    recorder->next_checkpoint = recorder->last_digest;
     int status = start(recorder, error);
     if (status == 0)
         status = run_to_end(recorder, &at, &named, error);

@@ -5,15 +5,21 @@
  * applied at a position that the engine can name and is appended to the log before the guest can act on it. With no log
  * writer it does the same and writes nothing: that is `encore run`.
  *
+ * With the machine's virtual clock the host decides nothing but when a person's input comes. Time needs no records;
+ * random bytes come from a generator; a script's bytes are applied at the boundary after the exit, or the deadline,
+ * that made them due. So two runs with the same script are the same run.
+ *
  * Order of calls: recorder_create, machine_create with recorder_door, machine_boot, recorder_run, recorder_free.
  */
 #ifndef ENCORE_REPLAY_RECORDER_H
 #define ENCORE_REPLAY_RECORDER_H
 
 #include "logs/writer.h"
+#include "replay/outbox.h"
 #include "replay/traffic.h"
 #include "vmm/host/console.h"
 #include "vmm/host/kicker.h"
+#include "vmm/host/net.h"
 #include "vmm/host/script.h"
 #include "vmm/machine.h"
 
@@ -36,8 +42,8 @@ struct recorder_relay {
     void (*drain)(void *context);
     /* Each record, after it was given to options->writer. In place of a checkpoint, a digest. */
     int (*record)(void *context, const struct log_record *record, struct error *error);
-    /* The bytes that the OUTPUT record just given announced. */
-    int (*output)(void *context, const uint8_t *bytes, size_t length, struct error *error);
+    /* The bytes that the OUTPUT record just given announced; of a card, as outbox_next_frame takes them apart. */
+    int (*output)(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error);
     /* Input: up to `length` bytes; returns how many. *owner: who has the console from these bytes on; 0: as before. */
     size_t (*input)(void *context, uint8_t *bytes, size_t length, uint64_t *owner);
     /* At a boundary with a name, after all that was due was applied. May take its time: the machine stands still.
@@ -50,7 +56,10 @@ struct recorder_options {
     struct log_writer *writer;          /* NULL: nothing is logged */
     const struct recorder_relay *relay; /* NULL: none; otherwise there is neither console nor script */
     struct console *console;
-    struct script *script;     /* NULL: input comes from the console */
+    struct script *script; /* NULL: input comes from the console */
+    uint64_t seed;         /* with the virtual clock: the guest's random bytes follow from this */
+    /* By card. NULL: what the card sends is lost, and nothing comes. With a relay, what it sends is the relay's. */
+    struct net *nets[MACHINE_CARDS_MAX];
     uint64_t checkpoint_every; /* guest time, ns; 0: none */
     uint64_t max_exits;        /* 0: no limit */
     uint64_t timeout;          /* host time, ns; 0: no limit */
@@ -79,12 +88,15 @@ void recorder_free(struct recorder *recorder);
 /* The door to give to machine_create. */
 struct door recorder_door(struct recorder *recorder);
 
-/* For a machine that was replayed up to here and shall now run by itself: what has passed its door so far, how many
- * checkpoints the log to be written already has, and the output that no record has announced yet, at most
- * RECORDER_OUTPUT_MAX bytes. Before recorder_run. */
+/* Output is announced at the latest when so many bytes of a console, or of a card, have gathered. */
 #define RECORDER_OUTPUT_MAX 1024
-void recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints,
-                    const uint8_t *output, size_t length);
+#define RECORDER_FRAMES_MAX (64 * 1024)
+
+/* For a machine that was replayed up to here and shall now run by itself: what has passed its door so far, how many
+ * checkpoints the log to be written already has, and the output that no record has announced yet. Before recorder_run.
+ * Returns 0, or -1 with an ERROR_INPUT when that is more output than a recorder leaves unannounced. */
+int recorder_adopt(struct recorder *recorder, const struct traffic *traffic, uint32_t checkpoints,
+                   const struct outbox *output, struct error *error);
 
 /* For a relay's functions. */
 const struct traffic *recorder_traffic(const struct recorder *recorder);

@@ -25,12 +25,14 @@ static bool input_ready(const struct recorder *recorder)
 
 bool recorder_has_inputs(const struct recorder *recorder)
 {
-    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder);
+    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder) ||
+           recorder_net_ready(recorder);
 }
 
 uint64_t recorder_checkpoint_at(const struct recorder *recorder)
 {
-    if (!recorder->options.writer || !recorder->options.checkpoint_every || recorder->machine->engine->halted)
+    if (!recorder->options.writer || !recorder->options.checkpoint_every || recorder->machine->engine->halted ||
+        recorder->machine->virtual_clock)
         return UINT64_MAX;
     return recorder->origin + recorder->next_checkpoint;
 }
@@ -44,6 +46,8 @@ static int apply_time(struct recorder *recorder, const struct position *at, bool
     uint64_t host = host_clock_now();
     struct log_record record = {.type = LOG_TIME, .at = *at, .time = now};
 
+    if (machine->virtual_clock)
+        return 0;
     if (deadline <= now && now - deadline <= TIME_LAG) {
         record.time = deadline;
         record.to_deadline = deadline >= view;
@@ -113,6 +117,13 @@ static int apply_input(struct recorder *recorder, const struct position *at, str
     return 0;
 }
 
+/* What the intervals of digests and checkpoints are measured in: guest time. With the virtual clock the time in which
+ * the guest slept does not count: it costs nothing there, and may be years. */
+uint64_t recorder_check_time(const struct recorder *recorder)
+{
+    return recorder->machine->virtual_clock ? machine_ticks(recorder->machine) : recorder->machine->now;
+}
+
 static int write_checkpoint_piece(void *context, const void *bytes, size_t length, struct error *error)
 {
     return log_writer_checkpoint_write(context, bytes, length, error);
@@ -125,7 +136,7 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
     uint64_t start = host_clock_now();
     struct log_record record = {.type = LOG_CHECKPOINT,
                                 .at = *at,
-                                .time = machine->now,
+                                .time = machine_time(machine),
                                 .id = recorder->checkpoint_id,
                                 .parent = whole ? LOG_NO_PARENT : recorder->checkpoint_id - 1};
 
@@ -143,7 +154,7 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
     machine_look_at_interrupts(machine);
     recorder->checkpoint_id++;
     recorder->chain = (recorder->chain + 1) % CHECKPOINT_CHAIN_MAX;
-    recorder->last_digest = machine->now;
+    recorder->last_digest = recorder_check_time(recorder);
     uint64_t pause = host_clock_now() - start;
     if (pause > recorder->checkpoint_pause)
         recorder->checkpoint_pause = pause;
@@ -153,35 +164,53 @@ static int take_checkpoint(struct recorder *recorder, const struct position *at,
 int recorder_digest(struct recorder *recorder, const struct position *at, struct error *error)
 {
     struct machine *machine = recorder->machine;
-    struct log_record record = {.type = LOG_DIGEST, .at = *at, .time = machine->now};
+    struct log_record record = {.type = LOG_DIGEST, .at = *at, .time = machine_time(machine)};
 
     if (machine_digest(machine, &record.digest, error) < 0 || recorder_append(recorder, &record, error) < 0)
         return -1;
     machine_look_at_interrupts(machine);
-    recorder->last_digest = machine->now;
+    recorder->last_digest = recorder_check_time(recorder);
     return 0;
 }
 
 static int apply_checks(struct recorder *recorder, const struct position *at, struct error *error)
 {
-    uint64_t now = recorder->machine->now;
-    uint64_t every = recorder->options.checkpoint_every;
+    uint64_t now = recorder_check_time(recorder);
+    uint64_t every = recorder->options.writer ? recorder->options.checkpoint_every : 0;
+    int status = 0;
 
     if (!recorder->options.writer && !recorder->options.relay)
         return 0;
-    if (every && recorder->options.writer && now >= recorder->next_checkpoint) {
+    if (every && now >= recorder->next_checkpoint) {
         recorder->next_checkpoint = now + every;
-        return take_checkpoint(recorder, at, error);
+        status = take_checkpoint(recorder, at, error);
+    } else if (now - recorder->last_digest >= DIGEST_INTERVAL) {
+        status = recorder_digest(recorder, at, error);
     }
-    return now - recorder->last_digest >= DIGEST_INTERVAL ? recorder_digest(recorder, at, error) : 0;
+    recorder->machine->stop_ticks = recorder->last_digest + DIGEST_INTERVAL;
+    if (every && recorder->next_checkpoint < recorder->machine->stop_ticks)
+        recorder->machine->stop_ticks = recorder->next_checkpoint;
+    return status;
+}
+
+/* A script's bytes are all applied where they became due, as far as there is room: another boundary that comes along
+ * would be the host's choice. */
+static int apply_inputs(struct recorder *recorder, const struct position *at, struct error *error)
+{
+    int status;
+
+    do
+        status = apply_input(recorder, at, error);
+    while (status == 0 && recorder->options.script && input_ready(recorder));
+    return status;
 }
 
 int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error)
 {
     bool waits = recorder->retry_at && machine_interrupt_waits(recorder->machine);
 
-    if (apply_time(recorder, at, waits, error) < 0 || apply_input(recorder, at, error) < 0 ||
-        apply_checks(recorder, at, error) < 0)
+    if (apply_time(recorder, at, waits, error) < 0 || apply_inputs(recorder, at, error) < 0 ||
+        recorder_net_apply(recorder, at, error) < 0 || apply_checks(recorder, at, error) < 0)
         return -1;
     return 0;
 }

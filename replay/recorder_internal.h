@@ -2,6 +2,7 @@
  * The recorder's insides, shared between its files:
  *   recorder.c          the loop, and the door's callbacks
  *   recorder_inputs.c   applying time, console bytes, digests and checkpoints at a boundary
+ *   recorder_net.c      applying frames
  *   recorder_output.c   gathering output, its records, and letting it out
  *   recorder_disk.c     what disks need from the host
  *   recorder_relay.c    what stands in place of a console when the machine is replicated
@@ -14,12 +15,11 @@
 #include "replay/recorder.h"
 #include "replay/transfers.h"
 
-/* Output is announced at the latest when so many bytes have gathered. */
-#define OUTPUT_GATHER RECORDER_OUTPUT_MAX
-
-/* The console's descriptor, as the kicker numbers it. */
-#define WATCH_CONSOLE 0
-#define WATCH_RELAY   1
+/* The descriptors, as the kicker numbers them. */
+#define WATCH_CONSOLE   0
+#define WATCH_RELAY     1
+#define WATCH_NET(card) (2 + (card))
+_Static_assert(WATCH_NET(MACHINE_CARDS_MAX) <= KICKER_WATCHES, "the kicker has enough watches");
 
 #define MILLISECOND UINT64_C(1000000)
 #define SECOND      UINT64_C(1000000000)
@@ -31,16 +31,18 @@ struct recorder {
     struct error error; /* from a callback that could not return it */
     bool failed;
 
-    uint64_t origin;   /* host time at guest time 0 */
-    uint32_t events;   /* taken from the kicker, not dealt with yet */
-    bool input_waits;  /* the console has bytes, or may have */
-    bool always_input; /* the console's descriptor cannot be watched: it always may have bytes */
+    uint64_t origin;    /* host time at guest time 0 */
+    uint32_t events;    /* taken from the kicker, not dealt with yet */
+    bool input_waits;   /* the console has bytes, or may have */
+    bool always_input;  /* the console's descriptor cannot be watched: it always may have bytes */
+    uint32_t net_waits; /* bit n: card n's backend has frames, or may have */
 
+    uint64_t drawn; /* random bytes from the seed so far */
     struct traffic traffic;
-    uint8_t gathered[OUTPUT_GATHER];
-    size_t gathered_length;
+    struct outbox outbox;
+    bool frames_wait;     /* in the outbox */
     uint8_t last_byte;    /* of the output */
-    uint64_t last_output; /* the exit in which the last byte left */
+    uint64_t last_output; /* the exit in which the last output left */
 
     struct transfers transfers;
     uint64_t disk_errors;    /* transfers in which the host failed */
@@ -53,8 +55,8 @@ struct recorder {
     uint64_t last_time;      /* host time of the last TIME record */
     uint64_t last_flush;     /* host time */
     uint64_t last_progress;
-    uint64_t last_digest;     /* guest time */
-    uint64_t next_checkpoint; /* guest time */
+    uint64_t last_digest;     /* by recorder_check_time */
+    uint64_t next_checkpoint; /* by recorder_check_time */
     uint32_t checkpoint_id;   /* the next one's: how many there are */
     unsigned chain;           /* checkpoints since the last whole one */
     uint64_t started;
@@ -75,10 +77,21 @@ int recorder_append(struct recorder *recorder, const struct log_record *record, 
 void recorder_console_event(struct recorder *recorder);
 /* The host time at which a checkpoint is due; never for a guest that sleeps, which has nothing new to keep. */
 uint64_t recorder_checkpoint_at(const struct recorder *recorder);
+/* The clock by which digests and checkpoints are due: guest time; with the virtual clock without that slept away. */
+uint64_t recorder_check_time(const struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */
 int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error);
+
+/* recorder_net.c */
+int recorder_net_watch(struct recorder *recorder, struct error *error);
+void recorder_net_event(struct recorder *recorder, uint32_t events);
+/* Whether there may be a frame for a card that has room. */
+bool recorder_net_ready(const struct recorder *recorder);
+/* The host time at which the next frames are due that are there already; UINT64_MAX: there are none. */
+uint64_t recorder_net_at(const struct recorder *recorder);
+int recorder_net_apply(struct recorder *recorder, const struct position *at, struct error *error);
 
 /* recorder_relay.c: the relay's functions, where there is a relay. */
 int recorder_relay_record(struct recorder *recorder, const struct log_record *record, struct error *error);
@@ -92,7 +105,8 @@ int recorder_relay_input(struct recorder *recorder, const struct position *at, u
 bool recorder_disk(void *context, unsigned disk, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length);
 
 /* recorder_output.c */
-void recorder_output(struct recorder *recorder, uint8_t channel, uint8_t byte);
+void recorder_output(struct recorder *recorder, uint8_t byte);
+void recorder_frame_output(struct recorder *recorder, unsigned card, const uint8_t *frame, size_t length);
 /* Announces and lets out what has gathered. */
 int recorder_release_output(struct recorder *recorder, struct error *error);
 

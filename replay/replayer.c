@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "replay/checkpoint.h"
 #include "replay/replayer_internal.h"
 
-/* Output waits for its record, which comes after so many bytes at the latest when encore recorded; a log that says
- * otherwise is refused rather than given unbounded memory. */
+/* Output of a stream waits for its record, which comes after so many bytes at the latest when encore recorded; a log
+ * that says otherwise is refused rather than given unbounded memory. */
 #define OUTPUT_WAITING_MAX (1u << 20)
 
 /* For the door's callbacks, inside exit n: whether the next record is the answer that was recorded for it. */
@@ -26,7 +27,7 @@ static bool is_answer(struct replayer *replayer, enum log_record_type type, cons
     if (!replayer->has_next)
         replayer->next = (struct log_record){.type = type, .at = position_at_exit(exit)};
     engine_request_stop(replayer->machine->engine);
-    return diverge(replayer, replayer->has_next ? "this record" : "the end of the log", got);
+    return replayer_diverge(replayer, replayer->has_next ? "this record" : "the end of the log", got);
 }
 
 static uint64_t door_read_clock(void *context, uint64_t now)
@@ -52,7 +53,7 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
         char got[100];
         snprintf(got, sizeof got, "the guest asked for %zu random bytes", length);
         engine_request_stop(replayer->machine->engine);
-        diverge(replayer, "as many random bytes as this record has", got);
+        replayer_diverge(replayer, "as many random bytes as this record has", got);
         return;
     }
     memcpy(bytes, replayer->next.bytes, length);
@@ -60,12 +61,43 @@ static void door_entropy(void *context, uint8_t *bytes, size_t length)
     consume(replayer);
 }
 
+/* One exit may send more than one record announces. So a record of this exit is due as soon as its stream is as long as
+ * it says, and not only when the exit is over. */
+static void meet_records(struct replayer *replayer)
+{
+    struct error error;
+
+    while (!replayer->divergence.happened && !replayer->failed && fetch(replayer) &&
+           replayer->next.type == LOG_OUTPUT && replayer->next.at.exits == replayer->machine->engine->exits) {
+        unsigned stream = outputs_stream_of(replayer->next.channel);
+        if (stream == OUTPUT_NO_STREAM || outputs_waiting(&replayer->traffic.outputs, stream) != replayer->next.length)
+            return;
+        if (replayer_check_output(replayer, &error)) {
+            consume(replayer);
+            continue;
+        }
+        replayer->failed = !replayer->divergence.happened;
+        if (replayer->failed)
+            replayer->error = error;
+        engine_request_stop(replayer->machine->engine);
+    }
+}
+
 static void door_console_output(void *context, uint8_t channel, uint8_t byte)
 {
     struct replayer *replayer = context;
 
-    outputs_put(&replayer->traffic.outputs, channel, byte);
-    bytes_put_uint(&replayer->waiting, 1, byte);
+    CHECK(channel == MACHINE_CONSOLE_COM1);
+    outbox_put_byte(&replayer->waiting, &replayer->traffic.outputs, byte);
+    meet_records(replayer);
+}
+
+static void door_frame_output(void *context, uint8_t card, const uint8_t *frame, size_t length)
+{
+    struct replayer *replayer = context;
+
+    outbox_put_frame(&replayer->waiting, &replayer->traffic.outputs, card, frame, length);
+    meet_records(replayer);
 }
 
 /* The machine was told where to stop when it started to run; an answer taken on the way may have brought a record that
@@ -74,9 +106,9 @@ static bool door_exit_served(void *context)
 {
     struct replayer *replayer = context;
 
-    if (replayer->divergence.happened)
+    if (replayer->divergence.happened || replayer->failed)
         return true;
-    return !replayer->has_next || replayer->next.at.exits <= replayer->machine->engine->exits;
+    return replayer->answered || !replayer->has_next || replayer->next.at.exits <= replayer->machine->engine->exits;
 }
 
 struct door replayer_door(struct replayer *replayer)
@@ -86,6 +118,7 @@ struct door replayer_door(struct replayer *replayer)
         .read_clock = door_read_clock,
         .entropy = door_entropy,
         .console_output = door_console_output,
+        .frame_output = door_frame_output,
         .disk = replayer_disk,
         .exit_served = door_exit_served,
     };
@@ -100,7 +133,7 @@ struct replayer *replayer_create(const struct replayer_options *options, struct 
         return NULL;
     }
     replayer->options = *options;
-    replayer->waiting = bytes_writer(OUTPUT_WAITING_MAX);
+    replayer->waiting = outbox(OUTPUT_WAITING_MAX);
     return replayer;
 }
 
@@ -108,7 +141,7 @@ void replayer_free(struct replayer *replayer)
 {
     if (!replayer)
         return;
-    bytes_writer_free(&replayer->waiting);
+    outbox_free(&replayer->waiting);
     free(replayer);
 }
 
@@ -127,148 +160,21 @@ int replayer_restore(struct replayer *replayer, uint32_t id, struct error *error
     return checkpoint_restore(replayer->machine, &replayer->traffic, replayer->options.reader, id, error);
 }
 
-static bool apply_time(struct replayer *replayer)
-{
-    struct machine *machine = replayer->machine;
-    uint64_t time = replayer->next.time;
-
-    if (replayer->next.to_deadline)
-        time = machine_deadline(machine);
-    if (time == NO_DEADLINE)
-        return diverge(replayer, "a device with a deadline", "no device waits for anything");
-    machine_set_time(machine, time);
-    return true;
-}
-
-static bool apply_console_in(struct replayer *replayer)
-{
-    const struct log_record *record = &replayer->next;
-
-    if (record->channel != MACHINE_CONSOLE_COM1 || record->length > machine_console_room(replayer->machine))
-        return diverge(replayer, "a console with room for these bytes", "none");
-    machine_console_input(replayer->machine, record->bytes, record->length);
-    return inputs_note(&replayer->traffic.inputs, record);
-}
-
-static bool apply_frame_in(struct replayer *replayer)
-{
-    const struct log_record *record = &replayer->next;
-
-    if (machine_net_room(replayer->machine, record->channel) == 0)
-        return diverge(replayer, "a network card with room for this frame", "none");
-    machine_net_input(replayer->machine, record->channel, record->bytes, record->length);
-    return true;
-}
-
-static bool apply_operator(struct replayer *replayer)
-{
-    char got[60];
-
-    if (inputs_note(&replayer->traffic.inputs, &replayer->next))
-        return true;
-    snprintf(got, sizeof got, "no such command as %u", replayer->next.command);
-    return diverge(replayer, "an operator's command that this machine knows", got);
-}
-
-static bool check_output(struct replayer *replayer, struct error *error)
-{
-    const struct log_record *record = &replayer->next;
-    char expected[100], got[100];
-    uint64_t length;
-    uint32_t hash;
-
-    if (record->channel >= OUTPUT_CHANNELS)
-        return diverge(replayer, "output on this channel", "there is no such channel");
-    outputs_announce(&replayer->traffic.outputs, record->channel, &length, &hash);
-    if (length != record->length || hash != record->hash) {
-        snprintf(expected, sizeof expected, "%" PRIu64 " bytes of output, hash %08" PRIx32, record->length,
-                 record->hash);
-        snprintf(got, sizeof got, "%" PRIu64 " bytes of output, hash %08" PRIx32, length, hash);
-        return diverge(replayer, expected, got);
-    }
-    replayer->counts.outputs++;
-    if (replayer->waiting.failed)
-        return diverge(replayer, "output in pieces of at most a megabyte", "more at once");
-    bool good = !replayer->options.output ||
-                replayer->options.output(replayer->options.output_context, record->channel, replayer->waiting.data,
-                                         replayer->waiting.length, error) == 0;
-    bytes_writer_clear(&replayer->waiting);
-    return good;
-}
-
-static bool check_digest(struct replayer *replayer, struct error *error)
-{
-    const struct log_record *record = &replayer->next;
-    char expected[64], got[64], text[DIGEST_TEXT];
-    struct digest digest;
-
-    if (machine_digest(replayer->machine, &digest, error) < 0)
-        return false;
-    if (digest_equal(digest, record->digest) && record->time == replayer->machine->now)
-        return true;
-    snprintf(expected, sizeof expected, "digest %s", digest_text(record->digest, text));
-    snprintf(got, sizeof got, "digest %s", digest_text(digest, text));
-    diverge(replayer, expected, got);
-    if (record->type == LOG_CHECKPOINT)
-        divergence_compare(&replayer->divergence, replayer->machine, replayer->options.reader);
-    return false;
-}
-
-/* Applies the record at hand, with the machine at its place. False: diverged, or failed with the error. */
-static bool apply(struct replayer *replayer, struct error *error)
-{
-    struct machine *machine = replayer->machine;
-
-    switch (replayer->next.type) {
-    case LOG_TIME:
-        divergence_note_input(&replayer->divergence, &replayer->next);
-        return apply_time(replayer);
-    case LOG_CONSOLE_IN:
-        divergence_note_input(&replayer->divergence, &replayer->next);
-        return apply_console_in(replayer);
-    case LOG_FRAME_IN:
-        divergence_note_input(&replayer->divergence, &replayer->next);
-        return apply_frame_in(replayer);
-    case LOG_OUTPUT:
-        return check_output(replayer, error);
-    case LOG_DIGEST:
-        machine_look_at_interrupts(machine);
-        replayer->counts.digests++;
-        return check_digest(replayer, error);
-    case LOG_CHECKPOINT:
-        machine_look_at_interrupts(machine);
-        replayer->counts.checkpoints++;
-        return check_digest(replayer, error);
-    case LOG_OPERATOR:
-        machine_look_at_interrupts(machine);
-        return apply_operator(replayer);
-    case LOG_DISK_ERROR:
-        return diverge(replayer, "a disk transfer of this number in this exit", "there was none");
-    case LOG_CLOCK_READ:
-        return diverge(replayer, "the guest to read a clock in this exit", "it did not");
-    case LOG_ENTROPY:
-        return diverge(replayer, "the guest to ask for entropy in this exit", "it did not");
-    case LOG_END:
-        break;
-    }
-    return diverge(replayer, "a record of a known type", "one of another");
-}
-
 static void diverge_on_the_way(struct replayer *replayer, const struct position *until, enum engine_stop stop)
 {
     char expected[POSITION_TEXT + 32], got[200], text[POSITION_TEXT];
 
     snprintf(expected, sizeof expected, "the guest to come to %s", position_text(until, text));
     snprintf(got, sizeof got, "%s, at exit %" PRIu64, divergence_stop_text(stop), replayer->machine->engine->exits);
-    diverge(replayer, expected, got);
+    replayer_diverge(replayer, expected, got);
 }
 
 /* After machine_run: whether the replay is over, by a divergence or, with the error, because the host failed. */
 static bool went_wrong(const struct replayer *replayer, enum engine_stop stop, struct error *error)
 {
-    if (replayer->disk_error.kind != ERROR_NONE && !replayer->divergence.happened)
-        *error = replayer->disk_error;
-    return replayer->divergence.happened || replayer->disk_error.kind != ERROR_NONE || stop == ENGINE_STOP_ERROR;
+    if (replayer->failed && !replayer->divergence.happened)
+        *error = replayer->error;
+    return replayer->divergence.happened || replayer->failed || stop == ENGINE_STOP_ERROR;
 }
 
 /* Brings the machine to `until`. REPLAYER_MORE: it is there, or an answer was taken on the way and the next record is
@@ -290,6 +196,7 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
     for (;;) {
         uint64_t records = replayer->counts.records;
         uint64_t exits = machine->engine->exits;
+        replayer->answered = false;
         enum engine_stop stop = machine_run(machine, until, error);
         if (went_wrong(replayer, stop, error))
             return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
@@ -301,7 +208,8 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
             return REPLAYER_OVERSHOT;
         bool wakes = stop == ENGINE_STOP_HALT && machine->end == MACHINE_RUNS && machine_interrupt_waits(machine) &&
                      machine->engine->exits != exits;
-        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes)
+        if ((stop == ENGINE_STOP_REQUESTED && machine->end == MACHINE_RUNS) || wakes ||
+            (stop == ENGINE_STOP_HALT && machine_skip_idle(machine)))
             continue;
         diverge_on_the_way(replayer, until, stop);
         return REPLAYER_DIVERGED;
@@ -339,8 +247,9 @@ static enum replayer_step run_into_fault(struct replayer *replayer, struct error
             return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
         if (stop == ENGINE_STOP_KICK)
             return REPLAYER_KICKED;
-        if (machine->end == MACHINE_RUNS && machine->engine->exits > replayer->next.at.exits) {
-            diverge(replayer, "the guest to fault before its next exit", "it did not");
+        if (machine->end == MACHINE_RUNS &&
+            (machine->engine->exits > replayer->next.at.exits || stop == ENGINE_STOP_HALT)) {
+            replayer_diverge(replayer, "the guest to fault before its next exit", "it did not");
             return REPLAYER_DIVERGED;
         }
     }
@@ -365,10 +274,10 @@ static enum replayer_step reach_end(struct replayer *replayer, struct error *err
     if (step != REPLAYER_MORE)
         return step;
     if (machine->end != expected || (expected == MACHINE_DEBUG_EXIT && machine->exit_value != end->exit_value)) {
-        diverge(replayer, "the guest to end as this record says", "it ended in another way, or runs on");
+        replayer_diverge(replayer, "the guest to end as this record says", "it ended in another way, or runs on");
         return REPLAYER_DIVERGED;
     }
-    if (!end->unnamed && !check_digest(replayer, error))
+    if (!end->unnamed && !replayer_check_digest(replayer, error))
         return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
     replayer->end = *end;
     consume(replayer);
@@ -405,7 +314,7 @@ enum replayer_step replayer_step(struct replayer *replayer, struct error *error)
         if (step != REPLAYER_MORE || replayer->counts.records != records)
             return step;
     }
-    if (!apply(replayer, error))
+    if (!replayer_apply(replayer, error))
         return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
     consume(replayer);
     return REPLAYER_MORE;
@@ -416,10 +325,9 @@ const struct traffic *replayer_traffic(const struct replayer *replayer)
     return &replayer->traffic;
 }
 
-const uint8_t *replayer_unannounced(const struct replayer *replayer, size_t *length)
+const struct outbox *replayer_unannounced(const struct replayer *replayer)
 {
-    *length = replayer->waiting.length;
-    return replayer->waiting.data;
+    return &replayer->waiting;
 }
 
 const struct log_record *replayer_end(const struct replayer *replayer)

@@ -14,6 +14,7 @@
 
 #include "logs/reader.h"
 #include "replay/divergence.h"
+#include "replay/outbox.h"
 #include "replay/traffic.h"
 #include "vmm/machine.h"
 
@@ -21,7 +22,8 @@ struct replayer_options {
     struct log_reader *reader;
     /* The engine's ticks are not those that the log was recorded in: it can go to exits and landmarks only. */
     bool foreign_ticks;
-    /* Gets what the guest prints, once its record has been compared; may be NULL. */
+    /* Gets what the guest sends, once its record has been compared (channels and bytes as in the log, outputs.h); may
+     * be NULL. */
     int (*output)(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error);
     void *output_context;
 };
@@ -64,10 +66,10 @@ int replayer_restore(struct replayer *replayer, uint32_t id, struct error *error
 /* Applies the next record. */
 enum replayer_step replayer_step(struct replayer *replayer, struct error *error);
 
-/* What has passed the machine's door so far; and the output that no record has announced yet, which stays the
+/* What has passed the machine's door so far; and the output that no record has announced yet; both stay the
  * replayer's. For going on without a log. */
 const struct traffic *replayer_traffic(const struct replayer *replayer);
-const uint8_t *replayer_unannounced(const struct replayer *replayer, size_t *length);
+const struct outbox *replayer_unannounced(const struct replayer *replayer);
 
 /* After REPLAYER_END: the END record. */
 const struct log_record *replayer_end(const struct replayer *replayer);

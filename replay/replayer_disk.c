@@ -17,9 +17,10 @@ bool replayer_disk(void *context, unsigned disk, enum disk_transfer kind, uint64
         consume(replayer);
         return false;
     }
-    if (replayer->disk_error.kind == ERROR_NONE &&
-        disk_transfer(&replayer->machine->disks[disk], kind, offset, bytes, length, &replayer->disk_error) == 0)
+    if (!replayer->failed &&
+        disk_transfer(&replayer->machine->disks[disk], kind, offset, bytes, length, &replayer->error) == 0)
         return true;
+    replayer->failed = true;
     engine_request_stop(replayer->machine->engine);
     return false;
 }

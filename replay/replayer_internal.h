@@ -1,12 +1,11 @@
 /*
  * The replayer's insides, shared between its files:
- *   replayer.c        the steps, and most of the door's callbacks
- *   replayer_disk.c   what disks need from the host
+ *   replayer.c         the steps, and the door's callbacks
+ *   replayer_apply.c   applying and comparing the record at hand
+ *   replayer_disk.c    what disks need from the host
  */
 #ifndef ENCORE_REPLAY_REPLAYER_INTERNAL_H
 #define ENCORE_REPLAY_REPLAYER_INTERNAL_H
-
-#include <stdio.h>
 
 #include "replay/replayer.h"
 #include "replay/transfers.h"
@@ -18,34 +17,17 @@ struct replayer {
     bool has_next;
     enum log_read read; /* what the reader said when there is no next record */
     struct error read_error;
+    bool failed; /* within an exit, where the error could not be returned */
+    struct error error;
     struct log_record end;
 
     struct traffic traffic;
-    struct bytes_writer waiting; /* output whose record has not come yet */
+    struct outbox waiting; /* output whose record has not come yet */
+    bool answered;         /* a record was consumed within the exit under way */
     struct divergence divergence;
     struct replayer_counts counts;
-
     struct transfers transfers;
-    struct error disk_error; /* the host failed here, in what did not fail when it was recorded */
 };
-
-/* Notes the first disagreement; returns false. */
-static inline bool diverge(struct replayer *replayer, const char *expected, const char *got)
-{
-    struct divergence *divergence = &replayer->divergence;
-
-    if (divergence->happened)
-        return false;
-    divergence->happened = true;
-    divergence->record = replayer->next;
-    divergence->record.bytes = NULL;
-    if (replayer->next.bytes)
-        divergence->record.length = 0;
-    divergence->place = log_reader_place(replayer->options.reader);
-    snprintf(divergence->expected, sizeof divergence->expected, "%s", expected);
-    snprintf(divergence->got, sizeof divergence->got, "%s", got);
-    return false;
-}
 
 /* Makes `next` the next record, if there is one. */
 static inline bool fetch(struct replayer *replayer)
@@ -60,10 +42,21 @@ static inline bool fetch(struct replayer *replayer)
 static inline void consume(struct replayer *replayer)
 {
     replayer->has_next = false;
+    replayer->answered = true;
     replayer->counts.records++;
 }
 
-/* replayer_disk.c: a callback of the door */
+/* replayer_apply.c. All return false when the replay diverged or, with the error, failed. */
+/* Notes that the next record says something else than what happened; returns false. */
+bool replayer_diverge(struct replayer *replayer, const char *expected, const char *got);
+/* Compares the OUTPUT record at hand with what waits, and hands that on. */
+bool replayer_check_output(struct replayer *replayer, struct error *error);
+/* Compares the digest of the record at hand. */
+bool replayer_check_digest(struct replayer *replayer, struct error *error);
+/* Applies the record at hand, with the machine at its place. */
+bool replayer_apply(struct replayer *replayer, struct error *error);
+
+/* replayer_disk.c: a callback of the door. */
 bool replayer_disk(void *context, unsigned disk, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length);
 
 #endif

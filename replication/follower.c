@@ -49,14 +49,26 @@ uint64_t follower_offset(const struct follower *follower)
     return follower->writer ? log_writer_counters(follower->writer)->stored_bytes : 0;
 }
 
+/* Whether the machine notes what it changes in the lists. */
+static void watch(struct follower *follower, bool watched)
+{
+    struct machine *machine = follower->machine;
+
+    if (!machine)
+        return;
+    machine->digests.watched = watched ? follower->lists[0].left : NULL;
+    for (unsigned i = 0; i < machine->disk_count; i++)
+        machine->disks[i].watched = watched ? follower->lists[i + 1].left : NULL;
+}
+
 void follower_end(struct follower *follower)
 {
     if (follower->pages_open)
         checkpoint_writer_free(&follower->pages);
     log_writer_free(follower->writer);
-    free(follower->left);
-    if (follower->machine)
-        follower->machine->digests.watched = NULL;
+    watch(follower, false);
+    for (unsigned i = 0; i <= MACHINE_DISKS; i++)
+        free(follower->lists[i].left);
     *follower = follower_none(follower->port, follower->machine, follower->description);
 }
 
@@ -71,25 +83,41 @@ static int note_writes(struct follower *follower, struct error *error)
     return 0;
 }
 
-static int begin(struct follower *follower, uint32_t stream, struct error *error)
+/* All pages that are not zero, all clusters that were written. */
+static int make_lists(struct follower *follower, struct error *error)
 {
     struct machine *machine = follower->machine;
+
+    follower->lists[0].words = machine->ram.dirty_words;
+    for (unsigned i = 0; i < machine->disk_count; i++)
+        follower->lists[i + 1].words = machine->disks[i].words;
+    for (unsigned i = 0; i <= machine->disk_count; i++) {
+        struct follower_list *list = &follower->lists[i];
+        list->left = calloc(list->words, sizeof *list->left);
+        if (!list->left)
+            return error_set(error, ERROR_HOST, "out of memory");
+        if (i > 0)
+            memcpy(list->left, machine->disks[i - 1].present, list->words * sizeof *list->left);
+    }
+    for (uint64_t page = 0; page < machine->ram.size >> RAM_PAGE_SHIFT; page++) {
+        const struct digest digest = machine->digests.pages[page];
+        if (digest.low || digest.high)
+            follower->lists[0].left[page / 64] |= UINT64_C(1) << page % 64;
+    }
+    return 0;
+}
+
+static int begin(struct follower *follower, uint32_t stream, struct error *error)
+{
     struct log_sink sink = {.write = send_bytes, .context = follower};
     struct log_header header = {.machine = (char *)follower->description};
     struct log_writer_options options = {.level = STREAM_LEVEL};
 
     follower->stream = stream;
-    follower->left = calloc(machine->ram.dirty_words, sizeof *follower->left);
-    if (!follower->left)
-        return error_set(error, ERROR_HOST, "out of memory");
-    if (note_writes(follower, error) < 0 || host_entropy(header.id.bytes, sizeof header.id.bytes, error) < 0)
+    if (note_writes(follower, error) < 0 || host_entropy(header.id.bytes, sizeof header.id.bytes, error) < 0 ||
+        make_lists(follower, error) < 0)
         return -1;
-    for (uint64_t page = 0; page < machine->ram.size >> RAM_PAGE_SHIFT; page++) {
-        const struct digest digest = machine->digests.pages[page];
-        if (digest.low || digest.high)
-            follower->left[page / 64] |= UINT64_C(1) << page % 64;
-    }
-    machine->digests.watched = follower->left;
+    watch(follower, true);
     follower->writer = log_writer_create(&sink, &header, &options, error);
     if (!follower->writer || log_writer_checkpoint_begin(follower->writer, error) < 0)
         return -1;
@@ -102,33 +130,73 @@ static uint64_t count_left(const struct follower *follower)
 {
     uint64_t count = 0;
 
-    for (size_t word = 0; word < follower->machine->ram.dirty_words; word++)
-        count += (unsigned)__builtin_popcountll(follower->left[word]);
+    for (unsigned i = 0; i <= follower->machine->disk_count; i++) {
+        const struct follower_list *list = &follower->lists[i];
+        for (size_t word = 0; word < list->words; word++)
+            count += (unsigned)__builtin_popcountll(list->left[word]);
+    }
     return count;
 }
 
-/* Sends up to `limit` of the pages that are left, from the cursor on. Returns how many, or -1. */
-static int send_pages(struct follower *follower, unsigned limit, struct error *error)
+static int send_one(struct follower *follower, unsigned list, uint64_t number, struct error *error)
 {
-    const struct ram *ram = &follower->machine->ram;
-    uint64_t pages = ram->size >> RAM_PAGE_SHIFT;
-    unsigned sent = 0;
+    const struct machine *machine = follower->machine;
 
-    for (; follower->cursor < pages && sent < limit; follower->cursor++) {
-        uint64_t page = follower->cursor;
-        uint64_t bit = UINT64_C(1) << page % 64;
-        if (!follower->left[page / 64]) {
+    return list == 0 ? checkpoint_writer_page(&follower->pages, &machine->ram, number, error)
+                     : checkpoint_writer_cluster(&follower->pages, &machine->disks[list - 1], number, error);
+}
+
+/* Sends up to `limit` of what is left in the list at hand, from the cursor on, and counts it. Returns 0 or -1. */
+static int send_list(struct follower *follower, unsigned limit, unsigned *sent, struct error *error)
+{
+    struct follower_list *list = &follower->lists[follower->list];
+
+    for (; follower->cursor < list->words * 64 && *sent < limit; follower->cursor++) {
+        uint64_t number = follower->cursor;
+        uint64_t bit = UINT64_C(1) << number % 64;
+        if (!list->left[number / 64]) {
             follower->cursor |= 63;
             continue;
         }
-        if (!(follower->left[page / 64] & bit))
+        if (!(list->left[number / 64] & bit))
             continue;
-        follower->left[page / 64] &= ~bit;
-        if (checkpoint_writer_page(&follower->pages, ram, page, error) < 0)
+        list->left[number / 64] &= ~bit;
+        if (send_one(follower, follower->list, number, error) < 0)
             return -1;
-        sent++;
+        ++*sent;
     }
-    return (int)sent;
+    return 0;
+}
+
+/* Sends up to `limit` pages and clusters. Returns 1 when the round is over, 0 when it is not, or -1. */
+static int send_some(struct follower *follower, unsigned limit, struct error *error)
+{
+    unsigned sent = 0;
+
+    while (follower->list <= follower->machine->disk_count) {
+        if (send_list(follower, limit, &sent, error) < 0)
+            return -1;
+        if (sent == limit)
+            return 0;
+        follower->list++;
+        follower->cursor = 0;
+    }
+    follower->list = 0;
+    return 1;
+}
+
+/* Whether another round, and the last step too, may send all there are: a checkpoint may mention only so many. */
+static bool has_room(const struct follower *follower)
+{
+    const struct machine *machine = follower->machine;
+    uint64_t pages = machine->ram.size >> RAM_PAGE_SHIFT;
+
+    for (unsigned i = 0; i < machine->disk_count; i++) {
+        const struct disk *disk = &machine->disks[i];
+        if (follower->pages.entries[i + 1] + 2 * disk->clusters > CHECKPOINT_CLUSTERS_MAX(disk))
+            return false;
+    }
+    return follower->pages.entries[0] + 2 * pages <= CHECKPOINT_PAGES_MAX(machine->ram.size);
 }
 
 /* The machine stands still: the rest of it. */
@@ -144,14 +212,15 @@ static int finish_checkpoint(struct follower *follower, struct recorder *recorde
      * do too (machine_look_at_interrupts). */
     if (recorder_digest(recorder, at, error) < 0 || machine_digest(machine, &record.digest, error) < 0)
         return -1;
+    follower->list = 0;
     follower->cursor = 0;
-    if (send_pages(follower, UINT32_MAX, error) < 0 ||
+    if (send_some(follower, UINT32_MAX, error) < 0 ||
         checkpoint_writer_end(&follower->pages, machine, &traffic, error) < 0 ||
         log_writer_checkpoint_end(follower->writer, &record, error) < 0)
         return -1;
     checkpoint_writer_free(&follower->pages);
     follower->pages_open = false;
-    machine->digests.watched = NULL;
+    watch(follower, false);
     follower->following = true;
     follower->flushed_at = host_clock_now();
     port_tell(follower->port,
@@ -164,17 +233,13 @@ static int copy_slice(struct follower *follower, struct recorder *recorder, uint
 {
     if (unsent > UNSENT_MAX)
         return 0;
-    if (note_writes(follower, error) < 0 || send_pages(follower, SLICE_PAGES, error) < 0)
+    if (note_writes(follower, error) < 0)
         return -1;
-    uint64_t pages = follower->machine->ram.size >> RAM_PAGE_SHIFT;
-    if (follower->cursor < pages)
-        return 0;
-    follower->cursor = 0;
+    int over = send_some(follower, SLICE_PAGES, error);
+    if (over <= 0)
+        return over;
     follower->round++;
-    uint64_t left = count_left(follower);
-    /* A round, and the last step too, may send all there are; and a checkpoint may have only so many. */
-    bool room = follower->pages.pages + 2 * pages <= CHECKPOINT_PAGES_MAX(follower->machine->ram.size);
-    if (left > FEW_PAGES && follower->round < ROUNDS_MAX && room)
+    if (count_left(follower) > FEW_PAGES && follower->round < ROUNDS_MAX && has_room(follower))
         return 0;
     return finish_checkpoint(follower, recorder, at, error);
 }

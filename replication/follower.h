@@ -2,10 +2,10 @@
  * The log that a machine writes for its backup: how a backup joins while the machine runs, and what it gets afterwards.
  *
  * Joining is pre-copy, as in live migration (Clark et al., "Live Migration of Virtual Machines", NSDI 2005): the pages
- * are sent while the machine runs, then those that it wrote meanwhile, and so on, until few are left or it is clear
- * that there will not be fewer; then the machine stands still for a moment, while the last pages and the state of
- * processor and chips are written. In the log all this is one checkpoint, in which later mentions of a page count. From
- * there on every record goes into the log.
+ * (and what was written to disks) are sent while the machine runs, then those that it wrote meanwhile, and so on, until
+ * few are left or it is clear that there will not be fewer; then the machine stands still for a moment, while the last
+ * pages and the state of processor and chips are written. In the log all this is one checkpoint, in which later
+ * mentions of a page count. From there on every record goes into the log.
  *
  * Runs in the machine's thread, called by the relay (live.c).
  */
@@ -17,6 +17,12 @@
 #include "replay/recorder.h"
 #include "replication/port.h"
 
+/* What is to be sent (again): a bit for each page of RAM, or cluster of a disk. */
+struct follower_list {
+    uint64_t *left; /* owned */
+    size_t words;
+};
+
 struct follower {
     struct port *port;
     struct machine *machine;
@@ -26,8 +32,9 @@ struct follower {
     struct log_writer *writer;
     struct checkpoint_writer pages;
     bool pages_open;
-    uint64_t *left;  /* a bit for each page that is to be sent again; owned */
-    uint64_t cursor; /* pages below have been sent in this round */
+    struct follower_list lists[MACHINE_DISKS + 1]; /* of RAM, and of each disk */
+    unsigned list;                                 /* those before it have been sent in this round */
+    uint64_t cursor;                               /* and those below it in this list */
     unsigned round;
     uint64_t flushed_at; /* host time */
     bool flush_soon;     /* input waits to be confirmed */

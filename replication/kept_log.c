@@ -1,6 +1,10 @@
 /* See kept_log.h. */
 #include "replication/kept_log.h"
 
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
 #include "logs/header.h"
 
 struct kept_log kept_log(const char *path, bool force, enum file_sink_policy policy)
@@ -15,6 +19,22 @@ void kept_log_close(struct kept_log *kept)
     file_sink_close(kept->file, &ignored);
     kept->file = NULL;
     bytes_writer_free(&kept->header);
+}
+
+int kept_log_set_aside(struct kept_log *kept, uint64_t offset, struct error *error)
+{
+    char path[PATH_MAX];
+    struct file_sink *file = kept->file;
+    bool published = kept->published;
+
+    kept->file = NULL;
+    kept->published = false;
+    if (file_sink_close(file, error) < 0 || !published)
+        return published ? -1 : 0;
+    snprintf(path, sizeof path, "%s.divergence-%" PRIu64, kept->path, offset);
+    if (rename(kept->path, path) < 0)
+        return error_errno(error, "cannot rename %s to %s", kept->path, path);
+    return 0;
 }
 
 int kept_log_begin(struct kept_log *kept, struct error *error)

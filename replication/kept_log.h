@@ -22,6 +22,8 @@ struct kept_log {
 
 struct kept_log kept_log(const char *path, bool force, enum file_sink_policy policy);
 void kept_log_close(struct kept_log *kept);
+/* Keeps what there is under another name, PATH.divergence-OFFSET, for it is evidence. */
+int kept_log_set_aside(struct kept_log *kept, uint64_t offset, struct error *error);
 /* A new stream begins. */
 int kept_log_begin(struct kept_log *kept, struct error *error);
 /* Its next bytes. */

@@ -15,6 +15,9 @@
 
 /* The longest message, sealed: longer ones are not let in. */
 #define MESSAGE_LIMIT (256 * 1024)
+/* A handshake that is not answered is begun again, each time after twice as long, at most so often. A round trip that
+ * takes longer than the last of these times can never be answered in time. */
+#define TRIES_MAX 6
 /* A broken connection is tried again after this time, ms. */
 #define RECONNECT 5
 
@@ -26,6 +29,7 @@ struct link {
     struct bytes_writer contents; /* what came last */
     struct bytes_writer waiting;  /* sealed, not taken by nanomsg yet; empty: nothing */
     uint64_t begun_at;            /* when the last handshake was begun; 0: never */
+    unsigned tries;               /* handshakes begun since something was heard */
     char refused[512];            /* why, as told last */
     uint64_t sent;
 };
@@ -142,11 +146,13 @@ void link_flush(struct link *link)
     bytes_writer_clear(&link->waiting);
 }
 
-/* A message of the handshake. It may be lost: the client begins again. */
-static void send_plain(struct link *link, const struct bytes_writer *out)
+/* A message of the handshake. It may be lost: the client begins again. False: nobody is there to take it. */
+static bool send_plain(struct link *link, const struct bytes_writer *out)
 {
-    if (out->length && nn_send(link->socket, out->data, out->length, NN_DONTWAIT) >= 0)
-        link->sent += out->length;
+    if (out->length == 0 || nn_send(link->socket, out->data, out->length, NN_DONTWAIT) < 0)
+        return false;
+    link->sent += out->length;
+    return true;
 }
 
 bool link_is_up(const struct link *link)
@@ -176,13 +182,16 @@ void link_renew(struct link *link)
         return;
     bytes_writer_clear(&link->waiting);
     session_begin(link->session, &out);
-    send_plain(link, &out);
+    if (send_plain(link, &out) && link->tries < TRIES_MAX)
+        link->tries++;
     bytes_writer_free(&out);
 }
 
 void link_tend(struct link *link, uint64_t now, uint64_t retry)
 {
-    if (!link->client || session_is_up(link->session) || (link->begun_at && now - link->begun_at < retry))
+    uint64_t patience = link->tries > 1 ? retry << (link->tries - 1) : retry;
+
+    if (!link->client || session_is_up(link->session) || (link->begun_at && now - link->begun_at < patience))
         return;
     link->begun_at = now;
     link_renew(link);
@@ -207,6 +216,7 @@ static enum link_input take(struct link *link, const uint8_t *bytes, size_t leng
     case SESSION_UP:
         bytes_writer_clear(&link->waiting);
         link->refused[0] = 0;
+        link->tries = 0;
         /* The proof must go out before anything sealed. */
         if (link->contents.length)
             bytes_put(&link->waiting, link->contents.data, link->contents.length);
@@ -218,7 +228,10 @@ static enum link_input take(struct link *link, const uint8_t *bytes, size_t leng
         bytes_writer_clear(&link->waiting);
         send_plain(link, &link->contents);
         link->begun_at = 0;
+        link->tries = 0;
         return LINK_DOWN;
+    case SESSION_IGNORED:
+        return LINK_NOTHING;
     case SESSION_REFUSED:
         send_plain(link, &link->contents);
         return is_news(link, error) ? LINK_REFUSED : LINK_NOTHING;

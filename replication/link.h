@@ -32,14 +32,14 @@ void link_flush(struct link *link);
 enum link_input {
     LINK_NOTHING, /* nothing more now */
     LINK_UP,      /* a fresh session: whatever was under way before is lost */
-    LINK_DOWN,    /* the session broke */
+    LINK_DOWN,    /* the session broke; the error says why */
     LINK_MESSAGE, /* bytes, length: the link's, good until the next call */
     LINK_REFUSED, /* the other side cannot be talked to; the error says why. Told once for each cause */
 };
 
 enum link_input link_receive(struct link *link, const uint8_t **bytes, size_t *length, struct error *error);
-/* Client: begins a handshake if the session is not up and none was begun since `retry` ns before `now`; to be called
- * now and then. Nothing for the side that listens. */
+/* Client: begins a handshake if the session is not up and none was begun since `retry` ns before `now` (twice as long
+ * after each that was not answered); to be called now and then. Nothing for the side that listens. */
 void link_tend(struct link *link, uint64_t now, uint64_t retry);
 /* Client: gives the session up, for the other side does not answer; link_tend begins another. */
 void link_renew(struct link *link);

@@ -55,7 +55,7 @@ static int relay_record(void *context, const struct log_record *record, struct e
     return 0;
 }
 
-static int relay_output(void *context, const uint8_t *bytes, size_t length, struct error *error)
+static int relay_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
 {
     struct relay *relay = context;
 
@@ -65,6 +65,7 @@ static int relay_output(void *context, const uint8_t *bytes, size_t length, stru
     port_tell(relay->port, &(struct port_item){.news = NEWS_OUTPUT,
                                                .stream = log_number(relay),
                                                .a = follower_offset(&relay->follower),
+                                               .b = channel,
                                                .bytes = bytes,
                                                .length = length});
     return 0;
@@ -157,6 +158,8 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .timeout = live->timeout,
     };
 
+    for (unsigned card = 0; card < MACHINE_CARDS_MAX; card++)
+        options.nets[card] = live->nets[card];
     int status = recorder_run(live->recorder, live->machine, &options, result, error);
     *stopped = relay.stopped;
     tell_input(&relay);

@@ -111,11 +111,10 @@ static void receive_from(struct node *node, struct link *link)
             node->kept_sent = false;
             node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LINK_UP});
             break;
-        case LINK_DOWN:
-            break; /* silence will tell */
         case LINK_MESSAGE:
             take_message(node, bytes, length);
             break;
+        case LINK_DOWN: /* what it means, silence will tell */
         case LINK_REFUSED:
             node_say(node, "%s: %s", node->options.connect ? node->options.connect : node->options.listen, error.text);
             break;
@@ -276,7 +275,7 @@ static int open_all(struct node *node, struct error *error)
     node->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (node->signals < 0)
         return error_errno(error, "cannot wait for signals");
-    if (output_gate_create(&node->gate, 0, error) < 0)
+    if (output_gate_create(&node->gate, 0, error) < 0 || frame_gate_create(&node->frames, error) < 0)
         return -1;
     node->arbiter = arbiter_open(node->options.arbiter, error);
     if (!node->arbiter || open_links(node, error) < 0)
@@ -300,6 +299,7 @@ static void node_free(struct node *node)
     arbiter_close(node->arbiter);
     replica_free(node->replica);
     output_gate_destroy(&node->gate);
+    frame_gate_destroy(&node->frames);
     bytes_writer_free(&node->outbox);
     bytes_writer_free(&node->console_out);
     if (node->signals >= 0)

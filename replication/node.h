@@ -31,6 +31,8 @@ struct node_options {
     struct kept_log *kept; /* backup: where the stream is kept; the node's until the machine lives */
     /* A guest's exit code, for console clients. */
     uint8_t (*exit_code)(uint64_t reason, uint64_t value);
+    /* Sends a frame of a network card, once the machine lives; from the node's thread. NULL: there is no network. */
+    void (*frame)(void *context, unsigned card, const uint8_t *frame, size_t length);
     void (*say)(void *context, const char *text);                  /* from the node's thread */
     void (*show)(void *context, const struct node_status *status); /* a few times a second; NULL: nobody looks */
     void *context;

@@ -123,6 +123,7 @@ static void commit(struct node *node, uint64_t offset)
     node->committed = offset;
     gate_marks_commit(&node->gate.marks, offset);
     gate_marks_commit(&node->inputs, offset);
+    node_send_frames(node);
 }
 
 static void deliver(struct node *node, const struct replica_action *action)
@@ -142,6 +143,10 @@ static void reset(struct node *node)
     node->orders.reset++;
     /* At once: what is delivered from here on belongs to the new stream. */
     port_order(node->port, &node->orders);
+    if (node->options.kept && node->evidence_at &&
+        kept_log_set_aside(node->options.kept, node->evidence_at, &error) < 0)
+        node_say(node, "%s", error.text);
+    node->evidence_at = 0;
     if (node->options.kept && kept_log_begin(node->options.kept, &error) < 0)
         node_end(node, NODE_FAILED, "%s", error.text);
 }

@@ -13,6 +13,7 @@
 
 #include "replication/arbiter.h"
 #include "replication/console_server.h"
+#include "replication/frame_gate.h"
 #include "replication/link.h"
 #include "replication/node.h"
 #include "replication/output_gate.h"
@@ -48,6 +49,7 @@ struct node {
     size_t outbox_sent;
 
     struct output_gate gate;
+    struct frame_gate frames;
     struct gate_marks inputs; /* input that is recorded, and when it may be confirmed */
     uint64_t input_total;
     uint64_t committed; /* as the replica said last */
@@ -60,8 +62,9 @@ struct node {
     uint64_t joins, join_pause;
     bool leaving; /* a signal came: hand over, or end */
     uint64_t end_reason, end_value;
-    uint64_t ended_at;  /* the guest ended then, and its client is being given the rest; 0: no */
-    uint64_t finish_by; /* the guest ended; the end is told until then. 0: not yet */
+    uint64_t ended_at;    /* the guest ended then, and its client is being given the rest; 0: no */
+    uint64_t finish_by;   /* the guest ended; the end is told until then. 0: not yet */
+    uint64_t evidence_at; /* the kept log is to be set aside, for the replay differed there; 0: no */
     bool over;
     struct node_result result;
 };
@@ -84,6 +87,9 @@ void node_ask(struct node *node, enum arbiter_request request, uint64_t epoch, u
 void node_take_news(struct node *node);
 /* Tells the replica that the guest ended, once its client has all output; or has had time enough. */
 void node_tell_end(struct node *node);
+
+/* Frames that may leave do. */
+void node_send_frames(struct node *node);
 
 /* node_console.c */
 void node_serve_console(struct node *node);

@@ -1,4 +1,5 @@
 /* What the machine's thread tells. See port.h. */
+#include "replay/outbox.h"
 #include "replication/node_internal.h"
 
 /* A client that takes nothing for so long after the guest's end gets no more. */
@@ -10,8 +11,33 @@ static uint64_t in_stream(const struct node *node, uint32_t stream, uint64_t off
     return stream && stream == node->orders.join ? offset : NOT_IN_STREAM;
 }
 
+void node_send_frames(struct node *node)
+{
+    const struct frame_gate_entry *entry;
+
+    if (!node->live)
+        return;
+    while ((entry = frame_gate_take(&node->frames, node->committed, node->now)) != NULL) {
+        if (node->options.frame)
+            node->options.frame(node->options.context, entry->card, entry->frame, entry->length);
+    }
+}
+
+static void put_frames(struct node *node, const struct port_item *item, uint64_t offset)
+{
+    struct bytes_reader bytes = bytes_reader(item->bytes, item->length);
+    const uint8_t *frame;
+    size_t length;
+
+    while ((length = outbox_next_frame(&bytes, &frame)) > 0)
+        frame_gate_put(&node->frames, offset, node->now, (uint8_t)(item->b - LOG_CHANNEL_CARD), frame, length);
+    node_send_frames(node);
+}
+
 static void put_output(struct node *node, const struct port_item *item, uint64_t offset)
 {
+    if (item->b >= LOG_CHANNEL_CARD)
+        return put_frames(node, item, offset);
     output_gate_put(&node->gate, item->bytes, item->length);
     gate_marks_add(&node->gate.marks, offset, node->gate.end);
     gate_marks_commit(&node->gate.marks, node->committed);
@@ -31,6 +57,7 @@ static void go_live(struct node *node, uint64_t input, uint64_t owner)
     node->input_total = input;
     node->inputs = (struct gate_marks){.shown = input};
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LIVE});
+    node_send_frames(node);
     console_server_live(&node->server, replica_status(node->replica, node->now).epoch, owner, input);
     /* From now on the peer is a backup, and it comes to us. */
     if (node->peer != node->listening) {
@@ -124,6 +151,7 @@ static void take_item(struct node *node, const struct port_item *item)
         put_output(node, item, NOT_IN_STREAM);
         break;
     case NEWS_DIVERGED:
+        node->evidence_at = item->b ? item->a : 0;
         node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_DIVERGED, .offset = item->a});
         break;
     case NEWS_LIVE:

@@ -25,7 +25,7 @@ enum port_news {
     /* While the machine runs by itself. `stream` is the number of the join order that they are for; 0: none. */
     NEWS_STREAM = 1, /* bytes of the log for the backup */
     NEWS_JOINED,     /* the checkpoint is in that log; a: the machine stood still for so many ns */
-    NEWS_OUTPUT,     /* bytes of output; their record is in the log for the backup before offset a */
+    NEWS_OUTPUT,     /* bytes of output of channel b; their record is in the log for the backup before offset a */
     NEWS_INPUT,      /* a bytes of console input are recorded, in the log before offset b */
     NEWS_GUEST_TIME, /* a: ns */
     NEWS_QUIET,      /* the machine stands still, as ordered */
@@ -33,8 +33,8 @@ enum port_news {
     /* While it is replayed. */
     NEWS_RESTORED,        /* the checkpoint was restored: a: bytes of output so far */
     NEWS_REPLAYED,        /* the stream is replayed up to offset a; b: guest time */
-    NEWS_REPLAYED_OUTPUT, /* bytes that the guest printed in the replay */
-    NEWS_DIVERGED,        /* at offset a */
+    NEWS_REPLAYED_OUTPUT, /* bytes that the guest sent through channel b in the replay */
+    NEWS_DIVERGED,        /* at offset a; b: 1 when it was found out by comparing, 0 when the engine went too far */
     /* Either. */
     NEWS_LIVE,   /* the machine runs by itself now: a: bytes of input so far, b: whose */
     NEWS_FAILED, /* bytes: a sentence; the machine's thread is over */

@@ -173,7 +173,7 @@ void session_begin(struct session *session, struct bytes_writer *out)
 static enum session_input refuse(enum reason reason, bool tell, struct bytes_writer *out, struct error *error)
 {
     static const char *const texts[] = {
-        [NO_SESSION] = "the other side knows of no session",
+        [NO_SESSION] = "something was lost, repeated or altered on the way; the session begins anew",
         [NO_OTHER_KEY] = "the other side has another key",
         [NO_MODE] = "one side has a key (--key) and the other has none",
         [NO_PURPOSE] = "the other side speaks of something else: is this the right address?",
@@ -185,6 +185,18 @@ static enum session_input refuse(enum reason reason, bool tell, struct bytes_wri
         bytes_put(out, no, sizeof no);
     error_set(error, ERROR_INPUT, "%s", texts[reason]);
     return SESSION_REFUSED;
+}
+
+/* What belongs to no session or handshake that we know: late, or played back. It changes nothing; a client that thinks
+ * it has a session is told otherwise. */
+static enum session_input stale(const struct session *session, struct bytes_writer *out)
+{
+    uint8_t no[] = {VERSION, NO, NO_SESSION};
+
+    if (session->client || session->up)
+        return SESSION_IGNORED;
+    bytes_put(out, no, sizeof no);
+    return SESSION_REPLY;
 }
 
 static enum session_input noise(struct error *error)
@@ -221,10 +233,10 @@ static enum session_input take_answer(struct session *session, const uint8_t *by
     struct keys keys;
     uint8_t prove[PROVE_SIZE];
 
-    /* An answer to an earlier BEGIN is just late. */
+    /* It cannot be told from a late answer to an earlier BEGIN. Who has another key does not answer, but says NO. */
     if (!session->shaking ||
         !tag_is(session->psk, "answer", session->begin, BEGIN_SIZE, bytes, OFFER + HEADER, bytes + OFFER + HEADER))
-        return refuse(NO_OTHER_KEY, false, out, error);
+        return SESSION_IGNORED;
     if (!derive(session, session->secret, bytes + PREFIX, session->begin, bytes, &keys))
         return noise(error);
     put_prefix(session, PROVE, prove);
@@ -240,12 +252,11 @@ static enum session_input take_answer(struct session *session, const uint8_t *by
 }
 
 /* Server: PROVE. */
-static enum session_input take_prove(struct session *session, const uint8_t *bytes, struct bytes_writer *out,
-                                     struct error *error)
+static enum session_input take_prove(struct session *session, const uint8_t *bytes, struct bytes_writer *out)
 {
     if (!session->shaking ||
         !tag_is(session->keys.client, "prove", bytes, PREFIX + HEADER, NULL, 0, bytes + PREFIX + HEADER))
-        return refuse(NO_SESSION, !session->up, out, error);
+        return stale(session, out);
     open_in(&session->in, session->keys.client, bytes + PREFIX);
     session->out = session->next_out;
     sodium_memzero(&session->keys, sizeof session->keys);
@@ -294,7 +305,7 @@ static enum session_input take_data(struct session *session, const uint8_t *byte
                                     struct bytes_writer *out, struct error *error)
 {
     if (!session->up)
-        return refuse(NO_SESSION, !session->client, out, error);
+        return stale(session, out);
     if (unseal(session, bytes, length, out))
         return SESSION_CONTENTS;
     bytes_writer_clear(out);
@@ -310,6 +321,9 @@ static enum session_input take_no(struct session *session, uint8_t reason, struc
 
     if (!session->client || reason < NO_SESSION || reason > NO_VERSION)
         return noise(error);
+    /* To a handshake under way this is a late word about an earlier one. */
+    if (!was_up && reason == NO_SESSION)
+        return SESSION_IGNORED;
     session->up = false;
     refuse((enum reason)reason, false, out, error);
     return was_up ? SESSION_BROKEN : SESSION_REFUSED;
@@ -338,6 +352,6 @@ enum session_input session_receive(struct session *session, const uint8_t *bytes
     if (bytes[1] == ANSWER && length == ANSWER_SIZE && session->client)
         return take_answer(session, bytes, out, error);
     if (bytes[1] == PROVE && length == PROVE_SIZE && !session->client)
-        return take_prove(session, bytes, out, error);
+        return take_prove(session, bytes, out);
     return noise(error);
 }

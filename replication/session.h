@@ -43,9 +43,10 @@ enum session_input {
     SESSION_UP,       /* the handshake is done: the session is up, afresh. `out` may hold an answer to be sent first */
     SESSION_CONTENTS, /* `out` holds a message's contents */
     SESSION_BROKEN,   /* the session was up and something was lost or altered: it is over, and the client begins anew.
-                       * `out` may hold an answer to be sent */
-    SESSION_REFUSED,  /* no session: wrong key, other version, or noise. The error says which, in one line; `out` may
-                       * hold an answer to be sent */
+                       * The error says so, in one line; `out` may hold an answer to be sent */
+    SESSION_IGNORED, /* it belongs to an earlier session or handshake: late, or played back. Nothing is changed by it */
+    SESSION_REFUSED, /* no session: wrong key, other version, or noise. The error says which, in one line; `out` may
+                      * hold an answer to be sent */
 };
 
 /* Takes what arrived. `out` is emptied first; at most `limit` of its own. State changes only for what is authentic (in

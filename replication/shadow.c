@@ -87,11 +87,12 @@ static int tell_output(void *context, uint8_t channel, const uint8_t *bytes, siz
 {
     struct shadow *shadow = context;
 
-    (void)channel;
     (void)error;
-    port_tell(shadow->options.port,
-              &(struct port_item){
-                  .news = NEWS_REPLAYED_OUTPUT, .stream = shadow->orders.reset, .bytes = bytes, .length = length});
+    port_tell(shadow->options.port, &(struct port_item){.news = NEWS_REPLAYED_OUTPUT,
+                                                        .stream = shadow->orders.reset,
+                                                        .b = channel,
+                                                        .bytes = bytes,
+                                                        .length = length});
     return 0;
 }
 
@@ -115,7 +116,7 @@ static int restore(struct shadow *shadow, struct error *error)
     if (replayer_restore(shadow->replayer, 0, error) < 0)
         return -1;
     port_set_engine(shadow->options.port, shadow->machine->engine);
-    tell(shadow, NEWS_RESTORED, replayer_traffic(shadow->replayer)->outputs.channels[MACHINE_CONSOLE_COM1].total, 0);
+    tell(shadow, NEWS_RESTORED, replayer_traffic(shadow->replayer)->outputs.streams[0].total, 0);
     tell_progress(shadow, true);
     return 0;
 }
@@ -127,7 +128,7 @@ static void diverge(struct shadow *shadow)
 
     options->report(options->report_context, replayer_divergence(shadow->replayer), shadow->machine, offset);
     shadow->diverged = true;
-    tell(shadow, NEWS_DIVERGED, offset, 0);
+    tell(shadow, NEWS_DIVERGED, offset, 1);
 }
 
 /* Before there is a machine: 1 when there is nothing to do. */

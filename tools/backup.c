@@ -13,6 +13,7 @@ struct backup {
     struct replicated_options options;
     const char *connect, *engine;
     struct disk_places disks;
+    struct network_options network;
     uint64_t checkpoint_every;
     struct replicated replicated;
     struct guest guest;
@@ -21,7 +22,7 @@ struct backup {
     struct log_writer *writer;
 };
 
-enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_DISK };
+enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_DISK, KEY_NET };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -43,6 +44,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_DISK:
         if (disk_places_add(&backup->disks, text, &error) < 0)
             argp_error(state, "--disk: %s", error.text);
+        return 0;
+    case KEY_NET:
+        if (network_options_add(&backup->network, text, false, &error) < 0)
+            argp_error(state, "--net: %s", error.text);
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s': a backup gets its guest from the primary", text);
@@ -94,9 +99,23 @@ static void report(void *context, const struct divergence *divergence, struct ma
     if (!stream)
         return;
     divergence_print(divergence, machine, stream);
-    machine_print_registers(machine, stream);
     fclose(stream);
     fprintf(stderr, "encore backup: the report is in %s\n", path);
+}
+
+/* The bridges and switches that the frames go through learn where the guest is now. */
+static int open_network(struct backup *backup, struct error *error)
+{
+    struct network *network = &backup->replicated.network;
+    const struct description *description = &backup->guest.description;
+
+    if (network_open(network, &backup->network, error) < 0)
+        return -1;
+    for (unsigned card = 0; card < description->net_count; card++) {
+        if (network->nets[card])
+            net_announce(network->nets[card], description->macs[card]);
+    }
+    return 0;
 }
 
 /* The machine is ours now: from a replay to a recording, in mid-run. */
@@ -107,7 +126,6 @@ static int live(struct backup *backup, struct error *error)
     struct log_reader *reader = shadow_reader(backup->shadow);
     const struct log_record *end = shadow_ended(backup->shadow);
     const struct traffic *traffic = replayer_traffic(replayer);
-    size_t length;
 
     if (end) {
         port_tell(backup->replicated.port,
@@ -116,9 +134,8 @@ static int live(struct backup *backup, struct error *error)
                   &(struct port_item){.news = NEWS_ENDED, .a = end->reason, .b = end->exit_value});
         return 0;
     }
-    const uint8_t *output = replayer_unannounced(replayer, &length);
-    if (length > RECORDER_OUTPUT_MAX)
-        return error_set(error, ERROR_INPUT, "the primary's log leaves %zu bytes of output unannounced", length);
+    if (open_network(backup, error) < 0)
+        return -1;
     backup->recorder = recorder_create(error);
     if (!backup->recorder)
         return -1;
@@ -126,7 +143,8 @@ static int live(struct backup *backup, struct error *error)
     if (!backup->writer && error->kind != ERROR_NONE)
         return -1;
     /* The checkpoint with which the stream began has number 0. */
-    recorder_adopt(backup->recorder, traffic, 1, output, length);
+    if (recorder_adopt(backup->recorder, traffic, 1, replayer_unannounced(replayer), error) < 0)
+        return -1;
     machine->door = recorder_door(backup->recorder);
     struct live live = {
         .port = backup->replicated.port,
@@ -172,6 +190,10 @@ int command_backup(int argc, char **argv)
         {"connect", KEY_CONNECT, "ADDR", 0, "The primary's address", 0},
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the primary's engine)", 0},
         {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is here, if not where the primary has it", 0},
+        {"net", KEY_NET, "BACKEND", 0,
+         "The other end of the guest's next network card on this host, opened when it takes over: tap:NAME, "
+         "user[,hostfwd=...] or unix:PATH[,listen]",
+         0},
         {0},
     };
     static const struct argp_child children[] = {{&replicated_options_argp, 0, NULL, 0}, {0}};

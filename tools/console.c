@@ -185,7 +185,12 @@ static int receive(struct console_command *command, unsigned n, struct error *er
                 bytes_writer_clear(&command->out);
             break;
         case LINK_REFUSED:
-            return error_wrap(error, "%s", command->names[n]);
+            error_wrap(error, "%s", command->names[n]);
+            /* Once there was a machine that speaks to us, no other can send us away. */
+            if (command->client->epoch == 0)
+                return -1;
+            fprintf(stderr, "\r\nencore console: %s\r\n", error->text);
+            break;
         case LINK_MESSAGE: {
             const uint8_t *output;
             size_t new;

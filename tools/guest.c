@@ -15,6 +15,9 @@
  */
 #define KVM_SLOW_PS 100000
 
+/* What the real-time clock shows at first with the virtual clock: 2020-01-01 00:00:00 UTC. */
+#define VIRTUAL_RTC_START INT64_C(1577836800)
+
 bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_result *probe, struct error *reason)
 {
     if (!caps->ticks && !caps->landmarks)
@@ -122,12 +125,14 @@ int guest_describe(struct guest *guest, const struct machine_options *options, b
 
     snprintf(d->engine, sizeof d->engine, "%s", guest->engine->ops->name);
     snprintf(d->tick_unit, sizeof d->tick_unit, "%s", guest->engine->caps.tick_unit);
-    snprintf(d->clock, sizeof d->clock, "host");
+    snprintf(d->clock, sizeof d->clock, "%s", options->clock);
     snprintf(d->cmdline, sizeof d->cmdline, "%s", options->cmdline);
     d->ram_size = options->ram_size;
-    d->rtc_start = host_clock_wall();
+    d->rtc_start = strcmp(options->clock, "virtual") == 0 ? VIRTUAL_RTC_START : host_clock_wall();
     d->protocol = options->protocol;
     d->end_at_reset = options->end_at_reset;
+    d->net_count = options->network.count;
+    memcpy(d->macs, options->network.macs, sizeof d->macs);
     if (describe_modules(d, options, error) < 0 || guest_read_modules(guest, false, error) < 0 ||
         guest_read_image(guest, options->image, error) < 0)
         return -1;

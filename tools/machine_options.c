@@ -16,7 +16,9 @@ enum option_key {
     KEY_INITRD,
     KEY_FIRMWARE,
     KEY_NO_REBOOT,
+    KEY_NET,
     KEY_CLOCK,
+    KEY_SEED,
     KEY_CHECKPOINT_EVERY,
     KEY_MAX_EXITS,
     KEY_TIMEOUT,
@@ -35,18 +37,25 @@ static const struct argp_option options[] = {
      1},
     {"firmware", KEY_FIRMWARE, "FILE", 0, "Start with a PC's firmware, such as SeaBIOS, instead of an IMAGE", 1},
     {"no-reboot", KEY_NO_REBOOT, NULL, 0, "End when the guest resets the machine, rather than start it again", 1},
-    {"clock", KEY_CLOCK, "host", 0, "What drives guest time: the host's clock (host)", 1},
     {"disk", KEY_DISK, "FILE[,ro|,overlay|,direct][,quota=SIZE][,if=virtio|ide]", 0,
      "A disk; up to four. What the guest writes goes to an overlay beside the log, at most SIZE of it; or (direct) to "
      "FILE",
      1},
+    {"clock", KEY_CLOCK, "host|virtual", 0, "What drives guest time: the host's clock, or executed instructions (host)",
+     1},
+    {"seed", KEY_SEED, "N", 0, "With --clock virtual: the guest's random numbers follow from N (0)", 1},
     {NULL, 0, NULL, 0, "Console:", 2},
     {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
-    {NULL, 0, NULL, 0, "Limits and checkpoints:", 3},
-    {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME", 0, "Put a checkpoint into the log each TIME of guest time", 3},
-    {"max-exits", KEY_MAX_EXITS, "N", 0, "Stop after N exits", 3},
-    {"timeout", KEY_TIMEOUT, "TIME", 0, "Stop after TIME of host time", 3},
+    {NULL, 0, NULL, 0, "Network:", 3},
+    {"net", KEY_NET, "BACKEND[,mac=ADDRESS]", 0,
+     "A network card, with at its other end: tap:NAME, user[,hostfwd=tcp:[ADDR]:PORT-[GUEST]:PORT]... or "
+     "unix:PATH[,listen]; may be repeated",
+     3},
+    {NULL, 0, NULL, 0, "Limits and checkpoints:", 4},
+    {"checkpoint-every", KEY_CHECKPOINT_EVERY, "TIME", 0, "Put a checkpoint into the log each TIME of guest time", 4},
+    {"max-exits", KEY_MAX_EXITS, "N", 0, "Stop after N exits", 4},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "Stop after TIME of host time", 4},
     {0},
 };
 
@@ -54,6 +63,7 @@ struct machine_options machine_options_default(void)
 {
     return (struct machine_options){
         .engine = "auto",
+        .clock = "host",
         .cmdline = "",
         .console = "stdio",
         .ram_size = MACHINE_RAM_DEFAULT,
@@ -93,6 +103,10 @@ static void end_of_options(struct machine_options *to, struct argp_state *state)
     }
     if (!to->image)
         argp_error(state, "an IMAGE is needed, or --firmware");
+    if (to->seed_given && strcmp(to->clock, "virtual"))
+        argp_error(state, "--seed is for --clock virtual: with the host's clock random numbers are the host's");
+    if (strcmp(to->clock, "virtual") == 0 && strcmp(to->engine, "kvm") == 0)
+        argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -131,12 +145,22 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             argp_error(state, "--initrd: more than %d", BOOT_MODULES);
         to->modules[to->module_count++] = text;
         return 0;
+    case KEY_NET:
+        if (network_options_add(&to->network, text, true, &error) < 0)
+            argp_error(state, "--net: %s", error.text);
+        return 0;
     case KEY_NO_REBOOT:
         to->end_at_reset = true;
         return 0;
     case KEY_CLOCK:
-        if (strcmp(text, "host"))
-            argp_error(state, "--clock: '%s' is not host", text);
+        if (strcmp(text, "host") && strcmp(text, "virtual"))
+            argp_error(state, "--clock: '%s' is neither host nor virtual", text);
+        to->clock = text;
+        return 0;
+    case KEY_SEED:
+        if (strcmp(text, "0") != 0 && quantity_count(text, &to->seed, &error) < 0)
+            argp_error(state, "--seed: %s", error.text);
+        to->seed_given = true;
         return 0;
     case KEY_CHECKPOINT_EVERY:
         parse_time("--checkpoint-every", text, &to->checkpoint_every, state);

@@ -6,10 +6,12 @@
 #include <stdint.h>
 
 #include "tools/disk_option.h"
+#include "tools/network.h"
 #include "vmm/boot/boot.h"
 
 struct machine_options {
     const char *engine; /* auto, kvm or soft */
+    const char *clock;  /* host or virtual */
     const char *cmdline;
     const char *console;
     const char *input; /* a script, or NULL */
@@ -19,9 +21,13 @@ struct machine_options {
     enum boot_protocol protocol;
     const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */
     unsigned module_count;
+    struct network_options network;
     bool end_at_reset;
+    uint64_t seed;
+    bool seed_given;
     uint64_t checkpoint_every; /* ns; 0: none */
     uint64_t max_exits;
+    bool digest; /* print the digest at the end even without a log; no option of these, but of run's */
     uint64_t timeout;
     struct disk_options disks;
 };

@@ -47,6 +47,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         }
         if (primary->machine.input || strcmp(primary->machine.console, "stdio") != 0)
             argp_error(state, "the console of a replicated machine is at its address: see encore console");
+        if (strcmp(primary->machine.clock, "host") != 0)
+            argp_error(state, "a replicated machine follows the host's clock: --clock %s is for run and record",
+                       primary->machine.clock);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -126,6 +129,8 @@ static int run(struct primary *primary, struct error *error)
 
     if (!await_start(primary))
         return 0;
+    if (network_open(&primary->replicated.network, &primary->machine.network, error) < 0)
+        return -1;
     int status = replicated_live(&primary->replicated, &live, error);
     if (primary->writer && log_writer_close(primary->writer, status == 0 ? error : &closing) < 0)
         status = -1;
@@ -148,7 +153,7 @@ int command_primary(int argc, char **argv)
 {
     static const struct argp_option own[] = {
         {"next-epoch", KEY_NEXT_EPOCH, NULL, 0,
-         "All earlier machines under this arbiter are dead: begin after them with a new one", 4},
+         "All earlier machines under this arbiter are dead: begin after them with a new one", 5},
         {0},
     };
     static const struct argp_child children[] = {

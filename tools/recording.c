@@ -19,6 +19,7 @@ struct recording {
     struct guest guest;
     struct console *console;
     struct script *script;
+    struct network network;
     struct file_sink *file;
     struct log_writer *writer;
     struct recorder *recorder;
@@ -86,11 +87,13 @@ static struct recorder_options recorder_options(struct recording *recording)
         .writer = recording->writer,
         .console = recording->console,
         .script = recording->script,
+        .seed = options->seed,
         .checkpoint_every = options->checkpoint_every,
         .max_exits = options->max_exits,
         .timeout = options->timeout,
     };
 
+    memcpy(to.nets, recording->network.nets, sizeof to.nets);
     if (progress_wanted(strcmp(options->console, "stdio") == 0)) {
         to.progress = show_progress;
         to.progress_context = recording;
@@ -98,17 +101,26 @@ static struct recorder_options recorder_options(struct recording *recording)
     return to;
 }
 
+/* The virtual clock is for engine soft alone. */
+static const char *engine_name(const struct machine_options *options)
+{
+    bool soft = strcmp(options->engine, "auto") == 0 && strcmp(options->clock, "virtual") == 0;
+
+    return soft ? "soft" : options->engine;
+}
+
 /* Everything that can be wrong with what the user gave is found before the log comes into being. */
 static int run(struct recording *recording, const char *log_path, bool force, struct recorder_result *result,
                struct error *error)
 {
-    recording->guest.engine = guest_engine(recording->options->engine, false, error);
+    recording->guest.engine = guest_engine(engine_name(recording->options), false, error);
     if (!recording->guest.engine || guest_describe(&recording->guest, recording->options, log_path != NULL, error) < 0)
         return -1;
     recording->recorder = recorder_create(error);
     if (!recording->recorder || prepare_machine(recording, error) < 0 || open_console(recording, error) < 0)
         return -1;
-    if (open_overlays(recording, log_path, force, error) < 0)
+    if (network_open(&recording->network, &recording->options->network, error) < 0 ||
+        open_overlays(recording, log_path, force, error) < 0)
         return -1;
     if (log_path &&
         (open_log(recording, log_path, force, error) < 0 || guest_disks_publish(&recording->guest.disks, error) < 0))
@@ -130,6 +142,7 @@ static void release(struct recording *recording)
     file_sink_close(recording->file, &ignored);
     console_close(recording->console);
     script_free(recording->script);
+    network_close(&recording->network);
     recorder_free(recording->recorder);
     guest_free(&recording->guest);
 }
@@ -168,9 +181,10 @@ int recording_run(const char *command, const struct machine_options *options, co
         if (log_path && !result.named)
             fprintf(stderr, "encore: the guest was stopped where this host's KVM has no name for the place; a replay "
                             "ends at its last exit\n");
-        if (log_path && result.in_line && strcmp(options->console, "stdio") == 0)
+        bool print = log_path || options->digest;
+        if (print && result.in_line && strcmp(options->console, "stdio") == 0)
             putchar('\n');
-        if (log_path)
+        if (print)
             printf("digest %s\n", digest_text(result.digest, text));
     }
     release(&recording);

@@ -81,7 +81,8 @@ static int print_output(void *context, uint8_t channel, const uint8_t *bytes, si
     struct replay *replay = context;
     uint64_t again = replay->printed > replay->output ? replay->printed - replay->output : 0;
 
-    (void)channel;
+    if (channel != MACHINE_CONSOLE_COM1)
+        return 0;
     replay->output += length;
     if (again >= length)
         return 0;

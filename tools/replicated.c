@@ -29,17 +29,17 @@ enum option_key {
 };
 
 static const struct argp_option options[] = {
-    {NULL, 0, NULL, 0, "Replication:", 4},
+    {NULL, 0, NULL, 0, "Replication:", 5},
     {"listen", KEY_LISTEN, "ADDR", 0,
-     "Where backups, consoles and commands find this side: ipc://PATH, tcp://HOST:PORT", 4},
-    {"arbiter", KEY_ARBITER, "SPEC", 0, "Who decides which side goes on: file:PATH or etcd:URL,KEY", 4},
-    {"key", KEY_KEY, "FILE", 0, "Authenticate and encrypt with this key (encore keygen)", 4},
-    {"log", KEY_LOG, "FILE", 0, "Keep the log on disk too", 4},
-    {"force", KEY_FORCE, NULL, 0, "... replacing FILE", 4},
-    {"durable", KEY_DURABLE, NULL, 0, "... on the disk before anything that depends on it leaves", 4},
-    {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0, "Silence after which the other side is taken for dead (75ms)", 4},
-    {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (25ms)", 4},
-    {"lag-max", KEY_LAG_MAX, "TIME", 0, "How far the backup may be behind before the primary waits (1s)", 4},
+     "Where backups, consoles and commands find this side: ipc://PATH, tcp://HOST:PORT", 5},
+    {"arbiter", KEY_ARBITER, "SPEC", 0, "Who decides which side goes on: file:PATH or etcd:URL,KEY", 5},
+    {"key", KEY_KEY, "FILE", 0, "Authenticate and encrypt with this key (encore keygen)", 5},
+    {"log", KEY_LOG, "FILE", 0, "Keep the log on disk too", 5},
+    {"force", KEY_FORCE, NULL, 0, "... replacing FILE", 5},
+    {"durable", KEY_DURABLE, NULL, 0, "... on the disk before anything that depends on it leaves", 5},
+    {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0, "Silence after which the other side is taken for dead (75ms)", 5},
+    {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (25ms)", 5},
+    {"lag-max", KEY_LAG_MAX, "TIME", 0, "How far the backup may be behind before the primary waits (1s)", 5},
     {0},
 };
 
@@ -137,6 +137,15 @@ static uint8_t exit_code(uint64_t reason, uint64_t value)
     return (uint8_t)outcome_exit_code((enum log_end_reason)reason, (uint32_t)value);
 }
 
+/* The network is open before the node hears that the machine lives, and closed after the node is gone. */
+static void send_frame(void *context, unsigned card, const uint8_t *frame, size_t length)
+{
+    struct replicated *replicated = context;
+
+    if (replicated->network.nets[card])
+        net_write(replicated->network.nets[card], frame, length);
+}
+
 /* The node takes them (node.h); threads inherit the mask. */
 static void block_signals(void)
 {
@@ -161,6 +170,7 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
         .next_epoch = given->next_epoch,
         .kept = connect ? &replicated->kept : NULL,
         .exit_code = exit_code,
+        .frame = send_frame,
         .say = say,
         .context = replicated,
     };
@@ -184,10 +194,12 @@ int replicated_live(struct replicated *replicated, const struct live *live, stru
 {
     const struct inputs *inputs = &recorder_traffic(live->recorder)->inputs;
     struct recorder_result result;
+    struct live networked = *live;
     bool stopped;
 
+    networked.nets = replicated->network.nets;
     port_tell(replicated->port, &(struct port_item){.news = NEWS_LIVE, .a = inputs->total, .b = inputs->owner});
-    if (live_run(live, &result, &stopped, error) < 0)
+    if (live_run(&networked, &result, &stopped, error) < 0)
         return -1;
     if (!stopped)
         port_tell(replicated->port,
@@ -226,8 +238,9 @@ int replicated_finish(struct replicated *replicated, const struct error *error)
     if (replicated->node)
         node_finish(replicated->node, &result);
     port_free(replicated->port);
+    network_close(&replicated->network);
     kept_log_close(&replicated->kept);
     explicit_bzero(replicated->key, sizeof replicated->key);
     say(replicated, result.text);
-    return error && !replicated->node ? error_exit_code(error->kind) : code_of(&result);
+    return error && result.end == NODE_FAILED ? error_exit_code(error->kind) : code_of(&result);
 }

@@ -7,6 +7,7 @@
 #include "replication/live.h"
 #include "replication/node.h"
 #include "replication/session.h"
+#include "tools/network.h"
 
 struct replicated_options {
     const char *listen, *arbiter, *key, *log;
@@ -24,6 +25,7 @@ struct replicated {
     const char *command; /* "primary" or "backup" */
     bool shows;          /* a status line on the terminal */
     uint8_t key[SESSION_KEY];
+    struct network network; /* opened when the machine lives */
     struct port *port;
     struct node *node;
     struct kept_log kept;
@@ -33,7 +35,8 @@ struct replicated {
 int replicated_start(struct replicated *replicated, const struct replicated_options *options, const char *connect,
                      struct error *error);
 
-/* Runs a machine by itself, in the calling thread, until it ends or is stopped; the node is told. */
+/* Runs a machine by itself, in the calling thread, until it ends or is stopped; the node is told. Its network is
+ * replicated->network. */
 int replicated_live(struct replicated *replicated, const struct live *live, struct error *error);
 
 /* Tells the node that the machine's thread failed; NULL: that it is done. Waits for the node, says how it ended, and

@@ -5,19 +5,34 @@
 #include "tools/machine_options.h"
 #include "tools/recording.h"
 
+enum option_key { KEY_DIGEST = 0x700 };
+
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
+    struct machine_options *to = state->input;
+
     (void)text;
-    if (key != ARGP_KEY_INIT)
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = to;
+        return 0;
+    case KEY_DIGEST:
+        to->digest = true;
+        return 0;
+    default:
         return ARGP_ERR_UNKNOWN;
-    state->child_inputs[0] = state->input;
-    return 0;
+    }
 }
 
 int command_run(int argc, char **argv)
 {
+    static const struct argp_option own[] = {
+        {"digest", KEY_DIGEST, NULL, 0, "Print the machine's digest at the end, on a line of its own", 0},
+        {0},
+    };
     static const struct argp_child children[] = {{&machine_options_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
+        .options = own,
         .parser = parse_option,
         .args_doc = "IMAGE",
         .doc =

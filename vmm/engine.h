@@ -21,7 +21,9 @@
  * It would be more prompt to look at every boundary, as hardware does; but KVM's way of telling when interrupts open
  * (request_interrupt_window) was measured not to be exact: on a KVM that emulates kernel code, the window that STI or
  * IRET opens is noticed only at KVM's next entry, whenever that is (`encore doctor` shows it). A line that stays
- * raised and is not taken is therefore the machine's to bring up again, at a place that it can name.
+ * raised and is not taken is therefore the machine's to bring up again, at a place that it can name. A machine that
+ * runs on the virtual clock cannot do that, for nothing from outside may stop it: it has engine->prompt set, and the
+ * engine does look at every boundary.
  *
  * Exits. Each access, acknowledge cycle and request for random bytes is one exit, and so is each HLT; engine->exits
  * counts them. See base/position.h.
@@ -62,6 +64,7 @@ struct engine_host {
 
 enum engine_stop {
     ENGINE_STOP_POSITION,  /* at `until` */
+    ENGINE_STOP_ALARM,     /* the tick counter has come to engine->alarm */
     ENGINE_STOP_KICK,      /* engine_kick was called; perhaps a little later than at once */
     ENGINE_STOP_REQUESTED, /* engine_request_stop was called; the instruction that caused it is complete */
     ENGINE_STOP_HALT,      /* the guest executed HLT, or is still halted and has no interrupt that it can take */
@@ -111,11 +114,14 @@ struct engine {
     struct engine_host host;
     struct engine_caps caps;
     struct engine_fault fault;
-    uint64_t exits;       /* done so far; the machine sets it when it restores a checkpoint */
-    bool intr;            /* the level of the interrupt line */
-    bool look;            /* the line is to be looked at, at this boundary */
-    bool stop_requested;  /* by a host call */
-    bool halted;          /* the processor is in HLT */
+    uint64_t exits;      /* done so far; the machine sets it when it restores a checkpoint */
+    uint64_t alarm;      /* the machine's, with caps.tick_time: engine_run stops at the first boundary at which the tick
+                          * counter is there; UINT64_MAX: nowhere. May be set within host calls too */
+    bool prompt;         /* the machine's, with caps.tick_time: the line is looked at at every boundary; see above */
+    bool intr;           /* the level of the interrupt line */
+    bool look;           /* the line is to be looked at, at this boundary */
+    bool stop_requested; /* by a host call */
+    bool halted;         /* the processor is in HLT */
     bool halted_for_good; /* and interrupts are off, so that nothing we model will wake it */
     bool interruptible;   /* at this boundary, an interrupt could be taken */
 };

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "vmm/boot/firmware_tables.h"
 #include "vmm/machine_internal.h"
@@ -26,44 +27,16 @@ static struct bus *bus_of(struct machine *machine, enum engine_space space)
 static void after_exit(struct machine *machine)
 {
     update_interrupt_line(machine);
+    machine_set_alarm(machine);
     if (machine->door.exit_served(machine->door.context) || machine->end != MACHINE_RUNS || machine->reset_wanted)
         engine_request_stop(machine->engine);
-}
-
-static uint64_t ticks_now(const struct machine *machine)
-{
-    uint64_t ticks = 0;
-    struct error ignored;
-
-    if (machine->engine->caps.tick_time)
-        CHECK(engine_get_ticks(machine->engine, &ticks, &ignored) == 0);
-    return ticks;
-}
-
-static uint64_t view_at(const struct machine *machine, uint64_t ticks)
-{
-    uint64_t deadline = machine_deadline(machine);
-    uint64_t time = machine->now + (ticks - machine->now_ticks);
-
-    if (!machine->engine->caps.tick_time)
-        return machine->now;
-    if (time > deadline)
-        time = deadline;
-    if (time < machine->now)
-        time = machine->now;
-    return time < machine->time_seen ? machine->time_seen : time;
-}
-
-uint64_t machine_view(const struct machine *machine)
-{
-    return view_at(machine, ticks_now(machine));
 }
 
 static void advance_devices(struct machine *machine, uint64_t now)
 {
     if (now > machine->now)
         machine->now = now;
-    machine->now_ticks = ticks_now(machine);
+    machine->now_ticks = machine_ticks(machine);
     pit8254_advance(&machine->pit, machine->now);
     mc146818_advance(&machine->rtc, machine->now);
     uart16550_advance(&machine->com1, machine->now);
@@ -76,7 +49,9 @@ static void bring_time_up(struct machine *machine, const struct bus *bus, uint64
 {
     const struct bus_range *range = bus_find(bus, address, 1);
 
-    if (range && range->watches_clock)
+    if (machine->virtual_clock)
+        advance_devices(machine, machine_view(machine));
+    else if (range && range->watches_clock)
         advance_devices(machine, machine->door.read_clock(machine->door.context, machine_view(machine)));
 }
 
@@ -142,10 +117,7 @@ static void serve_entropy(void *context, uint8_t *bytes, size_t length)
 
 static uint64_t serve_read_time(void *context, uint64_t ticks)
 {
-    struct machine *machine = context;
-
-    machine->time_seen = view_at(machine, ticks);
-    return machine->time_seen;
+    return machine_read_time(context, ticks);
 }
 
 static int serve_ram_digest(void *context, struct digest *digest, struct error *error)
@@ -167,7 +139,13 @@ static int create_disks(struct machine *machine, const struct machine_config *co
 int machine_create(struct machine *machine, const struct machine_config *config, struct engine *engine,
                    const struct door *door, struct error *error)
 {
-    *machine = (struct machine){.engine = engine, .door = *door};
+    *machine = (struct machine){
+        .engine = engine, .door = *door, .virtual_clock = config->virtual_clock, .stop_ticks = UINT64_MAX};
+    if (config->virtual_clock && !engine->caps.tick_time)
+        return error_set(error, ERROR_INPUT,
+                         "the virtual clock needs an engine that counts every instruction: %s does "
+                         "not, soft does",
+                         engine->ops->name);
     CHECK(config->ram_size >= MACHINE_RAM_MIN && config->ram_size <= MACHINE_RAM_MAX &&
           config->ram_size % RAM_PAGE_SIZE == 0);
     if (ram_create(&machine->ram, config->ram_size, error) < 0)
@@ -186,6 +164,7 @@ int machine_create(struct machine *machine, const struct machine_config *config,
         .read_time = serve_read_time,
         .ram_digest = serve_ram_digest,
     };
+    engine->prompt = config->virtual_clock;
     machine->config = *config;
     machine_create_chips(machine);
     machine_wire_buses(machine);
@@ -255,10 +234,23 @@ static int reset(struct machine *machine, struct error *error)
     return 0;
 }
 
+/* After a deadline, as after an exit, the door is asked. */
+static bool wants_stop(struct machine *machine)
+{
+    return machine->door.exit_served(machine->door.context) || machine_ticks(machine) >= machine->stop_ticks;
+}
+
 enum engine_stop machine_run(struct machine *machine, const struct position *until, struct error *error)
 {
-    enum engine_stop stop = engine_run(machine->engine, until, error);
+    enum engine_stop stop;
 
+    do {
+        machine_set_alarm(machine);
+        stop = engine_run(machine->engine, until, error);
+        machine_pass_deadline(machine);
+        if (stop == ENGINE_STOP_ALARM && wants_stop(machine))
+            stop = ENGINE_STOP_REQUESTED;
+    } while (stop == ENGINE_STOP_ALARM);
     if (stop == ENGINE_STOP_SHUTDOWN)
         machine->end = MACHINE_TRIPLE_FAULT;
     else if (stop == ENGINE_STOP_FAULT)
@@ -289,6 +281,13 @@ void machine_set_time(struct machine *machine, uint64_t now)
     machine_look_at_interrupts(machine);
 }
 
+/* Input comes at a time of its own when time goes on by itself. */
+static void bring_view(struct machine *machine)
+{
+    if (machine->virtual_clock)
+        advance_devices(machine, machine_view(machine));
+}
+
 size_t machine_console_room(const struct machine *machine)
 {
     return machine->config.virtio_console ? virtio_console_room(&machine->console) : uart16550_room(&machine->com1);
@@ -301,6 +300,7 @@ bool machine_console_ready(const struct machine *machine)
 
 void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t length)
 {
+    bring_view(machine);
     if (machine->config.virtio_console)
         virtio_console_receive(&machine->console, bytes, length);
     else
@@ -316,8 +316,24 @@ size_t machine_net_room(const struct machine *machine, unsigned card)
 void machine_net_input(struct machine *machine, unsigned card, const uint8_t *frame, size_t length)
 {
     CHECK(card < machine->card_count);
+    bring_view(machine);
     machine->cards[card].receive(machine->cards[card].card, frame, length);
     machine_look_at_interrupts(machine);
+}
+
+bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *bytes, size_t length)
+{
+    bring_view(machine);
+    if (command == MACHINE_POWER_BUTTON && length == 0)
+        acpi_pm_press_power_button(&machine->pm);
+    else if (command == MACHINE_BALLOON && length == 4)
+        virtio_balloon_set_target(&machine->balloon, (uint32_t)bytes_load(bytes, 4));
+    else if (command == MACHINE_KEYS && length > 0)
+        i8042_press(&machine->i8042, bytes, length);
+    else
+        return false;
+    machine_look_at_interrupts(machine);
+    return true;
 }
 
 void machine_look_at_interrupts(struct machine *machine)

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "base/ethernet.h"
 #include "vmm/boot/boot.h"
 #include "vmm/bus.h"
 #include "vmm/devices/acpi_pm.h"
@@ -54,13 +55,16 @@
 #define MACHINE_CARDS_MAX 4
 
 struct machine_config {
-    uint64_t ram_size; /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
-    int64_t rtc_start; /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
+    uint64_t ram_size;  /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
+    int64_t rtc_start;  /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
+    bool virtual_clock; /* guest time is the engine's ticks, and what an idle guest skipped; needs caps.tick_time */
     struct boot_options boot;
     unsigned disk_count; /* at most MACHINE_DISKS */
     struct disk_config disks[MACHINE_DISKS];
-    unsigned card_count; /* network cards, at most MACHINE_CARDS_MAX */
-    uint8_t card_addresses[MACHINE_CARDS_MAX][VIRTIO_NET_ADDRESS];
+    unsigned net_count; /* network cards */
+    struct machine_net_config {
+        uint8_t mac[MAC_BYTES];
+    } nets[MACHINE_CARDS_MAX];
     bool virtio_console; /* console input goes to a virtio console rather than to COM1; both print on the console */
     bool end_at_reset;   /* the guest's resetting the machine ends it, rather than starting the guest again */
 };
@@ -91,9 +95,11 @@ struct machine {
     struct page_digests digests;
     unsigned disk_count;
     struct disk disks[MACHINE_DISKS];
-    uint64_t now;       /* guest time, ns, as the devices have it */
-    uint64_t now_ticks; /* the engine's ticks when `now` was set; 0 without caps.tick_time */
-    uint64_t time_seen; /* the latest guest time that the guest has read in its time stamp counter */
+    bool virtual_clock;  /* fixed */
+    uint64_t stop_ticks; /* with the virtual clock: where machine_run stops; UINT64_MAX: nowhere. Not saved */
+    uint64_t now;        /* guest time, ns, as the devices have it */
+    uint64_t now_ticks;  /* the engine's ticks when `now` was set; 0 without caps.tick_time */
+    uint64_t time_seen;  /* the latest guest time that the guest has read in its time stamp counter */
     enum machine_end end;
     uint32_t exit_value;
     struct machine_config config;
@@ -146,6 +152,10 @@ int machine_boot(struct machine *machine, const struct machine_config *config, c
 /*
  * Runs until the engine stops. ENGINE_STOP_REQUESTED means the door asked for it, or the machine ended; the stops that
  * end a machine (shutdown, fault, a halt for good) have set machine->end.
+ *
+ * With the virtual clock, time passes while the machine runs: at the boundary where guest time comes to a device's
+ * deadline, the device does what is due, before anything else happens there; no input is needed. ENGINE_STOP_REQUESTED
+ * also means that stop_ticks have come.
  */
 enum engine_stop machine_run(struct machine *machine, const struct position *until, struct error *error);
 
@@ -157,11 +167,20 @@ uint64_t machine_deadline(const struct machine *machine);
  * view goes on from there by a nanosecond for each tick, but not beyond the next deadline, lest the device be late by
  * the guest's own measure; and never behind what the guest has read before, for a device may get an earlier deadline.
  * It is a function of the machine's state alone, so that reading it needs no input. Whoever sets the time sets it no
- * earlier.
+ * earlier. With the virtual clock the view is guest time itself.
  */
 uint64_t machine_view(const struct machine *machine);
 
-/* Input: guest time becomes `now` (never going back), and the devices do what is due by then. */
+/* Guest time: with the virtual clock the view, otherwise `now`. */
+uint64_t machine_time(const struct machine *machine);
+
+/* With the virtual clock, when the processor is halted and nothing wakes it: time goes to the next deadline at once,
+ * which counts as an exit, so that the boundary after it has a name of its own. False when it is not so, or no device
+ * waits for anything: then only an input can go on from here. */
+bool machine_skip_idle(struct machine *machine);
+
+/* Input: guest time becomes `now` (never going back), and the devices do what is due by then. With the virtual clock it
+ * is no input: the machine itself does this. */
 void machine_set_time(struct machine *machine, uint64_t now);
 
 /* Input: bytes for the console; at most machine_console_room of them. */
@@ -174,6 +193,15 @@ void machine_console_input(struct machine *machine, const uint8_t *bytes, size_t
  * now; 0 for a card without buffers, and for one that does not exist. */
 size_t machine_net_room(const struct machine *machine, unsigned card);
 void machine_net_input(struct machine *machine, unsigned card, const uint8_t *frame, size_t length);
+
+/* Input: an order from outside, with the bytes that belong to it. Returns false, and does nothing, when it is none of
+ * these or its bytes are not as they should be. The numbers are written into logs: they never change. */
+enum machine_command {
+    MACHINE_POWER_BUTTON = 2, /* somebody presses it: no bytes */
+    MACHINE_BALLOON = 3,      /* the guest shall give up so many pages of 4 KiB: 4 bytes, little-endian */
+    MACHINE_KEYS = 4,         /* the keyboard sends scan codes of set 1: at least one byte */
+};
+bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *bytes, size_t length);
 
 /* Has the processor look at its interrupt line at this boundary. Every record that is applied at a boundary, whether it
  * changes the machine or not, is followed by this, while recording as in a replay. */
@@ -193,6 +221,14 @@ int machine_ram_digest(struct machine *machine, struct digest *digest, struct er
 
 /* After a checkpoint: starts new lists of what changes, in RAM and on disks. */
 void machine_forget_changes(struct machine *machine);
+
+/* machine_time.c, for machine.c alone. The guest reads its time stamp counter, with so many ticks done. */
+uint64_t machine_read_time(struct machine *machine, uint64_t ticks);
+/* The engine's ticks; 0 without caps.tick_time. */
+uint64_t machine_ticks(const struct machine *machine);
+/* With the virtual clock: tells the engine where to stop next; and does what is due at this boundary. */
+void machine_set_alarm(struct machine *machine);
+void machine_pass_deadline(struct machine *machine);
 
 /* For a human: registers and the bytes at RIP; then all sections. */
 void machine_print_registers(struct machine *machine, FILE *stream);

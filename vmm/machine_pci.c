@@ -69,7 +69,7 @@ static void create_card(struct machine *machine, unsigned number)
 
     *card = (struct machine_card){
         .room = card_room, .receive = card_receive, .card = net, .machine = machine, .number = (uint8_t)number};
-    virtio_net_init(net, machine->config.card_addresses[number],
+    virtio_net_init(net, machine->config.nets[number].mac,
                     (struct frame_sink){.put = send_frame, .context = card}, &wires);
     pci_host_add(&machine->pci, SLOT_CARDS + number, &net->virtio.function);
 }
@@ -136,9 +136,9 @@ void machine_create_pci(struct machine *machine, struct byte_sink console, struc
     }
     if (has_ide(machine))
         create_ide(machine);
-    CHECK(config->card_count <= MACHINE_CARDS_MAX);
-    machine->card_count = config->card_count;
-    for (unsigned i = 0; i < config->card_count; i++)
+    CHECK(config->net_count <= MACHINE_CARDS_MAX);
+    machine->card_count = config->net_count;
+    for (unsigned i = 0; i < config->net_count; i++)
         create_card(machine, i);
     pci_host_place_bars(&machine->pci);
 }
@@ -158,6 +158,6 @@ void machine_pci_state(struct machine *machine, struct state *state)
         if (is_virtio(machine, i))
             virtio_block_state(&machine->blocks[i], state);
     }
-    for (unsigned i = 0; i < config->card_count; i++)
+    for (unsigned i = 0; i < config->net_count; i++)
         virtio_net_state(&machine->nets[i], state);
 }

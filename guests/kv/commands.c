@@ -8,6 +8,8 @@
 #include "guests/runtime/text.h"
 #include "guests/runtime/timer.h"
 
+#define SLEEP_MAX 6000 /* ticks: a minute */
+
 /* The first page above what is mapped. */
 #define WILD_ADDRESS 0x7ead00000000ull
 
@@ -112,6 +114,29 @@ static void run_time(const struct command *command)
                   now.second, timer_ticks());
 }
 
+static void run_sleep(const struct command *command)
+{
+    uint64_t ticks;
+    if (!text_number(command->key, command->key_length, &ticks)) {
+        reply("ERR not a number\n");
+        return;
+    }
+    if (ticks > SLEEP_MAX) {
+        reply("ERR too long\n");
+        return;
+    }
+    uint64_t until = timer_ticks() + ticks;
+    while (timer_ticks() < until) {
+        /* With interrupts off no tick comes between the look and the halt. */
+        interrupts_off();
+        if (timer_ticks() < until)
+            interrupts_wait();
+        else
+            interrupts_on();
+    }
+    reply("OK\n");
+}
+
 static void run_random(const struct command *command)
 {
     (void)command;
@@ -136,7 +161,7 @@ static void run_quit(const struct command *command)
 static void run_help(const struct command *command)
 {
     (void)command;
-    reply("HELP SET key value, GET key, INCR key, DEL key, DUMP, TIME, RANDOM, CRASH, QUIT, HELP\n");
+    reply("HELP SET key value, GET key, INCR key, DEL key, DUMP, TIME, SLEEP ticks, RANDOM, CRASH, QUIT, HELP\n");
 }
 
 enum shape { ALONE, KEY, KEY_VALUE };
@@ -145,10 +170,10 @@ static const struct {
     const char *word;
     enum shape shape;
     void (*run)(const struct command *command);
-} known[] = {{"SET", KEY_VALUE, run_set},   {"GET", KEY, run_get},       {"INCR", KEY, run_incr},
-             {"DEL", KEY, run_del},         {"DUMP", ALONE, run_dump},   {"TIME", ALONE, run_time},
-             {"RANDOM", ALONE, run_random}, {"CRASH", ALONE, run_crash}, {"QUIT", ALONE, run_quit},
-             {"HELP", ALONE, run_help}};
+} known[] = {{"SET", KEY_VALUE, run_set}, {"GET", KEY, run_get},         {"INCR", KEY, run_incr},
+             {"DEL", KEY, run_del},       {"DUMP", ALONE, run_dump},     {"TIME", ALONE, run_time},
+             {"SLEEP", KEY, run_sleep},   {"RANDOM", ALONE, run_random}, {"CRASH", ALONE, run_crash},
+             {"QUIT", ALONE, run_quit},   {"HELP", ALONE, run_help}};
 
 /* Splits the next word off; what follows its space is the rest. */
 static size_t next_word(const char **rest, size_t *rest_length)

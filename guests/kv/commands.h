@@ -8,6 +8,7 @@
  *   DEL key         OK | NONE
  *   DUMP            KEY key value, for each key, in table order; then END count
  *   TIME            TIME year-month-day hour:minute:second ticks number
+ *   SLEEP ticks     OK, after so many timer ticks, at most 6000 | ERR not a number | ERR too long
  *   RANDOM          RANDOM, sixteen hexadecimal digits
  *   CRASH           no reply: writes through a wild pointer, which is a panic (exit value 100)
  *   QUIT            BYE, then exit value 0

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "guests/kv/ballast.h"
 #include "guests/kv/commands.h"
 #include "guests/kv/store.h"
 #include "guests/runtime/console.h"
@@ -65,9 +66,10 @@ uint32_t guest_main(const struct boot_info *info)
 {
     static const char banner[] = "kv ready\n";
     struct line line = {0};
-    (void)info;
+    struct ballast ballast;
     store_init(&store);
-    timer_start(TICK_HZ, NULL, NULL);
+    ballast_start(&ballast, info, TICK_HZ);
+    timer_start(TICK_HZ, ballast.a_tick ? ballast_tick : NULL, &ballast);
     console_start_input();
     interrupts_on();
     console_write(banner, sizeof banner - 1);

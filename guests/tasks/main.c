@@ -6,8 +6,9 @@
  * single preemption: two runs that agree on it were, in all likelihood, interrupted at the same instructions. The tasks
  * themselves do nothing that leaves the machine.
  *
- * Options: hz=RATE of the timer (default 250), iterations=NUMBER for each task (default 4000).
- * Prints "counter = X of Y", and exits with 0.
+ * Options: hz=RATE of the timer (default 250), iterations=NUMBER for each task (default 4000), ticks=NUMBER (default
+ * 0): both go on after their iterations until so many timer ticks have come, so that a run of a processor of any speed
+ * has that many preemptions. Prints "counter = X of Y", Y being the iterations of both, and exits with 0.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,6 +29,7 @@
 struct task {
     uint8_t stack[TASK_STACK] __attribute__((aligned(16)));
     struct frame *frame; /* where it stands, while it does not run */
+    uint64_t iterations; /* that it did */
     volatile bool done;
 };
 
@@ -39,17 +41,19 @@ struct scheduler {
 
 static struct scheduler scheduler;
 static volatile uint64_t counter;
-static uint64_t iterations;
+static uint64_t iterations, ticks;
 
 static void task_body(struct task *self)
 {
-    for (uint64_t i = 0; i < iterations; i++) {
+    uint64_t i;
+    for (i = 0; i < iterations || timer_ticks() < ticks; i++) {
         uint64_t value = counter;
         /* The window: some work that the compiler cannot drop, during which another task may store. */
         for (unsigned step = 0; step < 8; step++)
             __asm__ volatile("rol $5, %0\n\tror $5, %0" : "+r"(value));
         counter = value + 1;
     }
+    self->iterations = i;
     self->done = true;
     for (;;)
         __asm__ volatile("hlt");
@@ -89,6 +93,7 @@ uint32_t guest_main(const struct boot_info *info)
     (void)info;
     unsigned hz = (unsigned)option_number("hz", 250, TIMER_HZ_MIN, 10000);
     iterations = option_number("iterations", 4000, 1, 1000000000);
+    ticks = option_number("ticks", 0, 0, 1000000000);
     for (unsigned i = 0; i < TASKS; i++)
         start_task(&scheduler.tasks[i]);
     timer_start(hz, on_tick, &scheduler);
@@ -98,6 +103,6 @@ uint32_t guest_main(const struct boot_info *info)
         interrupts_wait();
     }
     interrupts_off();
-    console_print("counter = %lu of %lu\n", counter, TASKS * iterations);
+    console_print("counter = %lu of %lu\n", counter, scheduler.tasks[0].iterations + scheduler.tasks[1].iterations);
     return EXIT_SUCCESS;
 }

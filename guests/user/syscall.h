@@ -14,6 +14,6 @@
 #define SYSCALL_WRITE 1 /* (address, length) of the task's own memory; the length written, or -1 */
 #define SYSCALL_EXIT  2 /* (status); does not return */
 #define SYSCALL_YIELD 3 /* lets the next task run */
-#define SYSCALL_TIME  4 /* timer ticks since the start */
+#define SYSCALL_TIME  4 /* timer ticks since the start; interrupts that wait come first, and may switch tasks */
 
 #endif

@@ -13,7 +13,7 @@ static uint64_t stack_top(struct task *task)
     return (uint64_t)(task->kernel_stack + sizeof task->kernel_stack);
 }
 
-void tasks_create(struct tasks *tasks, unsigned count, uint64_t rounds, bool fault)
+void tasks_create(struct tasks *tasks, unsigned count, const struct task_arguments *arguments)
 {
     tasks->count = count;
     tasks->starter_tables = read_cr3();
@@ -29,8 +29,9 @@ void tasks_create(struct tasks *tasks, unsigned count, uint64_t rounds, bool fau
                                       /* As after a call: RSP + 8 is a multiple of 16. */
                                       .rsp = task->area + USER_AREA - 8,
                                       .rdi = i,
-                                      .rsi = rounds,
-                                      .rdx = fault && i == 0};
+                                      .rsi = arguments->rounds,
+                                      .rdx = arguments->fault && i == 0,
+                                      .rcx = arguments->ticks};
         task->live = true;
     }
 }

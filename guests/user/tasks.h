@@ -34,8 +34,15 @@ struct tasks {
     uint64_t switches;
 };
 
+/* What the programs are told; see program/program.c. */
+struct task_arguments {
+    uint64_t rounds; /* for each */
+    uint64_t ticks;  /* they last at least until then */
+    bool fault;      /* of the first */
+};
+
 /* Makes `count` tasks ready to run; interrupts are off. */
-void tasks_create(struct tasks *tasks, unsigned count, uint64_t rounds, bool fault);
+void tasks_create(struct tasks *tasks, unsigned count, const struct task_arguments *arguments);
 
 /* Saves the interrupted context, and chooses the next live task after the one that runs. Returns the frame to resume.
  */

@@ -24,7 +24,7 @@ from_two() {
 check "checkpoints: a replay from one prints the rest" from_two
 
 # A guest without a timer asks for nothing, and gets its checkpoints all the same: within a factor of three.
-record_guest computing --timeout 2s --checkpoint-every 100ms --cmdline n=2000000 "$GUESTS/sieve" </dev/null
+record_guest computing --timeout 1s --checkpoint-every 100ms --cmdline 'n=2000000 rounds=1000000' "$GUESTS/sieve" </dev/null
 "$ENCORE" log dump --type END "$log" >"$WORK/end"
 spacing() {
     echo "$count checkpoints; $(tail -n 1 "$WORK/end"); again: $recorded_as -o x.enc"
@@ -36,7 +36,7 @@ check "checkpoints: as often as asked, while the guest only computes" spacing
 check_from_checkpoints "checkpoints: while the guest computes, and a replay from each" 1
 
 # Memory that was written and then made zero again: what a checkpoint leaves out is zero afterwards, and not old.
-record_guest memory --checkpoint-every 50ms --cmdline 'tasks=4 rounds=8 hz=1000' --mem 64M "$GUESTS/user" </dev/null
+record_guest memory --checkpoint-every 50ms --cmdline 'tasks=4 rounds=8 hz=1000 ticks=300' --mem 64M "$GUESTS/user" </dev/null
 check_from_checkpoints "checkpoints: of a guest that writes much memory, and a replay from each" 1
 
 # Cut off in the middle: all checkpoints before are found without an index.

@@ -20,16 +20,14 @@ repeat 10
   line INCR n
   wait "VALUE "
 end
+line SLEEP 5
+wait "OK\n"
 line DUMP
 wait "END "
 line QUIT
 END_OF_SCRIPT
-every=10ms
-[ "$ENGINE" = soft ] && every=1ms
-record_guest kv --checkpoint-every $every --input "$WORK/script" "$GUESTS/kv" </dev/null
-iterations=400
-[ "$ENGINE" = soft ] && iterations=40000
-record_guest tasks --checkpoint-every 20ms --cmdline "iterations=$iterations hz=1000" "$GUESTS/tasks" </dev/null
+record_guest kv --checkpoint-every 10ms --input "$WORK/script" "$GUESTS/kv" </dev/null
+record_guest tasks --checkpoint-every 20ms --cmdline 'ticks=100 hz=1000' "$GUESTS/tasks" </dev/null
 record_guest triple --cmdline triple "$GUESTS/faulty" </dev/null
 
 # doctor GUEST TYPE NUMBER CHANGE: $log is then the doctored log, $record the number of what was changed.
@@ -99,10 +97,14 @@ caught tasks TIME "$tick" later 'TIME'
 caught tasks TIME "$tick" back
 caught tasks TIME "$tick" drop
 caught tasks TIME "$tick" exits
-# One that stands between two exits.
-between=$(awk 'NR > 7 && /, tick / { print NR - 2; exit }' "$WORK/times")
-caught tasks TIME "$between" ticks
-caught tasks TIME "$between" rip
+# One that stands between two exits, as nearly all of them do, where the engine can count instructions.
+if "$ENCORE" log export --json "$WORK/tasks.enc" | head -n 1 | grep -q '"tick_unit":"none"'; then
+    skip "divergence: tasks, TIME, ticks and rip" "this host's KVM counts no instructions"
+else
+    between=$(awk 'NR > 7 && /, tick / { print NR - 2; exit }' "$WORK/times")
+    caught tasks TIME "$between" ticks
+    caught tasks TIME "$between" rip
+fi
 
 # What the guest did.
 caught kv OUTPUT 3 hash 'expected: *[0-9]* bytes of output, hash'

@@ -77,14 +77,12 @@ ends faulty-divide 201 'wrote 100 ' --cmdline divide "$GUESTS/faulty"
 ends faulty-ports 1 'port addresses without a device.*write 0x2f0 \(1\).*read 0x2f0 \(1\)' --cmdline port "$GUESTS/faulty"
 ends faulty-mmio 1 'memory addresses without a device.*0xfeff0000' --cmdline mmio "$GUESTS/faulty"
 
-short=300ms
-[ "$ENGINE" = soft ] && short=2ms
 # Limits. A limit is no fault of the guest's; the log is whole.
 ends timeout-loop 124 'timeout' --timeout 300ms "$WORK/loop"
 ends timeout-loop-off 124 'timeout' --timeout 300ms "$WORK/loop-off"
 ends timeout-sleep 124 'timeout' --timeout 300ms "$WORK/sleep"
 ends timeout-kv 124 'timeout' --timeout 500ms "$GUESTS/kv"
-ends timeout-sieve 124 'timeout' --timeout $short --cmdline n=2000000 "$GUESTS/sieve"
+ends timeout-sieve 124 'timeout' --timeout 300ms --cmdline 'n=2000000 rounds=1000000' "$GUESTS/sieve"
 ends max-exits 8 'max-exits' --max-exits 1000 "$WORK/ports"
 check "guest ends: max-exits: exactly so many" sh -c \
     "'$ENCORE' log dump --type END '$WORK/max-exits.enc' | grep -q 'exit 1000[^0-9]'"

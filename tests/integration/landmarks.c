@@ -57,11 +57,8 @@ struct specimen {
 
 static void create(struct specimen *s, const uint8_t *code, size_t length)
 {
-    const struct door door = {.context = NULL,
-                              .read_clock = door_clock,
-                              .entropy = door_entropy,
-                              .console_output = door_output,
-                              .exit_served = door_exit};
+    const struct door door = {
+        .read_clock = door_clock, .entropy = door_entropy, .console_output = door_output, .exit_served = door_exit};
     const struct machine_config config = {.ram_size = MACHINE_RAM_MIN, .boot.protocol = BOOT_SECTOR};
     const struct engine_host none = {0};
     uint8_t sector[512] = {0};

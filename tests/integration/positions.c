@@ -58,11 +58,8 @@ struct specimen {
 
 static void create(struct specimen *specimen, const struct kvm_engine_options *options)
 {
-    const struct door door = {.context = NULL,
-                              .read_clock = door_clock,
-                              .entropy = door_entropy,
-                              .console_output = door_output,
-                              .exit_served = door_exit};
+    const struct door door = {
+        .read_clock = door_clock, .entropy = door_entropy, .console_output = door_output, .exit_served = door_exit};
     const struct machine_config config = {.ram_size = MACHINE_RAM_MIN, .boot.protocol = BOOT_SECTOR};
     uint8_t sector[512] = {0};
     struct error error;

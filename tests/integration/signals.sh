@@ -72,7 +72,7 @@ for signal in INT TERM; do
     ended_by $signal "idle kv" 0.3 "$GUESTS/kv"
     ended_by $signal "kv with checkpoints" 0.5 --checkpoint-every 50ms "$GUESTS/kv"
     ended_by $signal "computing kernel" 0.4 "$WORK/loop"
-    [ "$ENGINE" = soft ] || ended_by $signal "sieve" 0.4 --cmdline n=2000000 "$GUESTS/sieve"
+    ended_by $signal "sieve" 0.4 --cmdline 'n=2000000 rounds=1000000' "$GUESTS/sieve"
     ended_by $signal "two tasks" 0.2 --cmdline 'iterations=1000000000 hz=1000' "$GUESTS/tasks"
     ended_by $signal "interrupts" 0.4 --cmdline rate=10000 "$GUESTS/storm"
     ended_by $signal "user code" 0.5 --cmdline rounds=100000000 "$GUESTS/user"

@@ -15,6 +15,7 @@
 
 struct disk {
     uint8_t bytes[DISK_TESTING_SECTORS * DISK_SECTOR];
+    uint64_t more; /* sectors after those; they fail */
     bool read_only;
     bool fails;
     unsigned flushes;
@@ -22,8 +23,7 @@ struct disk {
 
 uint64_t disk_sectors(const struct disk *disk)
 {
-    (void)disk;
-    return DISK_TESTING_SECTORS;
+    return DISK_TESTING_SECTORS + disk->more;
 }
 
 bool disk_is_read_only(const struct disk *disk)

@@ -129,28 +129,58 @@ static void test_boot_info(void **state)
     assert_int_equal(info.uart_port, 0x3f8);
     assert_int_equal(info.debug_exit_port, 0xf4);
     assert_int_equal(info.entropy_port, 0xe08);
-    assert_int_equal(info.reserved_count, 6);
+    assert_int_equal(info.reserved_count, 7);
     assert_int_equal(info.reserved[0].address, BOOT_LOW_START);
     for (unsigned i = 1; i < 5; i++)
         assert_int_equal(info.reserved[i].address, info.reserved[i - 1].address + info.reserved[i - 1].length);
     assert_int_equal(info.reserved[4].address + info.reserved[4].length, BOOT_LOW_END);
-    assert_int_equal(info.reserved[5].kind, BOOT_RESERVED_IMAGE);
-    assert_int_equal(info.reserved[5].address, CODE);
-    assert_int_equal(info.reserved[5].length, DATA + 116 - CODE);
+    assert_int_equal(info.reserved[5].kind, BOOT_RESERVED_FIRMWARE);
+    assert_int_equal(info.reserved[5].address, 0xe0000);
+    assert_int_equal(info.reserved[5].length, 0x20000);
+    assert_int_equal(info.reserved[6].kind, BOOT_RESERVED_IMAGE);
+    assert_int_equal(info.reserved[6].address, CODE);
+    assert_int_equal(info.reserved[6].length, DATA + 116 - CODE);
 }
 
-/* One field of the image changed, and the words that the refusal must hold. */
-struct change {
-    unsigned offset;
-    unsigned width;
-    uint64_t value;
-    const char *words;
-};
+/* Wherever the image is, what is in use is told in order of address. */
+static void test_reserved_order(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    static const struct {
+        uint64_t address;
+        unsigned index;
+    } cases[] = {{0, 0}, {BOOT_LOW_END, 5}, {0xdff00, 5}, {CODE, 6}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t image[IMAGE];
+        struct boot_info info;
+        make_image(image);
+        bytes_store(image + 24, 8, cases[i].address);
+        bytes_store(image + SEGMENT(0) + 24, 8, cases[i].address);
+        bytes_store(image + SEGMENT(1) + 24, 8, cases[i].address + 32);
+        assert_int_equal(boot_try(fixture, image, IMAGE, "", BOOT_ELF64), 0);
+        assert_true(ram_read(&fixture->ram, BOOT_INFO_ADDRESS, &info, sizeof info));
+        assert_int_equal(info.reserved_count, 7);
+        assert_int_equal(info.reserved[cases[i].index].kind, BOOT_RESERVED_IMAGE);
+        for (unsigned n = 1; n < 7; n++)
+            assert_true(info.reserved[n].address >= info.reserved[n - 1].address + info.reserved[n - 1].length);
+    }
+}
+
+static void test_no_modules(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t image[IMAGE], byte = 1;
+    struct boot_options options = {.protocol = BOOT_ELF64,
+                                   .modules = {{.bytes = &byte, .length = 1, .name = "module", .text = ""}},
+                                   .module_count = 1};
+    make_image(image);
+    boot_refused_options(fixture, image, IMAGE, &options, "no modules");
+}
 
 static void test_refusals(void **state)
 {
     struct boot_fixture *fixture = *state;
-    const struct change changes[] = {
+    const struct boot_change changes[] = {
         {4, 1, 1, "not an ELF64"},
         {5, 1, 2, "another processor"},
         {18, 2, 183, "another processor"},
@@ -175,6 +205,8 @@ static void test_refusals(void **state)
         {SEGMENT(0) + 24, 8, BOOT_GDT_ADDRESS, "overlaps the boot GDT"},
         {SEGMENT(0) + 24, 8, BOOT_PD_ADDRESS + 0x3ff0, "overlaps the boot page tables"},
         {SEGMENT(0) + 24, 8, BOOT_STACK_TOP - 1, "overlaps the boot stack"},
+        {SEGMENT(0) + 24, 8, 0xe0000 - 31, "overlaps the firmware's tables"},
+        {SEGMENT(0) + 24, 8, 0xfffff, "overlaps the firmware's tables"},
         {SEGMENT(0) + 32, 8, 33, "0x21 bytes in the file but only 0x20 in memory"},
         {SEGMENT(0) + 40, 8, UINT64_MAX, "beyond the memory"},
         {SEGMENT(0) + 40, 8, DATA - CODE + 1, "segment 1 [0x110000, 0x110074) overlaps segment 0 [0x100000, 0x110001)"},
@@ -257,6 +289,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_entry_state, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_paging, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_boot_info, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_reserved_order, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_no_modules, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_refusals, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_neighbours, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_no_segments, boot_setup, boot_teardown),

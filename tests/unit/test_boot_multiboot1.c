@@ -95,6 +95,89 @@ static void test_information(void **state)
     }
 }
 
+/* Section 3.3: bit 3, mods_count and mods_addr; each module's start, end and string. */
+static void test_modules(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t image[ELF_IMAGE];
+    make_elf(image);
+    struct boot_options options = {.cmdline = "kernel", .protocol = BOOT_AUTO, .module_count = BOOT_MODULES};
+    static const char *const texts[BOOT_MODULES] = {"", "one", "2 2", "", "four=4", "x", "y", "z"};
+    for (unsigned i = 0; i < BOOT_MODULES; i++)
+        options.modules[i] = boot_module(1 + 5000 * i, (uint8_t)(0x10 + i), texts[i]);
+    for (unsigned count = 1; count <= BOOT_MODULES; count++) {
+        memset(fixture->ram.bytes, 0, TEST_RAM_SIZE);
+        options.module_count = count;
+        assert_int_equal(boot_try_options(fixture, image, ELF_IMAGE, &options), 0);
+        const uint8_t *ram = fixture->ram.bytes, *info = ram + fixture->cpu.gprs[GPR_RBX];
+        assert_int_equal(bytes_load(info, 4), 0x24d);
+        assert_int_equal(bytes_load(info + 20, 4), count);
+        const uint8_t *entry = ram + bytes_load(info + 24, 4);
+        for (unsigned i = 0; i < count; i++, entry += 16) {
+            assert_module_at(fixture, bytes_load(entry, 4), &options.modules[i]);
+            assert_int_equal(bytes_load(entry + 4, 4) - bytes_load(entry, 4), options.modules[i].length);
+            assert_string_equal((const char *)ram + bytes_load(entry + 8, 4), texts[i]);
+            assert_int_equal(bytes_load(entry + 12, 4), 0);
+        }
+        assert_string_equal((const char *)ram + bytes_load(info + 16, 4), "kernel");
+        assert_memory_equal(ram + LOAD, image + ELF_CODE, 64);
+    }
+    for (unsigned i = 0; i < BOOT_MODULES; i++)
+        boot_module_free(&options.modules[i]);
+}
+
+/* The page of command lines, and memory, each filled to the last byte and over it. */
+static void test_module_limits(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t image[ELF_IMAGE];
+    char cmdline[BOOT_CMDLINE_MAX + 1] = {0}, text[4096 - BOOT_CMDLINE_MAX] = {0};
+    struct boot_module module = boot_module(TEST_RAM_SIZE, 0x5a, text);
+    struct boot_options options = {.cmdline = cmdline, .modules = {module}, .module_count = 1};
+    make_elf(image);
+    memset(cmdline, 'c', BOOT_CMDLINE_MAX);
+    memset(text, 't', sizeof text - 2); /* both with their NULs: one page */
+    options.modules[0].length = 1;
+    assert_int_equal(boot_try_options(fixture, image, ELF_IMAGE, &options), 0);
+    assert_string_equal((const char *)fixture->ram.bytes + BOOT_CMDLINE_PAGE + BOOT_CMDLINE_MAX + 1, text);
+    assert_int_equal(bytes_load(fixture->ram.bytes + BOOT_GDT_ADDRESS, 8), 0);
+    text[sizeof text - 2] = 't';
+    boot_refused_options(fixture, image, ELF_IMAGE, &options, "longer than a page");
+    text[0] = 0;
+    options.modules[0].length = TEST_RAM_SIZE - LOAD - RAM_PAGE_SIZE; /* the kernel has the first page */
+    assert_int_equal(boot_try_options(fixture, image, ELF_IMAGE, &options), 0);
+    options.modules[0].length++;
+    boot_refused_options(fixture, image, ELF_IMAGE, &options, "no room for the 1044481 bytes of module");
+    options.modules[0].length = TEST_RAM_SIZE;
+    boot_refused_options(fixture, image, ELF_IMAGE, &options, "no room for");
+    boot_module_free(&module);
+}
+
+/* As many segments and modules as there may be. */
+static void test_most_of_all(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    enum { SEGMENTS = 64, CODE = HEADER + SEGMENTS * PHDR };
+    uint8_t image[CODE + 64], byte = 1;
+    struct boot_options options = {.module_count = BOOT_MODULES};
+    uint8_t small[ELF_IMAGE];
+    make_elf(small);
+    memset(image, 0, sizeof image);
+    memcpy(image, small, HEADER);
+    memcpy(image + CODE, small + ELF_CODE, 64);
+    bytes_store(image + 44, 2, SEGMENTS);
+    for (unsigned i = 0; i < SEGMENTS; i++) {
+        const uint32_t fields[] = {1, CODE, 0, LOAD + i * 128, 64, 128, 7, 4};
+        for (unsigned field = 0; field < 8; field++)
+            bytes_store(image + HEADER + PHDR * i + 4 * field, 4, fields[field]);
+    }
+    for (unsigned i = 0; i < BOOT_MODULES; i++)
+        options.modules[i] = (struct boot_module){.bytes = &byte, .length = 1, .name = "module", .text = ""};
+    assert_int_equal(boot_try_options(fixture, image, sizeof image, &options), 0);
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        assert_memory_equal(fixture->ram.bytes + LOAD + i * 128, image + CODE, 64);
+}
+
 static void test_small_memory_map(void **state)
 {
     struct boot_fixture *fixture = *state;
@@ -104,13 +187,18 @@ static void test_small_memory_map(void **state)
     make_flat(image);
     for (unsigned field = 12; field <= 28; field += 4) /* move it down to 64 KiB */
         bytes_store(image + FLAT_HEADER + field, 4, bytes_load(image + FLAT_HEADER + field, 4) - LOAD + 0x10000);
-    assert_int_equal(ram_create(&small, 0x20000, &fixture->error), 0);
+    assert_int_equal(ram_create(&small, 0x100000, &fixture->error), 0);
     int result = boot_load(&small, &fixture->cpu, image, FLAT_IMAGE, "image", &options, NULL, &fixture->error);
     assert_int_equal(result, 0);
     const uint8_t *info = small.bytes + fixture->cpu.gprs[GPR_RBX];
-    assert_int_equal(bytes_load(info + 4, 4), 128);
+    assert_int_equal(bytes_load(info + 4, 4), 640);
     assert_int_equal(bytes_load(info + 8, 4), 0);
-    assert_int_equal(bytes_load(info + 44, 4), 24);
+    assert_int_equal(bytes_load(info + 44, 4), 48);
+    ram_destroy(&small);
+    assert_int_equal(ram_create(&small, 0xff000, &fixture->error), 0);
+    result = boot_load(&small, &fixture->cpu, image, FLAT_IMAGE, "image", &options, NULL, &fixture->error);
+    assert_int_equal(result, -1);
+    assert_non_null(strstr(fixture->error.text, "no room for the firmware's tables"));
     ram_destroy(&small);
 }
 
@@ -216,7 +304,7 @@ static void test_elf_refusals(void **state)
         {HEADER + 4, UINT32_MAX, "beyond the file"},
         {HEADER + 12, TEST_RAM_SIZE - 127, "beyond the memory"},
         {HEADER + 12, UINT32_MAX, "beyond the memory"},
-        {HEADER + 12, BOOT_INFO_ADDRESS, "overlaps the multiboot information"},
+        {HEADER + 12, BOOT_INFO_ADDRESS, "overlaps the boot-info page"},
         {HEADER + 12, BOOT_CMDLINE_PAGE, "overlaps the command line"},
         {HEADER + 12, BOOT_GDT_ADDRESS + 4095, "overlaps the boot GDT"},
         {HEADER + 16, 129, "only 0x80 in memory"},
@@ -267,6 +355,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_elf, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_information, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_modules, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_module_limits, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_most_of_all, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_small_memory_map, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_flat, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_header_search, boot_setup, boot_teardown),

@@ -74,17 +74,28 @@ static void test_small_memory(void **state)
     ram_destroy(&small);
 }
 
+static void test_no_modules(void **state)
+{
+    struct boot_fixture *fixture = *state;
+    uint8_t image[SECTOR], byte = 1;
+    struct boot_options options = {.protocol = BOOT_SECTOR,
+                                   .modules = {{.bytes = &byte, .length = 1, .name = "module", .text = ""}},
+                                   .module_count = 1};
+    make_image(image, SECTOR);
+    boot_refused_options(fixture, image, SECTOR, &options, "no modules");
+}
+
 static void test_names(void **state)
 {
     (void)state;
     enum boot_protocol protocol;
-    for (int i = BOOT_AUTO; i <= BOOT_SECTOR; i++) {
+    for (int i = BOOT_AUTO; i <= BOOT_FIRMWARE; i++) {
         const char *name = boot_protocol_name((enum boot_protocol)i);
         assert_non_null(name);
         assert_int_equal(boot_protocol_parse(name, &protocol), 0);
         assert_int_equal(protocol, i);
     }
-    assert_null(boot_protocol_name((enum boot_protocol)4));
+    assert_null(boot_protocol_name((enum boot_protocol)(BOOT_FIRMWARE + 1)));
     assert_int_equal(boot_protocol_parse("elf", &protocol), -1);
 }
 
@@ -103,6 +114,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_sectors, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_signature, boot_setup, boot_teardown),
         cmocka_unit_test_setup_teardown(test_small_memory, boot_setup, boot_teardown),
+        cmocka_unit_test_setup_teardown(test_no_modules, boot_setup, boot_teardown),
         cmocka_unit_test(test_names),
         cmocka_unit_test_setup_teardown(test_hostile, boot_setup, boot_teardown),
     };

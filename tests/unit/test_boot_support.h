@@ -44,17 +44,16 @@ static inline int boot_teardown(void **state)
     return 0;
 }
 
-static inline int boot_try(struct boot_fixture *fixture, const void *image, size_t length, const char *cmdline,
-                           enum boot_protocol protocol)
+static inline int boot_try_options(struct boot_fixture *fixture, const void *image, size_t length,
+                                   const struct boot_options *options)
 {
-    struct boot_options options = {.cmdline = cmdline, .protocol = protocol};
     uint8_t *copy = malloc(length ? length : 1);
     assert_non_null(copy);
     memcpy(copy, image, length);
     memset(&fixture->error, 0, sizeof fixture->error);
     fixture->chosen = BOOT_AUTO;
     int result =
-        boot_load(&fixture->ram, &fixture->cpu, copy, length, "image", &options, &fixture->chosen, &fixture->error);
+        boot_load(&fixture->ram, &fixture->cpu, copy, length, "image", options, &fixture->chosen, &fixture->error);
     free(copy);
     if (result != 0) {
         /* Whatever is wrong, the sentence names the image. */
@@ -64,13 +63,66 @@ static inline int boot_try(struct boot_fixture *fixture, const void *image, size
     return result;
 }
 
+static inline int boot_try(struct boot_fixture *fixture, const void *image, size_t length, const char *cmdline,
+                           enum boot_protocol protocol)
+{
+    struct boot_options options = {.cmdline = cmdline, .protocol = protocol};
+
+    return boot_try_options(fixture, image, length, &options);
+}
+
 /* Asserts that the image is refused with these words in the sentence. */
+static inline void boot_refused_options(struct boot_fixture *fixture, const void *image, size_t length,
+                                        const struct boot_options *options, const char *words)
+{
+    assert_int_equal(boot_try_options(fixture, image, length, options), -1);
+    if (!strstr(fixture->error.text, words))
+        fail_msg("\"%s\" does not say \"%s\"", fixture->error.text, words);
+}
+
 static inline void boot_refused(struct boot_fixture *fixture, const void *image, size_t length,
                                 enum boot_protocol protocol, const char *words)
 {
-    assert_int_equal(boot_try(fixture, image, length, "", protocol), -1);
-    if (!strstr(fixture->error.text, words))
-        fail_msg("\"%s\" does not say \"%s\"", fixture->error.text, words);
+    struct boot_options options = {.cmdline = "", .protocol = protocol};
+
+    boot_refused_options(fixture, image, length, &options, words);
+}
+
+/* One field of an image changed, and the words that the refusal must hold. */
+struct boot_change {
+    unsigned offset;
+    unsigned width;
+    uint64_t value;
+    const char *words;
+};
+
+/* A module of `length` bytes, each of them `fill`; to be freed. */
+static inline struct boot_module boot_module(size_t length, uint8_t fill, const char *text)
+{
+    uint8_t *bytes = malloc(length);
+
+    assert_non_null(bytes);
+    memset(bytes, fill, length);
+    return (struct boot_module){.bytes = bytes, .length = length, .name = "module", .text = text};
+}
+
+static inline void boot_module_free(struct boot_module *module)
+{
+    free((void *)(uintptr_t)module->bytes);
+}
+
+/* That memory [address, address + length) holds the module, and the byte on either side of it does not. */
+static inline void assert_module_at(const struct boot_fixture *fixture, uint64_t address,
+                                    const struct boot_module *module)
+{
+    const uint8_t *ram = fixture->ram.bytes;
+
+    assert_int_equal(address % RAM_PAGE_SIZE, 0);
+    assert_true(address >= 0x100000 && address + module->length <= TEST_RAM_SIZE);
+    assert_memory_equal(ram + address, module->bytes, module->length);
+    assert_int_not_equal(ram[address - 1], module->bytes[0]);
+    if (address + module->length < TEST_RAM_SIZE)
+        assert_int_not_equal(ram[address + module->length], module->bytes[0]);
 }
 
 /* Loads the image cut short at every length, and with each byte of its first `header` replaced by several others: none

@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "logs/writer.h"
 #include "replay/checkpoint.h"
+#include "tests/unit/log_samples.h"
 #include "tests/soft/bench_pc.h"
 #include "vmm/machine.h"
 
@@ -65,7 +67,11 @@ static bool door_exit(void *context)
 
 static void create(struct specimen *s, const char *start, size_t length)
 {
-    const struct door door = {s, door_clock, door_entropy, door_output, door_exit};
+    const struct door door = {.context = s,
+                              .read_clock = door_clock,
+                              .entropy = door_entropy,
+                              .console_output = door_output,
+                              .exit_served = door_exit};
     const struct machine_config config = {.ram_size = MACHINE_RAM_MIN, .boot.protocol = BOOT_SECTOR};
     const struct engine_host none = {0};
     uint8_t sector[512] = {0};
@@ -274,13 +280,6 @@ static void test_clock_devices_agree(void **state)
     destroy(&s);
 }
 
-static int keep(void *context, const void *bytes, size_t length, struct error *error)
-{
-    (void)error;
-    bytes_put(context, bytes, length);
-    return 0;
-}
-
 static struct digest digest_of_machine(struct specimen *s)
 {
     struct digest digest;
@@ -288,28 +287,55 @@ static struct digest digest_of_machine(struct specimen *s)
     return digest;
 }
 
+static int keep(void *context, const void *bytes, size_t length, struct error *error)
+{
+    return log_writer_checkpoint_write(context, bytes, length, error);
+}
+
+/* Restores `second` from a log that has a checkpoint of `first`. */
+static void copy_by_checkpoint(struct specimen *first, struct specimen *second)
+{
+    struct test_sink sink = test_sink();
+    struct log_sink to = test_sink_sink(&sink);
+    struct log_header header = sample_header(1);
+    struct traffic traffic = {0};
+    struct error error = {0};
+    struct log_record record = {.type = LOG_CHECKPOINT, .parent = LOG_NO_PARENT, .digest = digest_of_machine(first)};
+    struct log_writer *writer = log_writer_create(&to, &header, NULL, &error);
+
+    assert_true(engine_name_position(first->engine, &record.at, &error));
+    assert_int_equal(log_writer_checkpoint_begin(writer, &error), 0);
+    assert_int_equal(checkpoint_save(&first->machine, &traffic, true, keep, writer, &error), 0);
+    assert_int_equal(log_writer_checkpoint_end(writer, &record, &error), 0);
+    assert_int_equal(log_writer_close(writer, &error), 0);
+    log_writer_free(writer);
+
+    struct log_memory memory = {.bytes = sink.bytes.data, .length = sink.bytes.length};
+    struct log_source source = log_source_memory(&memory);
+    struct log_reader *reader = log_reader_open_source(&source, "test.enc", false, &error);
+    assert_non_null(reader);
+    if (checkpoint_restore(&second->machine, &traffic, reader, 0, &error) < 0)
+        fail_msg("%s", error.text);
+    log_reader_close(reader);
+    bytes_writer_free(&sink.bytes);
+}
+
 static void test_checkpoint(void **state)
 {
     (void)state;
     for (uint64_t at = 5000; at < 100000; at += 7919) {
-        struct bytes_writer saved = bytes_writer(CHECKPOINT_BLOB_MAX(MACHINE_RAM_MIN));
-        struct traffic traffic = {0};
         struct specimen first = {0}, second = {0};
         CREATE(&first, watcher);
         CREATE(&second, watcher);
         go_to_tick(&first, at / 2);
         machine_set_time(&first.machine, machine_view(&first.machine) + at);
         go_to_tick(&first, at);
-        digest_of_machine(&first); /* brings the pages' digests up to date */
-        assert_int_equal(checkpoint_save(&first.machine, &traffic, true, keep, &saved, &first.error), 0);
-        if (checkpoint_apply(&second.machine, &traffic, saved.data, saved.length, &second.error) < 0)
-            fail_msg("%s", second.error.text);
+        copy_by_checkpoint(&first, &second);
         assert_int_equal(machine_view(&second.machine), machine_view(&first.machine));
         go_to_tick(&first, 2 * at);
         go_to_tick(&second, 2 * at);
         assert_int_equal(machine_view(&second.machine), machine_view(&first.machine));
         assert_true(digest_equal(digest_of_machine(&first), digest_of_machine(&second)));
-        bytes_writer_free(&saved);
         destroy(&first);
         destroy(&second);
     }

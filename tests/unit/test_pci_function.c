@@ -237,16 +237,20 @@ static void masked_messages(void **unused)
     assert_int_equal(table_in(&card, PCI_MSIX_PENDING), 1);
     set_control(&card, CONTROL_ENABLE | CONTROL_MASK_ALL);
     table_out(&card, 0x0c, 0);
+    table_out(&card, 0x1c, 0);
+    pci_msix_signal(&card.function, 1); /* masked with all the others */
     pci_msix_signal(&card.function, 2);
     assert_int_equal(card.messages, 0);
+    assert_int_equal(table_in(&card, PCI_MSIX_PENDING), 7);
+    table_out(&card, 0x18, 6);
     set_control(&card, CONTROL_ENABLE);
-    assert_int_equal(card.messages, 1);
-    assert_int_equal(card.data, 5);
+    assert_int_equal(card.messages, 2);
+    assert_int_equal(card.data, 6);
     assert_int_equal(table_in(&card, PCI_MSIX_PENDING), 4);
     set_control(&card, 0); /* turned off, nothing waits */
     set_control(&card, CONTROL_ENABLE);
     assert_int_equal(table_in(&card, PCI_MSIX_PENDING), 0);
-    assert_int_equal(card.messages, 1);
+    assert_int_equal(card.messages, 2);
 }
 
 static void card_state(void *device, struct state *state)

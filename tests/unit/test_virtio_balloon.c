@@ -86,6 +86,27 @@ static void inflate_and_deflate(void **unused)
     ram_destroy(&ram);
 }
 
+/* Memory that the host will not take back, because it is no page of its own, is zeroed all the same. */
+static void memory_that_stays(void **unused)
+{
+    (void)unused;
+    struct machine machine;
+    struct guest *guest = &machine.guest;
+    uint8_t *memory = malloc(RAM_PAGE_SIZE + 16);
+    assert_non_null(memory);
+    machine_init(&machine);
+    guest_start(guest, 0);
+    guest_describe(guest, VIRTIO_BALLOON_INFLATE, 0, GUEST_BUFFERS, 4, 0, 0); /* the page with all of this: number 0 */
+    guest_offer(guest, VIRTIO_BALLOON_INFLATE, 0);
+    guest->ram.bytes = memory + ((uintptr_t)memory % RAM_PAGE_SIZE == 0 ? 8 : 0);
+    memcpy(guest->ram.bytes, guest->memory, GUEST_MEMORY);
+    guest->ram.bytes[GUEST_MEMORY - 1] = 0xaa;
+    guest_notify(guest, VIRTIO_BALLOON_INFLATE);
+    assert_int_equal(guest->ram.bytes[GUEST_MEMORY - 1], 0);
+    assert_int_equal(bytes_load(guest->ram.bytes + GUEST_USED + 2, 2), 1);
+    free(memory);
+}
+
 /* The numbers themselves are not in memory. */
 static void no_numbers(void **unused)
 {
@@ -142,9 +163,8 @@ static void hostile_states(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(target),         cmocka_unit_test(inflate_and_deflate),
-        cmocka_unit_test(no_numbers),     cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_states),
+        cmocka_unit_test(target),     cmocka_unit_test(inflate_and_deflate),       cmocka_unit_test(memory_that_stays),
+        cmocka_unit_test(no_numbers), cmocka_unit_test(restored_runs_on_the_same), cmocka_unit_test(hostile_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

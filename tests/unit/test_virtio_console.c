@@ -115,6 +115,21 @@ static void receives(void **unused)
     assert_int_equal(guest_load(guest, avail_event, 2), 3);
 }
 
+/* A driver that starts the device without its queues. */
+static void no_queues(void **unused)
+{
+    (void)unused;
+    struct machine machine;
+    machine_init(&machine);
+    guest_accept(&machine.guest, VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX);
+    guest_out(&machine.guest, REG_STATUS, 1, 0x0f);
+    assert_true(virtio_is_live(&machine.console.virtio));
+    assert_int_equal(virtio_console_room(&machine.console), 0);
+    receive(&machine, "");
+    guest_notify(&machine.guest, TRANSMIT);
+    assert_int_equal(guest_in(&machine.guest, REG_STATUS, 1), 0x0f);
+}
+
 static void room_has_bounds(void **unused)
 {
     (void)unused;
@@ -193,6 +208,7 @@ int main(void)
         cmocka_unit_test(sends),
         cmocka_unit_test(sends_no_more_than_it_may),
         cmocka_unit_test(receives),
+        cmocka_unit_test(no_queues),
         cmocka_unit_test(room_has_bounds),
         cmocka_unit_test(restored_runs_on_the_same),
         cmocka_unit_test(hostile_states),

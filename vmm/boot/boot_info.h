@@ -50,6 +50,7 @@
 #define BOOT_RESERVED_PAGE_TABLES 4u
 #define BOOT_RESERVED_STACK       5u
 #define BOOT_RESERVED_IMAGE       6u /* from the lowest to the highest byte of the guest's own segments */
+#define BOOT_RESERVED_FIRMWARE    7u /* the firmware's tables */
 
 struct boot_info_range {
     uint64_t address; /* guest-physical */

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "vmm/boot/boot_info.h"
+#include "vmm/boot/firmware_tables.h"
 
 #define ELF_HEADER_SIZE 64
 #define ELF_PHDR_SIZE   56
@@ -131,11 +132,15 @@ static void put_boot_info(struct loader *loader)
              .length = BOOT_STACK_BOTTOM - BOOT_PML4_ADDRESS,
              .kind = BOOT_RESERVED_PAGE_TABLES},
             {.address = BOOT_STACK_BOTTOM, .length = BOOT_STACK_TOP - BOOT_STACK_BOTTOM, .kind = BOOT_RESERVED_STACK},
+            {.address = FIRMWARE_START, .length = FIRMWARE_END - FIRMWARE_START, .kind = BOOT_RESERVED_FIRMWARE},
         }};
     uint64_t start, end;
     bool loaded = loader_extent(loader, &start, &end);
     CHECK(loaded);
-    info.reserved[5] = (struct boot_info_range){.address = start, .length = end - start, .kind = BOOT_RESERVED_IMAGE};
+    unsigned at = info.reserved_count++;
+    for (; at > 0 && info.reserved[at - 1].address > start; at--)
+        info.reserved[at] = info.reserved[at - 1];
+    info.reserved[at] = (struct boot_info_range){.address = start, .length = end - start, .kind = BOOT_RESERVED_IMAGE};
     loader_put_string(loader, BOOT_CMDLINE_PAGE, loader->cmdline);
     bool whole = ram_write(loader->ram, BOOT_INFO_ADDRESS, &info, sizeof info);
     CHECK(whole);

@@ -101,19 +101,19 @@ static void put_map(struct loader *loader, uint8_t *params)
 
 static int put_params(struct loader *loader)
 {
-    static uint8_t const nothing[PARAMS_SIZE];
-    uint8_t params[PARAMS_SIZE];
+    uint8_t params[PARAMS_SIZE] = {0};
     const uint8_t *image = loader->image;
     size_t end = (size_t)HEADER_MAGIC + image[HEADER_JUMP];
     uint64_t initrd = 0, initrd_size = 0;
 
-    memcpy(params, nothing, sizeof params);
     if (end > loader->length)
         end = loader->length;
     memcpy(params + HEADER_START, image + HEADER_START, end - HEADER_START);
     if (loader->module_count > 1)
         return loader_fail(loader, "a Linux kernel takes one initial RAM disk, not %u", loader->module_count);
     if (loader->module_count) {
+        if (loader->modules[0].text[0])
+            return loader_fail(loader, "an initial RAM disk takes no command line (\"%s\")", loader->modules[0].text);
         uint64_t limit = bytes_load(image + HEADER_INITRD_MAX, 4) + 1;
         if (loader_place_module(loader, 0, limit, &initrd) != 0)
             return -1;

@@ -24,6 +24,8 @@ int loader_linux64(struct loader *loader)
                            version >> 8, version & 0xff);
     if (linux_place(loader, &address) != 0)
         return -1;
+    if (!loader_is_code(loader, address + ENTRY_OFFSET))
+        return loader_fail(loader, "ends before its 64-bit entry");
     loader_long_mode(loader, address + ENTRY_OFFSET);
     loader_segments(loader, true, LOADER_LINUX_CODE, LOADER_LINUX_DATA);
     loader->cpu->gprs[GPR_RSI] = BOOT_INFO_ADDRESS;

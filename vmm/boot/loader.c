@@ -151,3 +151,16 @@ int loader_place_module(struct loader *loader, unsigned index, uint64_t limit, u
         end = other->start;
     }
 }
+
+int loader_put_module_text(struct loader *loader, unsigned index, uint64_t *address)
+{
+    const char *text = loader->modules[index].text;
+
+    *address = BOOT_CMDLINE_PAGE + strlen(loader->cmdline) + 1;
+    for (unsigned i = 0; i < index; i++)
+        *address += strlen(loader->modules[i].text) + 1;
+    if (strlen(text) >= BOOT_CMDLINE_PAGE + RAM_PAGE_SIZE - *address)
+        return loader_fail(loader, "the command lines of kernel and modules are longer than a page");
+    loader_put_string(loader, *address, text);
+    return 0;
+}

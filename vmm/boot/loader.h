@@ -16,7 +16,9 @@
 
 /* Program headers or segments an image may have; a kernel has fewer than ten. */
 #define LOADER_SEGMENTS 64
-#define LOADER_RANGES   (LOADER_SEGMENTS + 8)
+/* And what the loader claims for itself: low memory, the firmware's tables, modules. */
+#define LOADER_OWN    6
+#define LOADER_RANGES (LOADER_SEGMENTS + LOADER_OWN + BOOT_MODULES)
 
 /* Memory that is spoken for. `label` is a static string for what is the loader's own, and NULL for segment `number` of
  * the image. */
@@ -74,6 +76,10 @@ void loader_put_string(struct loader *loader, uint64_t address, const char *text
 
 /* Places module `index` at a whole page, as high as it goes below `limit` and above the first MiB. */
 int loader_place_module(struct loader *loader, unsigned index, uint64_t limit, uint64_t *address);
+
+/* Writes the command line of module `index` behind the kernel's and those of the modules before it, in the same page.
+ */
+int loader_put_module_text(struct loader *loader, unsigned index, uint64_t *address);
 
 /* entry.c. Claims what the protocols themselves use in low memory; the firmware's tables. */
 int loader_reserve_low(struct loader *loader);

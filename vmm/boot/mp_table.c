@@ -5,7 +5,6 @@
 #include "vmm/devices/lapic.h"
 #include "vmm/devices/pci_host.h"
 
-#define HEADER_SIZE     44
 #define HEADER_CHECKSUM 7
 
 enum { ENTRY_PROCESSOR, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_INTERRUPT, ENTRY_LOCAL };

@@ -168,21 +168,16 @@ static uint32_t put_memory_map(struct loader *loader)
 /* Section 3.3, mods_count and mods_addr: start, end and command line of each. */
 static int put_modules(struct loader *loader)
 {
-    uint64_t text = BOOT_CMDLINE_PAGE + strlen(loader->cmdline) + 1;
-
     for (unsigned i = 0; i < loader->module_count; i++) {
         const struct boot_module *module = &loader->modules[i];
-        uint64_t address = 0;
+        uint64_t address = 0, text = 0;
         uint8_t entry[MB_MODULE_ENTRY] = {0};
-        if (strlen(module->text) >= BOOT_CMDLINE_PAGE + RAM_PAGE_SIZE - text)
-            return loader_fail(loader, "the command lines of kernel and modules are longer than a page");
-        if (loader_place_module(loader, i, BOOT_MAPPED_END, &address) != 0)
+        if (loader_put_module_text(loader, i, &text) != 0 ||
+            loader_place_module(loader, i, BOOT_MAPPED_END, &address) != 0)
             return -1;
         bytes_store(entry, 4, address);
         bytes_store(entry + 4, 4, address + module->length);
         bytes_store(entry + 8, 4, text);
-        loader_put_string(loader, text, module->text);
-        text += strlen(module->text) + 1;
         bool whole = ram_write(loader->ram, MB_MODULES_ADDRESS + i * MB_MODULE_ENTRY, entry, sizeof entry);
         CHECK(whole);
     }

@@ -14,6 +14,9 @@
 #include "vmm/boot/firmware_tables.h"
 #include "vmm/boot/memory_map.h"
 
+/* The task register has a 32-bit TSS of base 0, as after reset, and this limit. */
+#define TSS_LIMIT 0x67
+
 #define NOTE_HEADER 12
 #define NOTE_ENTRY  18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 
@@ -102,14 +105,15 @@ static int put_modules(struct loader *loader)
     struct bytes_writer out = bytes_writer(BOOT_MODULES * MODULE_ENTRY);
 
     for (unsigned i = 0; i < loader->module_count; i++) {
-        uint64_t address;
-        if (loader_place_module(loader, i, BOOT_MAPPED_END, &address) != 0) {
+        uint64_t address = 0, text = 0;
+        if (loader_put_module_text(loader, i, &text) != 0 ||
+            loader_place_module(loader, i, BOOT_MAPPED_END, &address) != 0) {
             bytes_writer_free(&out);
             return -1;
         }
         bytes_put_uint(&out, 8, address);
         bytes_put_uint(&out, 8, loader->modules[i].length);
-        bytes_put_uint(&out, 8, 0);
+        bytes_put_uint(&out, 8, text);
         bytes_put_uint(&out, 8, 0);
     }
     if (loader->module_count)
@@ -151,6 +155,7 @@ int loader_pvh(struct loader *loader)
         return loader_fail(loader, "the entry point 0x%x lies in no executable segment", entry);
     put_start_info(loader);
     loader_protected_mode(loader, entry);
+    loader->cpu->tr.limit = TSS_LIMIT;
     loader->cpu->gprs[GPR_RBX] = BOOT_INFO_ADDRESS;
     return 0;
 }

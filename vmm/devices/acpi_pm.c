@@ -66,9 +66,11 @@ static uint64_t change_time(uint64_t changes)
 
 uint64_t acpi_pm_deadline(const struct acpi_pm *pm)
 {
-    if (!(pm->enable & STATUS_TIMER) || pm->status & STATUS_TIMER || changes_at(pm->seen) >= UINT32_MAX)
+    uint64_t changes = changes_at(pm->seen);
+
+    if (!(pm->enable & STATUS_TIMER) || pm->status & STATUS_TIMER || changes == changes_at(UINT64_MAX))
         return NO_DEADLINE;
-    return change_time(changes_at(pm->seen) + 1);
+    return change_time(changes + 1);
 }
 
 void acpi_pm_advance(struct acpi_pm *pm, uint64_t now)

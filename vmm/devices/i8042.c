@@ -12,6 +12,7 @@
 #define BYTE_INTERRUPT 0x01
 #define BYTE_SYSTEM    0x04
 #define BYTE_DISABLED  0x10
+#define BYTE_NO_AUX    0x20
 #define BYTE_TRANSLATE 0x40
 
 /* Commands of the controller. */
@@ -48,7 +49,9 @@ enum {
     KEY_ENABLE = 0xf4,
     KEY_DISABLE = 0xf5,
     KEY_DEFAULTS = 0xf6,
-    KEY_RESEND = 0xfe,
+    KEY_ALL_TYPEMATIC = 0xf7, /* the first of those that say how the keys of set 3 behave */
+    KEY_SOME_MAKE = 0xfd,     /* and the last */
+    KEY_RESEND = 0xfe,        /* also an answer: it did not understand */
     KEY_RESET = 0xff,
     KEY_ACK = 0xfa,
     KEY_TEST_PASSED = 0xaa
@@ -78,6 +81,7 @@ void i8042_state(struct i8042 *controller, struct state *state)
     state_u8_max(state, "scan set", &controller->scan_set, 3);
     state_u8(state, "answer", &controller->answer);
     state_bool(state, "answered", &controller->answered);
+    state_u8(state, "sent", &controller->sent);
     state_u8_max(state, "queued", &controller->queued, I8042_QUEUE);
     state_bytes(state, "queue", controller->queue, sizeof controller->queue);
     for (unsigned i = controller->queued; i < I8042_QUEUE; i++)
@@ -136,11 +140,15 @@ static void keyboard_defaults(struct i8042 *controller)
 /* The byte that belongs to the keyboard's command before. */
 static void keyboard_argument(struct i8042 *controller, uint8_t command, uint8_t value)
 {
+    /* The numbers of the scan code sets as the controller translates them, like everything that the keyboard sends. */
+    static const uint8_t translated[4] = {0x00, 0x43, 0x41, 0x3f};
+
     put(controller, KEY_ACK);
     if (command != KEY_SCAN_SET)
         return;
     if (value == 0)
-        put(controller, controller->scan_set);
+        put(controller,
+            controller->command_byte & BYTE_TRANSLATE ? translated[controller->scan_set] : controller->scan_set);
     else if (value <= 3)
         controller->scan_set = value;
 }
@@ -152,6 +160,7 @@ static void keyboard_command(struct i8042 *controller, uint8_t command)
         put(controller, KEY_ECHO);
         return;
     case KEY_RESEND:
+        put(controller, controller->sent);
         return;
     case KEY_SET_LEDS:
     case KEY_SCAN_SET:
@@ -168,8 +177,13 @@ static void keyboard_command(struct i8042 *controller, uint8_t command)
     case KEY_DEFAULTS:
         keyboard_defaults(controller);
         break;
-    default:
+    case KEY_IDENTIFY:
+    case KEY_ALL_TYPEMATIC ... KEY_SOME_MAKE:
+    case KEY_RESET:
         break;
+    default:
+        put(controller, KEY_RESEND);
+        return;
     }
     put(controller, KEY_ACK);
     if (command == KEY_IDENTIFY) {
@@ -237,7 +251,7 @@ uint64_t i8042_data_read(void *device, const struct bus_access *access)
     if (controller->answered) {
         controller->answered = false;
     } else if (keyboard_ready(controller)) {
-        controller->answer = controller->queue[0];
+        controller->answer = controller->sent = controller->queue[0];
         controller->queued--;
         memmove(controller->queue, controller->queue + 1, controller->queued);
         controller->queue[controller->queued] = 0;
@@ -289,6 +303,12 @@ void i8042_command_write(void *device, const struct bus_access *access, uint64_t
         break;
     case TEST_AUX:
         answer(controller, 0x01); /* its clock line is stuck low: nothing is there */
+        break;
+    case DISABLE_AUX:
+        controller->command_byte |= BYTE_NO_AUX;
+        break;
+    case ENABLE_AUX:
+        controller->command_byte &= (uint8_t)~BYTE_NO_AUX;
         break;
     case DISABLE:
         controller->command_byte |= BYTE_DISABLED;

@@ -38,6 +38,7 @@ struct i8042 {
     /* Answers of the controller go before the keyboard's bytes. */
     uint8_t answer;
     bool answered;
+    uint8_t sent;               /* the keyboard's last byte that was read: what it sends again */
     uint8_t queue[I8042_QUEUE]; /* the oldest first */
     uint8_t queued;
     struct irq_wire irq;

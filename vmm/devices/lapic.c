@@ -43,11 +43,13 @@ enum {
 #define DELIVERY_FIXED  0u
 #define DELIVERY_LOWEST 1u
 
+/* The vectors below are the processor's own: in a message, an error and no interrupt (10.5.3). */
+#define FIRST_VECTOR 16
+
 #define ICR_WRITABLE  0xccfffu
-#define ICR_PENDING   0x1000u
 #define ERROR_SEND    0x20u
 #define ERROR_RECEIVE 0x40u
-#define ERRORS        0xe0u
+#define ERRORS        (ERROR_SEND | ERROR_RECEIVE)
 
 static const uint32_t lvt_writable[LAPIC_LVTS] = {
     [LAPIC_TIMER] = TIMER_WRITABLE, [LAPIC_THERMAL] = OTHER_WRITABLE, [LAPIC_COUNTER] = OTHER_WRITABLE,
@@ -115,30 +117,44 @@ static void set_bit(uint32_t bits[8], uint8_t vector, bool value)
 
 static void request(struct lapic *lapic, uint8_t vector, bool level)
 {
-    /* Vectors below 16 are the processor's own: an error, and no interrupt (10.5.3). */
-    if (vector < 16) {
-        lapic->errors |= ERROR_RECEIVE;
-        return;
-    }
     set_bit(lapic->irr, vector, true);
     set_bit(lapic->tmr, vector, level);
+}
+
+/* An error interrupts by its entry of the local vector table; then not again until ESR has been written: 10.5.3. */
+static void note_error(struct lapic *lapic, uint8_t error)
+{
+    uint32_t entry = lapic->lvt[LAPIC_ERROR];
+    bool armed = !lapic->errors;
+
+    lapic->errors |= error;
+    if (!armed || entry & LVT_MASKED || !enabled(lapic))
+        return;
+    if ((uint8_t)entry < FIRST_VECTOR)
+        lapic->errors |= ERROR_RECEIVE;
+    else
+        request(lapic, (uint8_t)entry, false);
 }
 
 /* Whether a message's destination is this APIC: 10.6.2. */
 static bool is_addressed(const struct lapic *lapic, uint8_t destination, bool logical)
 {
-    if (!logical)
-        return destination == 0xff || destination == lapic->id;
-    if (!lapic->cluster)
-        return destination & lapic->ldr;
     if (destination == 0xff)
         return true;
+    if (!logical)
+        return destination == lapic->id;
+    if (!lapic->cluster)
+        return destination & lapic->ldr;
     return destination >> 4 == lapic->ldr >> 4 && (destination & lapic->ldr & 0x0f);
 }
 
 static void deliver(struct lapic *lapic, unsigned delivery, uint8_t vector, bool level)
 {
-    if (enabled(lapic) && (delivery == DELIVERY_FIXED || delivery == DELIVERY_LOWEST))
+    if (!enabled(lapic) || (delivery != DELIVERY_FIXED && delivery != DELIVERY_LOWEST))
+        return;
+    if (vector < FIRST_VECTOR)
+        note_error(lapic, ERROR_RECEIVE);
+    else
         request(lapic, vector, level);
 }
 
@@ -238,8 +254,8 @@ static void send_command(struct lapic *lapic)
     unsigned delivery = lapic->icr_low >> 8 & 7;
     uint8_t vector = (uint8_t)lapic->icr_low;
 
-    if (delivery <= DELIVERY_LOWEST && vector < 16)
-        lapic->errors |= ERROR_SEND;
+    if (delivery <= DELIVERY_LOWEST && vector < FIRST_VECTOR)
+        note_error(lapic, ERROR_SEND);
     else if (here)
         deliver(lapic, delivery, vector, false);
 }
@@ -333,7 +349,7 @@ static void write_register(struct lapic *lapic, uint32_t offset, uint32_t value,
         lapic->errors = 0;
         break;
     case REG_ICR_LOW:
-        lapic->icr_low = value & ICR_WRITABLE & ~ICR_PENDING;
+        lapic->icr_low = value & ICR_WRITABLE;
         send_command(lapic);
         break;
     case REG_ICR_HIGH:

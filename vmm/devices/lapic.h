@@ -10,7 +10,8 @@
  * wire"), and holds even while the APIC is disabled by software, so that a guest that knows no APIC gets its
  * interrupts.
  *
- * NMI, SMI, INIT and start-up messages are taken and do nothing: there is nobody to receive them.
+ * NMI, SMI, INIT, start-up and ExtINT messages are taken and do nothing: there is nobody to receive them. Of the
+ * errors, illegal vectors sent and received are found.
  */
 #ifndef ENCORE_VMM_DEVICES_LAPIC_H
 #define ENCORE_VMM_DEVICES_LAPIC_H

@@ -86,3 +86,17 @@ void net_write(struct net *net, const uint8_t *frame, size_t length)
     CHECK(length >= FRAME_MIN && length <= FRAME_MAX);
     net->ops->write(net, frame, length);
 }
+
+/* A reverse ARP request (RFC 903) to everybody: bridges learn from its source, and hardly anybody answers. */
+void net_announce(struct net *net, const uint8_t mac[MAC_BYTES])
+{
+    static const uint8_t request[] = {0x80, 0x35, 0, 1, 8, 0, MAC_BYTES, 4, 0, 3};
+    uint8_t frame[60] = {0};
+
+    memset(frame, 0xff, MAC_BYTES);
+    memcpy(frame + MAC_BYTES, mac, MAC_BYTES);
+    memcpy(frame + 12, request, sizeof request);
+    memcpy(frame + 22, mac, MAC_BYTES); /* of the sender, and of the one that is asked for */
+    memcpy(frame + 32, mac, MAC_BYTES);
+    net_write(net, frame, sizeof frame);
+}

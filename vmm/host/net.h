@@ -38,6 +38,9 @@ int net_poll_fd(const struct net *net);
 /* Reads one frame without waiting. Returns its length, from FRAME_MIN to FRAME_MAX; 0 when there is none now. */
 size_t net_read(struct net *net, uint8_t frame[FRAME_MAX]);
 
+/* Lets the network know that a card with this address is here now. */
+void net_announce(struct net *net, const uint8_t mac[MAC_BYTES]);
+
 /* Sends one frame, or drops it. Never waits. */
 void net_write(struct net *net, const uint8_t *frame, size_t length);
 

@@ -23,6 +23,8 @@
 
 /* A retired-branch overflow interrupt arrives late by some branches; rr uses margins of this order. */
 #define BRANCH_SKID 500
+/* How long a replay that went astray may take to be noticed; ns. */
+#define WATCH_INTERVAL 100000000
 static int find_statistic(int fd, const char *name, off_t *offset, struct error *error)
 {
     struct kvm_stats_header header;
@@ -153,11 +155,25 @@ int kvm_counter_arm(struct kvm_engine *kvm, uint64_t remaining, struct error *er
     return 0;
 }
 
+int kvm_counter_watch(struct kvm_engine *kvm, struct error *error)
+{
+    const struct timespec often = {.tv_nsec = WATCH_INTERVAL};
+
+    if (timer_settime(kvm->timer, 0, &(struct itimerspec){.it_value = often, .it_interval = often}, NULL) < 0)
+        return error_errno(error, "timer_settime");
+    return 0;
+}
+
+void kvm_counter_unwatch(struct kvm_engine *kvm)
+{
+    const struct itimerspec never = {0};
+    timer_settime(kvm->timer, 0, &never, NULL);
+}
+
 void kvm_counter_disarm(struct kvm_engine *kvm)
 {
     if (!kvm->counter.branches) {
-        const struct itimerspec never = {0};
-        timer_settime(kvm->timer, 0, &never, NULL);
+        kvm_counter_unwatch(kvm);
     } else {
         uint64_t never = 1ULL << 40;
         ioctl(kvm->counter.fd, PERF_EVENT_IOC_PERIOD, &never);

@@ -111,6 +111,9 @@ int kvm_counter_set(struct kvm_counter *counter, uint64_t ticks, struct error *e
  * is kept for lateness. `kvm_counter_disarm` takes it back. */
 int kvm_counter_arm(struct kvm_engine *kvm, uint64_t remaining, struct error *error);
 void kvm_counter_disarm(struct kvm_engine *kvm);
+/* Gets the vCPU out by KVM_KICK_SIGNAL again and again, so that the counter can be looked at, until unwatched. */
+int kvm_counter_watch(struct kvm_engine *kvm, struct error *error);
+void kvm_counter_unwatch(struct kvm_engine *kvm);
 
 /* kvm_land.c */
 /* Sets what KVM_SET_GUEST_DEBUG shall be, if it is not that already. */

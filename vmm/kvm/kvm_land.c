@@ -182,6 +182,18 @@ static int landmark_reached(struct kvm_engine *kvm, const struct position *until
     return digest_equal(digest, until->ram);
 }
 
+/* Whether a single step can be taken here: in user code, only where debugging it was seen to work. Elsewhere the #DB
+ * goes to the guest. A timer may well stop the guest there, since native user code takes time and no ticks. 1, 0; -1:
+ * host error. */
+static int can_step(struct kvm_engine *kvm, bool pending, struct error *error)
+{
+    unsigned level;
+
+    if (pending || kvm->probe.user_breakpoint)
+        return !pending;
+    return read_privilege(kvm, &level, error) < 0 ? -1 : level == 0;
+}
+
 /* To the next time that RIP is the place's; or, with `step`, one instruction further if that is safe here. */
 static enum kvm_event to_next_hit(struct kvm_engine *kvm, const struct position *until, bool step, struct error *error)
 {
@@ -190,9 +202,15 @@ static enum kvm_event to_next_hit(struct kvm_engine *kvm, const struct position 
 
     if (pending < 0 || read_rip(kvm, &rip, error) < 0)
         return KVM_EVENT_ERROR;
-    if (!pending && (rip == until->rip || (step && !kvm_at_iret(kvm, rip))))
+    int can = step || rip == until->rip ? can_step(kvm, pending, error) : 0;
+    if (can < 0)
+        return KVM_EVENT_ERROR;
+    if (can && (rip == until->rip || (step && !kvm_at_iret(kvm, rip))))
         return kvm_step(kvm, error);
     if (kvm_set_breakpoint(kvm, &until->rip, error) < 0)
+        return KVM_EVENT_ERROR;
+    /* A guest that went another way may never hit it. (An approach has ended the watch that was there.) */
+    if (until->kind == AT_TICK && kvm_counter_watch(kvm, error) < 0)
         return KVM_EVENT_ERROR;
     return kvm_advance(kvm, error);
 }

@@ -285,9 +285,26 @@ static bool arrived(const struct kvm_engine *kvm, const struct position *until, 
     return *stop == ENGINE_STOP_MISSED || until->kind != AT_EXIT || !kvm->injected;
 }
 
-enum engine_stop kvm_run_until(struct engine *engine, const struct position *until, struct error *error)
+/* A guest that went another way than the recorded one may never make the exit that a tick's place begins with, or never
+ * come to its RIP. */
+static bool watches(const struct kvm_engine *kvm, const struct position *until)
 {
-    struct kvm_engine *kvm = kvm_of(engine);
+    return until && until->kind == AT_TICK && kvm->engine.caps.ticks && kvm->engine.exits <= until->exits;
+}
+
+/* Once the counter is beyond the place, whatever comes is too late. 1: it is, 0: it is not yet, -1: host error. */
+static int beyond(struct kvm_engine *kvm, const struct position *until, struct error *error)
+{
+    uint64_t ticks;
+
+    if (kvm_counter_read(&kvm->counter, &ticks, error) < 0)
+        return -1;
+    return ticks > until->ticks;
+}
+
+static enum engine_stop run_until(struct kvm_engine *kvm, const struct position *until, struct error *error)
+{
+    struct engine *engine = &kvm->engine;
     enum kvm_event event = kvm->entered ? KVM_EVENT_KICK : first_entry(kvm, error);
     enum engine_stop stop;
 
@@ -305,9 +322,25 @@ enum engine_stop kvm_run_until(struct engine *engine, const struct position *unt
             return ENGINE_STOP_REQUESTED;
         if (atomic_exchange(&kvm->kicked, false))
             return ENGINE_STOP_KICK;
+        int missed = event == KVM_EVENT_KICK && watches(kvm, until) ? beyond(kvm, until, error) : 0;
+        if (missed)
+            return missed < 0 ? ENGINE_STOP_ERROR : ENGINE_STOP_MISSED;
         event = kvm_advance(kvm, error);
     }
     if (event == KVM_EVENT_HALT && arrived(kvm, until, &stop) && until->kind == AT_EXIT)
         return stop;
     return stop_for(event);
+}
+
+enum engine_stop kvm_run_until(struct engine *engine, const struct position *until, struct error *error)
+{
+    struct kvm_engine *kvm = kvm_of(engine);
+    bool watched = watches(kvm, until);
+
+    if (watched && kvm_counter_watch(kvm, error) < 0)
+        return ENGINE_STOP_ERROR;
+    enum engine_stop stop = run_until(kvm, until, error);
+    if (watched)
+        kvm_counter_unwatch(kvm);
+    return stop;
 }

@@ -158,10 +158,11 @@ static bool interruptible(const struct soft *cpu)
     return (cpu->rflags & RFLAGS_IF) && !cpu->shadow;
 }
 
-/* The line is looked at where the contract says, and nowhere else. */
+/* The line is looked at where the contract says, and nowhere else. Whatever sets IF, clears the shadow or raises the
+ * line has the run loop look at the boundary after it. */
 static bool interrupt_due(const struct soft *cpu)
 {
-    return cpu->engine.look && cpu->engine.intr && interruptible(cpu);
+    return (cpu->engine.look || cpu->engine.prompt) && cpu->engine.intr && interruptible(cpu);
 }
 
 static bool debugging(const struct soft *cpu)
@@ -256,7 +257,7 @@ static bool arrived(struct soft *cpu, const struct position *until, bool *failed
     return digest_equal(ram, until->ram);
 }
 
-/* Whether `until` can no longer be reached, unless by taking the interrupt that is due. */
+/* Whether `until` can no longer be reached, unless by taking the interrupt that is due or waking up. */
 static bool missed(const struct soft *cpu, const struct position *until)
 {
     if (!until)
@@ -265,7 +266,18 @@ static bool missed(const struct soft *cpu, const struct position *until)
         return true;
     if (until->kind != AT_TICK || soft_ticks(cpu) < until->ticks)
         return false;
-    return !(soft_ticks(cpu) == until->ticks && cpu->engine.exits < until->exits && interrupt_due(cpu));
+    bool wakes = interrupt_due(cpu) || cpu->engine.halted;
+    return !(soft_ticks(cpu) == until->ticks && cpu->engine.exits < until->exits && wakes);
+}
+
+static void set_limit(struct soft *cpu, const struct position *until)
+{
+    uint64_t ticks = soft_ticks(cpu), stop = cpu->engine.alarm;
+    if (until && until->kind == AT_TICK && until->ticks < stop)
+        stop = until->ticks;
+    cpu->alarm = cpu->engine.alarm;
+    cpu->left = stop <= ticks ? 0 : stop - ticks < FOREVER ? (int64_t)(stop - ticks) : FOREVER;
+    cpu->limit = ticks + (uint64_t)cpu->left;
 }
 
 /* What a boundary asks for; false when execution goes on. */
@@ -275,11 +287,15 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
     cpu->patch = NULL;
     if (cpu->pending_db && !cpu->shadow_ss)
         take_debug_trap(cpu);
+    if (cpu->engine.alarm != cpu->alarm)
+        set_limit(cpu, until);
     bool failed = false;
     if (arrived(cpu, until, &failed, error)) {
         *stop = ENGINE_STOP_POSITION;
     } else if (failed) {
         *stop = ENGINE_STOP_ERROR;
+    } else if (soft_ticks(cpu) >= cpu->engine.alarm) {
+        *stop = ENGINE_STOP_ALARM;
     } else if (cpu->engine.stop_requested) {
         cpu->engine.stop_requested = false;
         *stop = ENGINE_STOP_REQUESTED;
@@ -344,15 +360,6 @@ static enum engine_stop run_loop(struct soft *cpu, const struct position *until,
     }
 }
 
-static void set_limit(struct soft *cpu, const struct position *until)
-{
-    uint64_t ticks = soft_ticks(cpu);
-    cpu->left = FOREVER;
-    if (until && until->kind == AT_TICK)
-        cpu->left = until->ticks > ticks ? (int64_t)(until->ticks - ticks) : 0;
-    cpu->limit = ticks + (uint64_t)cpu->left;
-}
-
 /* The place to which escapes lead. */
 static enum engine_stop run_and_escape(struct soft *cpu, const struct position *until, struct error *error)
 {
@@ -387,7 +394,7 @@ bool soft_name_position(struct engine *engine, struct position *position, struct
     const struct soft *cpu = (const struct soft *)engine;
     uint64_t ticks = soft_ticks(cpu);
     error->kind = ERROR_NONE;
-    if (engine->exits == cpu->exit_number && ticks == cpu->exit_ticks) {
+    if (engine->halted || (engine->exits == cpu->exit_number && ticks == cpu->exit_ticks)) {
         *position = position_at_exit(engine->exits);
         return true;
     }

@@ -181,6 +181,7 @@ struct soft {
     uint64_t linear_mask; /* 2^32 - 1 outside long mode */
     uint64_t rip;         /* exact at boundaries only */
     uint64_t limit;       /* ticks = limit - left */
+    uint64_t alarm;       /* engine.alarm, when limit was set */
     struct block **patch; /* where to note the next block, or NULL */
 
     /* The rest of the processor. */

@@ -102,6 +102,7 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
     cpu->engine.host = *host;
     cpu->engine.caps =
         (struct engine_caps){.ticks = true, .landmarks = true, .tick_time = true, .tick_unit = "soft-instructions"};
+    cpu->engine.alarm = UINT64_MAX;
     cpu->raised = RAISED_NOTHING;
     cpu->hash = calloc(HASH_ENTRIES, sizeof(struct block *));
     cpu->pages = calloc(HASH_ENTRIES, sizeof(struct block *));

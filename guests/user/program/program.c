@@ -1,7 +1,8 @@
 /*
  * The program that runs at CPL 3: first the primes below a bound by trial division, then rounds of hashing and
  * rewriting its memory. Each round is about one million instructions without a system call, so that a timer interrupt
- * lands inside plain computing. What it prints depends on its number and the rounds only.
+ * lands inside plain computing. If so many ticks of the timer have not come by then, it goes on until they have. What
+ * it prints depends on its number and the rounds only.
  *
  * This file is linked apart from the kernel (user.ld): it may call nothing but what is in it.
  */
@@ -71,10 +72,10 @@ static uint64_t hash_round(uint64_t *words, uint64_t count, uint64_t hash)
 }
 
 /* Entered by the kernel with a stack and these arguments, at the start of the program's page. */
-_Noreturn void program_start(uint64_t number, uint64_t rounds, uint64_t fault)
+_Noreturn void program_start(uint64_t number, uint64_t rounds, uint64_t fault, uint64_t ticks)
     __attribute__((section(".text.program_start")));
 
-void program_start(uint64_t number, uint64_t rounds, uint64_t fault)
+void program_start(uint64_t number, uint64_t rounds, uint64_t fault, uint64_t ticks)
 {
     uint64_t *memory = (uint64_t *)(USER_MEMORY + number * USER_AREA);
     uint64_t hash = 0xcbf29ce484222325ull + number;
@@ -85,6 +86,8 @@ void program_start(uint64_t number, uint64_t rounds, uint64_t fault)
         if (round % 64 == 63)
             system_call(SYSCALL_YIELD, 0, 0);
     }
+    for (uint64_t round = 0; (uint64_t)system_call(SYSCALL_TIME, 0, 0) < ticks; round++)
+        hash_round(memory + (round % places) * ROUND_WORDS, ROUND_WORDS, hash);
     struct line line;
     line.length = 0;
     put(&line, "task ");

@@ -1,0 +1,266 @@
+#!/bin/bash
+# A primary and its backup as real processes, and what may befall them (tests/tools/replication.sh has the oracle).
+# replication_kills.sh kills the primary at many points, replication_faults.sh has what befalls the link and the arbiter;
+# here is everything else. CASES='...' runs only these.
+. tests/lib.sh
+. tests/tools/replication.sh
+COUNT=1000
+[ "${SANITIZED:-0}" = 1 ] && COUNT=200
+
+if new_case generations; then # three machines, two deaths
+    start_pair
+    start_client $((3 * COUNT)) "$(address A)" "$(address B)" "$(address C)"
+    await_seen 50
+    signal_side KILL A
+    await_words B 'won epoch 2'
+    start_backup C B
+    await_words C 'ready to take over'
+    signal_side KILL B
+    judge $((3 * COUNT)) 3
+    kill_all
+fi
+
+if new_case backup-dies; then # the client notices nothing, and a new one can join
+    start_pair
+    start_client $((2 * COUNT)) "$(address A)" "$(address C)"
+    await_seen 20
+    signal_side KILL B
+    expect_words A 'won epoch 2: going on alone'
+    start_backup C A
+    await_words C 'ready to take over'
+    signal_side KILL A
+    judge $((2 * COUNT)) 3
+    kill_all
+fi
+
+if new_case both-die; then # nothing goes on, nothing is made up, and a new machine needs the user's word
+    start_pair
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 20
+    signal_side KILL A
+    signal_side KILL B
+    end_of A
+    end_of B
+    sleep 0.5
+    tr -d '\r' <"$case/client.out" | sed -n 's/^VALUE //p' >"$case/got"
+    seq "$(seen)" >"$case/wanted"
+    if [ "$(seen)" -lt $COUNT ] && cmp -s "$case/got" "$case/wanted" && kill -0 "$client_pid"; then
+        ok "replication: both-die: the client has what was let out, in order, and waits"
+    else
+        not_ok "replication: both-die: the client has what was let out, in order, and waits" "$(tail -n 3 "$case/got")"
+    fi
+    start_primary C
+    expect_end C 7 'next-epoch'
+    kill_all
+fi
+
+if new_case primary-stalls; then # it must give way when it wakes up, and write nothing more
+    start_pair --log "$case/a.enc"
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 20
+    signal_side STOP A
+    sleep 0.05
+    stalled=$(seen)
+    expect_words B 'won epoch 2'
+    judge $COUNT 2
+    # A client who knows the stalled one's address only may be given what was let out before, and no more; and what he
+    # types is never carried out, nor confirmed to him.
+    printf 'INCR counter\n' | timeout 1 "$ENCORE" console --all "$(address A)" >"$case/late.out" 2>"$case/late.err" &
+    late=$!
+    sleep 0.1
+    signal_side CONT A
+    expect_end A 7 'lost epoch 2'
+    wait $late
+    late_code=$?
+    if [ $late_code -eq 124 ] && ! grep -q "VALUE $((stalled + 1))" "$case/late.out"; then
+        ok "replication: primary-stalls: it carries out nothing after it lost"
+    else
+        not_ok "replication: primary-stalls: it carries out nothing after it lost" "$late_code: $(tail -n 3 "$case/late.out")"
+    fi
+    kill_all
+fi
+
+if new_case backup-stalls; then
+    start_pair
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 20
+    signal_side STOP B
+    expect_words A 'won epoch 2'
+    signal_side CONT B
+    expect_end B 7 'lost epoch 2'
+    judge $COUNT
+    kill_all
+fi
+
+if new_case short-stall; then # too short for anybody to give the other up
+    suspect=10s
+    start_pair
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 20
+    signal_side STOP A
+    sleep 0.2
+    signal_side CONT A
+    signal_side STOP B
+    sleep 0.2
+    signal_side CONT B
+    judge $COUNT
+    if says A epoch || says B epoch.2; then
+        not_ok "replication: short-stall: nobody asks for an epoch" "$(cat "$case"/?.err)"
+    else
+        ok "replication: short-stall: nobody asks for an epoch"
+    fi
+    kill_all
+fi
+
+if new_case handover; then
+    start_pair
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 20
+    check "replication: handover: the command says so" "$ENCORE" handover "$(address A)"
+    expect_end A 0 'handed over'
+    judge $COUNT 2
+    kill_all
+fi
+
+if new_case sigterm; then # is a handover when there is somebody to hand over to
+    start_pair
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 20
+    signal_side TERM A
+    expect_end A 0 'handed over'
+    judge $COUNT 2
+    kill_all
+fi
+
+if new_case nobody-to-hand-over-to; then
+    start_primary A --log "$case/a.enc"
+    await_state A alone
+    check_exit 2 "replication: handover without a backup is refused" "$ENCORE" handover "$(address A)"
+    signal_side TERM A
+    expect_end A 130 'the guest ended'
+    check "replication: its log is whole and replays" "$ENCORE" replay --verify "$case/a.enc"
+    kill_all
+fi
+
+# Both logs replay, before and after a takeover; with --durable too. A replay checks every digest in its log; where both
+# logs hold the same moment they must hold the same digest.
+digests() { "$ENCORE" log dump "$1" 2>/dev/null | sed -n 's/^.*DIGEST/DIGEST/p' | sort -u; }
+for durable in '' --durable; do
+    new_case "logs$durable" || continue
+    # shellcheck disable=SC2086
+    start_primary A --log "$case/a.enc" $durable
+    # shellcheck disable=SC2086
+    start_backup B A --log "$case/b.enc" $durable
+    await_words B 'ready to take over'
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 100
+    signal_side KILL A
+    judge $COUNT 2
+    printf 'QUIT\n' | timeout $PATIENCE "$ENCORE" console "$(address B)" >"$case/quit" 2>&1
+    expect_end B 1 'the guest ended'
+    check_exit 0 "replication: $case_name: the dead primary's log replays as far as it goes" \
+        "$ENCORE" replay --verify "$case/a.enc"
+    output=$("$ENCORE" replay --verify "$case/b.enc" 2>&1)
+    case $output in
+    *identical) ok "replication: $case_name: the backup's log goes on after the takeover and replays" ;;
+    *) not_ok "replication: $case_name: the backup's log goes on after the takeover and replays" "$output" ;;
+    esac
+    check "replication: $case_name: it is whole" "$ENCORE" log verify "$case/b.enc"
+    kill_all
+done
+
+if new_case the-guest-ends; then # both sides end with its exit code, and the client too
+    start_pair
+    printf 'SET a b\nQUIT\n' | timeout $PATIENCE "$ENCORE" console --all "$(address A),$(address B)" >"$case/client.out" 2>&1
+    code=$?
+    if [ $code -eq 1 ] && grep -q BYE "$case/client.out"; then
+        ok "replication: the client gets the guest's last output and exit code"
+    else
+        not_ok "replication: the client gets the guest's last output and exit code" "$code: $(cat "$case/client.out")"
+    fi
+    expect_end A 1 'the guest ended'
+    expect_end B 1 'the guest ended'
+fi
+
+if new_case used-arbiter; then # is refused, unless the user says that the others are dead
+    start_primary A
+    await_state A alone
+    signal_side KILL A
+    end_of A
+    start_primary B
+    expect_end B 7 'next-epoch'
+    start_primary C --next-epoch
+    if await_state C alone && [ "$(field C epoch)" = 2 ]; then
+        ok "replication: --next-epoch begins after it"
+    else
+        not_ok "replication: --next-epoch begins after it" "$(cat "$case/C.err")"
+    fi
+    kill_all
+fi
+
+if new_case two-arbiters; then # the backup finds out before it takes part
+    start_primary A
+    await_state A alone
+    arbiter=file:$case/another
+    start_backup B A
+    expect_end B 7 'both sides must use the same'
+    kill_all
+fi
+
+if new_case key; then # over TCP, encrypted; and those who have another key, or none, get nowhere
+    "$ENCORE" keygen "$case/key" && "$ENCORE" keygen "$case/other"
+    key="--key $case/key"
+    port=$((20000 + $$ % 20000))
+    address() { echo tcp://127.0.0.1:$((port + 10 * ($(printf %d "'$1") - 65))); }
+    start_pair
+    check_exit 2 "replication: a wrong key is refused" "$ENCORE" status --key "$case/other" "$(address A)"
+    check_exit 2 "replication: no key against a key is refused" "$ENCORE" status "$(address A)"
+    start_backup C A --key "$case/other"
+    head -c 100000 /dev/urandom | timeout 5 bash -c "cat >/dev/tcp/127.0.0.1/$((port + 2))" 2>/dev/null
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 20
+    signal_side KILL A
+    judge $COUNT 2
+    kill_all
+    address() { echo "ipc://$case/$1.sock"; }
+fi
+
+bad() { # TEXT NAME OPTION...
+    text=$1 name=$2
+    shift 2
+    output=$(timeout 10 "$ENCORE" "$@" 2>&1)
+    code=$?
+    case "$code $output" in
+    "2 "*"$text"*) ok "replication: bad input: $name" ;;
+    *) not_ok "replication: bad input: $name" "exit code $code: $output" ;;
+    esac
+}
+if new_case bad-input; then
+    kv=$GUESTS/kv
+    bad 'is not an address' 'an address of no kind' primary --listen here --arbiter "$arbiter" "$kv"
+    bad 'a port from 1 to' 'a port that does not exist' primary --listen tcp://127.0.0.1:70000 --arbiter "$arbiter" "$kv"
+    bad 'only loopback' 'an open address without a key' primary --listen 'tcp://*:4000' --arbiter "$arbiter" "$kv"
+    bad 'not an arbiter' 'an arbiter of no kind' primary --listen "$(address A)" --arbiter paper "$kv"
+    bad 'etcd:http' 'an etcd without a key' primary --listen "$(address A)" --arbiter etcd:http://127.0.0.1:1 "$kv"
+    bad 'arbiter is needed' 'no arbiter' primary --listen "$(address A)" "$kv"
+    bad 'listen is needed' 'no address' primary --arbiter "$arbiter" "$kv"
+    bad 'connect is needed' 'no primary' backup --arbiter "$arbiter"
+    bad 'at its address' 'a console of its own' primary --console pty --listen "$(address A)" --arbiter "$arbiter" "$kv"
+    bad 'cannot open the key' 'a key that is not there' backup --connect "$(address A)" --arbiter "$arbiter" --key "$case/no"
+    echo 00 >"$case/short" && chmod 600 "$case/short"
+    bad 'is not a key' 'a key that is none' backup --connect "$(address A)" --arbiter "$arbiter" --key "$case/short"
+    chmod 644 "$case/short"
+    bad 'only its owner' 'a key that others may read' backup --connect "$(address A)" --arbiter "$arbiter" --key "$case/short"
+    mkdir -m 755 "$case/public"
+    bad 'chmod 700' 'a directory that is not private' primary --listen "ipc://$case/public/s" --arbiter "$arbiter" "$kv"
+    echo mine >"$case/mine"
+    bad 'exists already' 'a log that exists' primary --listen "$(address A)" --arbiter "$arbiter" --log "$case/mine" "$kv"
+    if [ "$(cat "$case/mine")" = mine ] && [ -z "$(find "$case" -name '*.enc*')" ]; then
+        ok "replication: bad input leaves nothing behind"
+    else
+        not_ok "replication: bad input leaves nothing behind" "$(ls "$case")"
+    fi
+    "$ENCORE" keygen "$case/key"
+    check_exit 2 "replication: a key is never overwritten" "$ENCORE" keygen "$case/key"
+fi
+finish
