@@ -23,7 +23,7 @@ ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
               libcurl4-openssl-dev libslirp-dev
-TEST_DEPS  := libcmocka-dev libzydis-dev clang-format cppcheck mandoc etcd-server
+TEST_DEPS  := libcmocka-dev libzydis-dev clang-format cppcheck mandoc etcd-server acpica-tools
 
 # For making the Linux guest.
 LINUX_DEPS := cpio e2fsprogs gzip
@@ -37,7 +37,7 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
-TEST_TOOLS := $(BUILD)/tests/tools/link_proxy $(BUILD)/tests/tools/poke
+TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy poke)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
 
@@ -95,16 +95,15 @@ ifneq ($(shell command -v $(firstword $(CC))),)
 -include guests/guests.mk
 endif
 
+other-guests: guests ## Make guests of Debian's memtest86+, SeaBIOS, GRUB, iPXE and Xen: build/other
+	@tools/other_guests.sh $(BUILD)/other $(BUILD)/guests/mbhello
+
 units: $(UNIT_BINS) ## Build the unit tests
 integration: $(INTEGRATION_BINS) $(TEST_TOOLS) $(FUZZ_BINS) ## Build those integration tests that are programs
 
 linux-guest: ## Make a Linux guest of Debian's packages: build/linux/{vmlinuz,initrd,disk.img}
 	@tools/deps.sh $(LINUX_DEPS)
 	@tools/linux_guest.sh $(BUILD)/linux
-
-other-guests: guests ## Make guests of Debian's memtest86+, SeaBIOS, GRUB, iPXE and Xen: build/other
-	@tools/deps.sh $(LINUX_DEPS)
-	@tools/other_guests.sh $(BUILD)/other $(BUILD)/guests/mbhello
 
 deps: ## Install missing Debian packages, for building and testing
 	@tools/deps.sh $(BUILD_DEPS) $(TEST_DEPS) $(LINUX_DEPS)
@@ -165,7 +164,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo "Settings: BUILD=DIR CC=gcc|clang CFLAGS=... SAN=1 (sanitizers) V=1 (show commands) PREFIX= DESTDIR="
 
-.PHONY: all encore guests other-guests units integration linux-guest deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
+.PHONY: all encore guests units integration linux-guest other-guests deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
 .DELETE_ON_ERROR:
 
 -include $(shell find $(BUILD) \( -name linux -o -name other \) -prune -o -type f -name '*.d' -print 2>/dev/null)

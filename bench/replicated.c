@@ -5,8 +5,9 @@
  *                                              "takeover MS", from SIGKILL to the first byte from the new primary
  *     replicated ENCORE GUEST latency N KEY    N commands, one at a time, alternately to a machine with a backup and to
  *                                              one without; prints "with US" and "without US", medians of batches
- *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints "with CPS", "without CPS"
- * GUEST is guests/kv. With a KEY of 1 everything is encrypted. All over ipc:// in a fresh directory.
+ *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints "with CPS", "without
+ * CPS", and processor time of the guest's thread for each, "cpu_with US", ... GUEST is guests/kv. With a KEY of 1
+ * everything is encrypted. All over ipc:// in a fresh directory.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -273,10 +274,26 @@ static void latency(unsigned batches)
     end_pair(&without);
 }
 
-/* Commands a second. */
-static double stream(struct pair *pair, unsigned count)
+/* Processor time of the thread that runs the guest, ms: fields 14 and 15 of its stat (proc(5)). */
+static double machine_time(const struct pair *pair)
+{
+    char path[64], text[512];
+    unsigned long user, system;
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pair->primary, pair->primary);
+    FILE *file = fopen(path, "r");
+    if (!file || !fgets(text, sizeof text, file) ||
+        sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+        fail(path, "cannot be read");
+    fclose(file);
+    return (double)(user + system) * 1e3 / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* `count` commands without waiting for the answers: how many a second, and what they cost. */
+static void stream(struct pair *pair, unsigned count, const char *name)
 {
     uint64_t begun = host_clock_now(), lines = pair->lines;
+    double busy = machine_time(pair);
 
     for (unsigned typed = 0; pair->lines < lines + count;) {
         while (typed < count && pair->client.kept_length + 7 <= CLIENT_KEEP) {
@@ -285,7 +302,8 @@ static double stream(struct pair *pair, unsigned count)
         }
         turn(pair, 5);
     }
-    return count / ((double)(host_clock_now() - begun) / 1e9);
+    printf("%s %.0f\n", name, count / ((double)(host_clock_now() - begun) / 1e9));
+    printf("cpu_%s %.3f\n", name, (machine_time(pair) - busy) * 1e3 / count);
 }
 
 static void throughput(unsigned count)
@@ -295,8 +313,8 @@ static void throughput(unsigned count)
     start_pair(&with, true);
     start_pair(&without, false);
     for (unsigned n = 0; n < 5; n++) {
-        printf("without %.0f\n", stream(&without, count));
-        printf("with %.0f\n", stream(&with, count));
+        stream(&without, count, "without");
+        stream(&with, count, "with");
     }
     end_pair(&with);
     end_pair(&without);

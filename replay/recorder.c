@@ -310,17 +310,11 @@ static bool defer(struct recorder *recorder, uint64_t now)
     const struct engine *engine = recorder->machine->engine;
 
     if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping ||
-        recorder->machine->virtual_clock) {
-        recorder->deferred_since = 0;
+        recorder->machine->virtual_clock)
         return false;
-    }
     if (!recorder->deferred_since)
         recorder->deferred_since = now;
-    if (now - recorder->deferred_since >= DEFER_MAX) {
-        recorder->deferred_since = 0;
-        return false;
-    }
-    return true;
+    return now - recorder->deferred_since < DEFER_MAX;
 }
 
 /* At a boundary: applies what is due if the place has a name, and decides when to be back. Returns 1 when the recording
@@ -342,6 +336,7 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
         set_alarm(recorder);
         return recorder->stopping && now >= recorder->stop_by;
     }
+    recorder->deferred_since = 0;
     if (recorder_apply(recorder, at, error) < 0)
         return -1;
     recorder->events = 0;

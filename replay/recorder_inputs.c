@@ -11,7 +11,7 @@
 #include "replay/recorder_internal.h"
 #include "vmm/host/clock.h"
 
-#define TIME_LAG        (50 * MILLISECOND)
+#define TIME_LAG        (250 * MILLISECOND)
 #define HEARTBEAT       (1 * SECOND)
 #define DIGEST_INTERVAL (1 * SECOND)
 

@@ -25,7 +25,9 @@ struct replayer_options {
     /* Gets what the guest sends, once its record has been compared (channels and bytes as in the log, outputs.h); may
      * be NULL. */
     int (*output)(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error);
-    void *output_context;
+    /* Sees each frame from the network before a card gets it; may be NULL. */
+    int (*frame_in)(void *context, uint8_t card, const uint8_t *frame, size_t length, struct error *error);
+    void *output_context; /* of both */
 };
 
 enum replayer_step {

@@ -73,12 +73,16 @@ static bool apply_console_in(struct replayer *replayer)
     return inputs_note(&replayer->traffic.inputs, record);
 }
 
-static bool apply_frame_in(struct replayer *replayer)
+static bool apply_frame_in(struct replayer *replayer, struct error *error)
 {
     const struct log_record *record = &replayer->next;
+    const struct replayer_options *options = &replayer->options;
 
     if (machine_net_room(replayer->machine, record->channel) == 0)
         return replayer_diverge(replayer, "a network card with room for this frame", "none");
+    if (options->frame_in &&
+        options->frame_in(options->output_context, record->channel, record->bytes, record->length, error) < 0)
+        return false;
     machine_net_input(replayer->machine, record->channel, record->bytes, record->length);
     return true;
 }
@@ -124,7 +128,7 @@ bool replayer_apply(struct replayer *replayer, struct error *error)
         return apply_console_in(replayer);
     case LOG_FRAME_IN:
         divergence_note_input(&replayer->divergence, &replayer->next);
-        return apply_frame_in(replayer);
+        return apply_frame_in(replayer, error);
     case LOG_OUTPUT:
         return replayer_check_output(replayer, error);
     case LOG_DIGEST:

@@ -16,9 +16,10 @@
 #define ROUNDS_MAX 12
 /* The machine's thread leaves so much for the link to send before it copies more. */
 #define UNSENT_MAX (8u << 20)
-/* A record goes to the backup at the latest after this time: input, whose sender waits to have it confirmed; others. */
+/* A record goes to the backup at the latest after this time: input, whose sender waits to have it confirmed; others.
+ * The latter is a little less than two heartbeats, so that it takes the place of the second. */
 #define FLUSH_INPUT  (MILLISECOND / 2)
-#define FLUSH_OTHERS (50 * MILLISECOND)
+#define FLUSH_OTHERS (58 * MILLISECOND)
 /* Speed counts more than size here. */
 #define STREAM_LEVEL 1
 

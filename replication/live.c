@@ -15,7 +15,7 @@ struct relay {
     uint64_t input_untold; /* bytes of input that are recorded, and the node does not know where */
     uint64_t ran_since;    /* host time of the last standing still */
     bool stopped;
-    struct log_writer *kept; /* to be flushed before output leaves; NULL: no */
+    struct log_writer *kept; /* goes to its file before output that it tells of leaves; NULL: none is kept */
 };
 
 static uint32_t log_number(const struct relay *relay)
@@ -138,7 +138,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
     struct relay relay = {
         .port = live->port,
         .recorder = live->recorder,
-        .kept = live->durable ? live->writer : NULL,
+        .kept = live->writer,
         .follower = follower_none(live->port, live->machine, live->description),
     };
     struct recorder_relay functions = {

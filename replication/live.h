@@ -15,8 +15,7 @@ struct live {
     struct port *port;
     struct machine *machine;   /* its door is the recorder's */
     struct recorder *recorder; /* fresh, or one that adopted a replayed machine */
-    struct log_writer *writer; /* the log that is kept here; NULL: none */
-    bool durable;              /* ... is on the disk before anything that depends on it leaves */
+    struct log_writer *writer; /* the log that is kept here, flushed before output leaves; NULL: none */
     struct net *const *nets;   /* by card; what is sent goes through the node (node_options.frame) */
     const char *description;   /* of the machine: JSON, for the backup's log */
     uint64_t checkpoint_every; /* guest time, ns; for the log that is kept here */

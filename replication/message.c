@@ -38,7 +38,7 @@ void message_encode(const struct message *message, struct bytes_writer *to)
     bytes_put_varint(to, message->epoch);
     bytes_put_uint(to, 8, message->node);
     if (fields & STREAM)
-        bytes_put_uint(to, 8, message->stream);
+        bytes_put_varint(to, message->stream);
     if (fields & OFFSET)
         bytes_put_varint(to, message->offset);
     if (fields & PROGRESS) {
@@ -55,7 +55,7 @@ void message_encode(const struct message *message, struct bytes_writer *to)
 static void decode_fields(struct bytes_reader *from, unsigned fields, struct message *message)
 {
     if (fields & STREAM)
-        message->stream = bytes_get_uint(from, 8);
+        message->stream = bytes_get_varint(from);
     if (fields & OFFSET)
         message->offset = bytes_get_varint(from);
     if (fields & PROGRESS) {

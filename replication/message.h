@@ -11,7 +11,7 @@
  * reorders nor alters (replication/session.h sees to the latter).
  *
  * On the wire: u8 MESSAGE_VERSION, u8 kind, varint epoch, u64 node, then the fields of the kind, in the order of the
- * struct, as varints (node and stream as u64), then the bytes. Nothing may follow.
+ * struct, as varints, then the bytes. Nothing may follow.
  */
 #ifndef ENCORE_REPLICATION_MESSAGE_H
 #define ENCORE_REPLICATION_MESSAGE_H

@@ -19,7 +19,7 @@
 
 /* News beyond this make the machine's thread wait for the node's. */
 #define PORT_NEWS_MAX  (64u << 20)
-#define PORT_INPUT_MAX 4096u
+#define PORT_INPUT_MAX (32u * 1024)
 
 enum port_news {
     /* While the machine runs by itself. `stream` is the number of the join order that they are for; 0: none. */

@@ -16,7 +16,7 @@ struct replica_config replica_config_default(void)
 {
     return (struct replica_config){
         .first_epoch = 1,
-        .beat_every = 25 * MILLISECOND,
+        .beat_every = 30 * MILLISECOND,
         .suspect_after = 75 * MILLISECOND,
         .arbiter_retry = 200 * MILLISECOND,
         .window = 1u << 20,

@@ -151,7 +151,6 @@ static int live(struct backup *backup, struct error *error)
         .machine = machine,
         .recorder = backup->recorder,
         .writer = backup->writer,
-        .durable = backup->options.durable,
         .description = log_reader_header(reader)->machine,
     };
     int status = replicated_live(&backup->replicated, &live, error);

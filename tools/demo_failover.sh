@@ -25,9 +25,11 @@ fail() {
 }
 address() { echo "ipc://$work/$1.sock"; }
 
-# One field of `encore status`; empty when nobody answers.
+# One field of what `encore status` said last, or says of a side; empty when nobody answered.
+known() { sed -n "s/^  \"$1\": \"\{0,1\}\([^\",]*\).*/\1/p" "$work/status"; } # NAME
 field() { # SIDE NAME
-    "$encore" status "$(address "$1")" 2>/dev/null | sed -n "s/^  \"$2\": \"\{0,1\}\([^\",]*\).*/\1/p"
+    "$encore" status "$(address "$1")" >"$work/status" 2>/dev/null
+    known "$2"
 }
 
 # Starts side $1; the rest is the command. What it says is shown as it says it.
@@ -51,20 +53,23 @@ await() { # SIDE STATE: until `encore status` says so, ten seconds at most
 
 seen() { grep -c '^VALUE' "$work/client.out" 2>/dev/null; }
 
-# Shows the line of the present state until the client has seen $2 values; $1 runs the guest.
+# Shows one line of the present state, again and again on a terminal, until the client has seen $2 values; $1 runs the
+# guest. It fits into 80 columns.
 watch_until() {
     while [ "$(seen)" -lt "$2" ]; do
         kill -0 "$client" 2>/dev/null || break
-        printf '\r\033[K  %s: %s, epoch %s  client has seen %s of %s  backup behind by %s ms, output held %s bytes   ' \
-            "$1" "$(field "$1" state)" "$(field "$1" epoch)" "$(seen)" $count "$(field "$1" lag_ms | cut -c1-5)" \
-            "$(field "$1" output_held_bytes)"
+        "$encore" status "$(address "$1")" >"$work/status" 2>/dev/null
+        [ -t 1 ] && printf '\r\033[K  %s: %s, epoch %s | client %s of %s | backup lag %s ms | output held %s B' "$1" \
+            "$(known state)" "$(known epoch)" "$(seen)" $count "$(known lag_ms | cut -c1-4)" "$(known output_held_bytes)"
         sleep 0.1
     done
-    printf '\r\033[K  client has seen %s of %s\n' "$(seen)" $count
+    [ -t 1 ] && printf '\r\033[K'
+    printf '  %s runs the guest: %s, epoch %s; the client has seen %s of %s\n' "$1" "$(field "$1" state)" \
+        "$(field "$1" epoch)" "$(seen)" $count
 }
 
-kill_side() { # SIDE
-    say "kill -9 $1, which runs the guest"
+kill_side() { # SIDE WHO_GOES_ON
+    say "kill -9 $1, which runs the guest: $2 is to notice the silence, win the next epoch, and go on"
     eval "kill -9 \$pid_$1"
     eval "wait \$pid_$1" 2>/dev/null
 }
@@ -85,7 +90,7 @@ type_lines() {
     done
 }
 
-say "two sides: A runs the guest, B follows; a file decides who goes on"
+say "two sides: A runs the guest, B follows in lockstep; a file is the arbiter of who goes on"
 start A primary --engine soft --listen "$(address A)" --arbiter "file:$work/arbiter" "$guest"
 await A alone
 start B backup --connect "$(address A)" --listen "$(address B)" --arbiter "file:$work/arbiter"
@@ -93,7 +98,7 @@ await A primary
 words A
 words B
 
-say "a client increments a counter $count times; each value must come once and in order"
+say "a client increments a counter $count times; no value leaves A before B can go on from there"
 all="$(address A),$(address B),$(address C)"
 printf '$ encore console --all A.sock,B.sock,C.sock\n'
 type_lines | "$encore" console --all "$all" >"$work/client.out" 2>"$work/client.err" &
@@ -101,7 +106,7 @@ client=$!
 pids="$pids $client"
 watch_until A $((count * 3 / 10))
 
-kill_side A
+kill_side A B
 await B alone
 words B
 watch_until B $((count * 5 / 10))
@@ -113,7 +118,7 @@ words B
 printf '  the guest stood still for %s ms\n' "$(field B join_pause_ms | cut -c1-4)"
 watch_until B $((count * 8 / 10))
 
-kill_side B
+kill_side B C
 await C alone
 words C
 watch_until C $count

@@ -6,13 +6,15 @@
 
 #include "tools/log_commands.h"
 #include "tools/log_support.h"
+#include "tools/replay.h"
 
 struct export_options {
     const char *log;
     bool json;
+    struct capture_paths capture;
 };
 
-enum option_key { KEY_JSON = 0x100 };
+enum option_key { KEY_JSON = 0x100, KEY_PCAP, KEY_CAST };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -22,14 +24,22 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_JSON:
         to->json = true;
         return 0;
+    case KEY_PCAP:
+        to->capture.pcap = text;
+        return 0;
+    case KEY_CAST:
+        to->capture.cast = text;
+        return 0;
     case ARGP_KEY_ARG:
         log_argument(&to->log, text, state);
         return 0;
     case ARGP_KEY_END:
         if (!to->log)
             argp_error(state, "a log is needed");
-        if (!to->json)
-            argp_error(state, "--json is needed: it is the only format so far");
+        if (!to->json && !to->capture.pcap && !to->capture.cast)
+            argp_error(state, "one of --json, --pcap and --cast is needed");
+        if (to->json && (to->capture.pcap || to->capture.cast))
+            argp_error(state, "--json goes to standard output, alone");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -99,14 +109,17 @@ int command_log_export(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"json", KEY_JSON, NULL, 0, "JSON lines: the header, then one object a record", 0},
+        {"pcap", KEY_PCAP, "FILE", 0, "The network's frames, both ways, for Wireshark", 0},
+        {"cast", KEY_CAST, "FILE", 0, "The console's output as an asciicast, for asciinema", 0},
         {0},
     };
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .args_doc = "--json RUN.enc",
-        .doc = "Prints a whole log as JSON lines.\v"
-               "The first line is the header (type HEADER); each line after it is one record, with its number, its "
+        .args_doc = "RUN.enc",
+        .doc = "Puts a log into a form that other programs read.\v"
+               "For --pcap and --cast the guest is run again, for the log does not hold what it sent. Of --json the "
+               "first line is the header (type HEADER); each line after it is one record, with its number, its "
                "frame and that frame's offset in the file. A log was read to its end if the last line is of type END; "
                "otherwise the exit code is 2.",
     };
@@ -114,6 +127,8 @@ int command_log_export(int argc, char **argv)
     struct error error = {0};
 
     log_parse(&argp, "log export", argc, argv, &to);
+    if (!to.json)
+        return replay_capture(to.log, &to.capture);
     struct log_reader *reader = log_reader_open(to.log, false, &error);
     if (reader && export_header(log_reader_header(reader), to.log, &error) == 0)
         export_records(reader, &error);

@@ -23,6 +23,7 @@ struct machine_options {
     unsigned module_count;
     struct network_options network;
     bool end_at_reset;
+    bool virtio_console;
     uint64_t seed;
     bool seed_given;
     uint64_t checkpoint_every; /* ns; 0: none */

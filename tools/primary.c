@@ -119,7 +119,6 @@ static int run(struct primary *primary, struct error *error)
         .machine = &primary->guest.machine,
         .recorder = primary->recorder,
         .writer = primary->writer,
-        .durable = primary->options.durable,
         .description = primary->stream_description,
         .checkpoint_every = primary->machine.checkpoint_every,
         .max_exits = primary->machine.max_exits,

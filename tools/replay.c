@@ -11,6 +11,7 @@
 #include "tools/outcome.h"
 #include "tools/progress.h"
 #include "tools/quantity.h"
+#include "tools/replay.h"
 #include "vmm/host/clock.h"
 
 struct replay_options {
@@ -18,7 +19,9 @@ struct replay_options {
     const char *image; /* instead of the path in the log; NULL: that path */
     struct disk_places disks;
     const char *engine; /* NULL: the one that recorded */
+    struct capture_paths capture;
     bool verify;
+    bool silent; /* neither output nor verdict */
     bool from_checkpoint;
     uint64_t from;
 };
@@ -28,6 +31,7 @@ struct replay {
     struct guest guest;
     struct log_reader *reader;
     struct replayer *replayer;
+    struct capture capture;
     struct progress progress;
     uint64_t shown_at;
     bool careful;     /* the second attempt, after an overshoot */
@@ -35,7 +39,7 @@ struct replay {
     uint64_t output;  /* bytes of guest output so far in this attempt */
 };
 
-enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_IMAGE, KEY_ENGINE, KEY_DISK };
+enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_IMAGE, KEY_ENGINE, KEY_DISK, KEY_PCAP, KEY_CAST };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -58,6 +62,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (disk_places_add(&to->disks, text, &error) < 0)
             argp_error(state, "--disk: %s", error.text);
         return 0;
+    case KEY_PCAP:
+        to->capture.pcap = text;
+        return 0;
+    case KEY_CAST:
+        to->capture.cast = text;
+        return 0;
     case KEY_ENGINE:
         to->engine = text;
         return 0;
@@ -76,13 +86,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 /* What an attempt that overshot has printed already is not printed again. */
-static int print_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
+static int print_output(struct replay *replay, const uint8_t *bytes, size_t length, struct error *error)
 {
-    struct replay *replay = context;
     uint64_t again = replay->printed > replay->output ? replay->printed - replay->output : 0;
 
-    if (channel != MACHINE_CONSOLE_COM1)
-        return 0;
     replay->output += length;
     if (again >= length)
         return 0;
@@ -91,6 +98,24 @@ static int print_output(void *context, uint8_t channel, const uint8_t *bytes, si
     if (fwrite(bytes + again, 1, length, stdout) != length || fflush(stdout) != 0)
         return error_errno(error, "standard output");
     return 0;
+}
+
+static int take_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct replay *replay = context;
+    bool prints = channel == MACHINE_CONSOLE_COM1 && !replay->options->verify && !replay->options->silent;
+
+    if (prints && print_output(replay, bytes, length, error) < 0)
+        return -1;
+    return capture_output(&replay->capture, channel, bytes, length, error);
+}
+
+static int take_frame_in(void *context, uint8_t card, const uint8_t *frame, size_t length, struct error *error)
+{
+    struct replay *replay = context;
+
+    (void)card;
+    return capture_frame_in(&replay->capture, frame, length, error);
 }
 
 /* The image must be the very one that was recorded. */
@@ -142,7 +167,7 @@ static int open_machine(struct replay *replay, struct error *error)
 {
     const struct replay_options *options = replay->options;
     struct replayer_options replayer_options = {
-        .reader = replay->reader, .output = options->verify ? NULL : print_output, .output_context = replay};
+        .reader = replay->reader, .output = take_output, .frame_in = take_frame_in, .output_context = replay};
 
     replay->guest.engine =
         guest_engine(options->engine ? options->engine : replay->guest.description.engine, replay->careful, error);
@@ -156,6 +181,9 @@ static int open_machine(struct replay *replay, struct error *error)
     if (guest_create_machine(&replay->guest, &door, error) < 0)
         return -1;
     replayer_attach(replay->replayer, &replay->guest.machine);
+    if (capture_open(&replay->capture, &options->capture, &replay->guest.description, &replay->guest.machine, error) <
+        0)
+        return -1;
     if (begins_at_checkpoint(replay)) {
         guest_keep_image(&replay->guest);
         return replayer_restore(replay->replayer, (uint32_t)options->from, error);
@@ -199,7 +227,7 @@ static void show_progress(struct replay *replay)
     if (now - replay->shown_at < 200000000)
         return;
     replay->shown_at = now;
-    progress_show(&replay->progress, replay->guest.machine.now, replay->guest.machine.engine->exits, 0, 0);
+    progress_show(&replay->progress, machine_time(&replay->guest.machine), replay->guest.machine.engine->exits, 0, 0);
 }
 
 /* Says what could be done about a log that this engine cannot follow. */
@@ -216,7 +244,7 @@ static void advise(const struct replay *replay, enum replayer_step step, struct 
 
 static enum replayer_step run(struct replay *replay, struct error *error)
 {
-    bool wanted = progress_wanted(!replay->options->verify);
+    bool wanted = progress_wanted(!replay->options->verify && !replay->options->silent);
     enum replayer_step step;
 
     do {
@@ -250,7 +278,8 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
     switch (step) {
     case REPLAYER_END: {
         const struct log_record *end = replayer_end(replay->replayer);
-        if (!replay->options->verify && (end->reason != LOG_END_DEBUG_EXIT || end->exit_value != 0))
+        if (!replay->options->verify && !replay->options->silent &&
+            (end->reason != LOG_END_DEBUG_EXIT || end->exit_value != 0))
             outcome_print(machine, end->reason, end->exit_value, stderr);
         if (end->unnamed)
             fprintf(stderr, "encore: the recording was stopped at a place without a name; the replay ends at its last "
@@ -271,7 +300,7 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
     case REPLAYER_ERROR:
         return command_fails("replay", error);
     }
-    if (machine_digest(machine, &digest, error) < 0)
+    if (machine_digest(machine, &digest, error) < 0 || capture_close(&replay->capture, error) < 0)
         return command_fails("replay", error);
     print_verdict(replay, &digest);
     return 0;
@@ -279,6 +308,9 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
 
 static void release(struct replay *replay)
 {
+    struct error ignored;
+
+    capture_close(&replay->capture, &ignored);
     replayer_free(replay->replayer);
     log_reader_close(replay->reader);
     guest_free(&replay->guest);
@@ -303,6 +335,17 @@ static int attempt(struct replay *replay, struct error *error)
     return report(replay, run(replay, error), error);
 }
 
+int replay_capture(const char *log, const struct capture_paths *paths)
+{
+    struct replay_options options = {.log = log, .capture = *paths, .silent = true};
+    struct replay replay = {.options = &options};
+    struct error error = {0};
+
+    int code = attempt(&replay, &error);
+    release(&replay);
+    return code;
+}
+
 int command_replay(int argc, char **argv)
 {
     static const struct argp_option options[] = {
@@ -311,6 +354,8 @@ int command_replay(int argc, char **argv)
         {"image", KEY_IMAGE, "PATH", 0, "Where the guest's image is now, if not where it was", 0},
         {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is now, if not where it was", 0},
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the engine that recorded)", 0},
+        {"pcap", KEY_PCAP, "FILE", 0, "Write the network's frames, both ways, for Wireshark", 0},
+        {"cast", KEY_CAST, "FILE", 0, "Write the console's output as an asciicast, for asciinema", 0},
         {0},
     };
     static const struct argp argp = {

@@ -38,7 +38,7 @@ static const struct argp_option options[] = {
     {"force", KEY_FORCE, NULL, 0, "... replacing FILE", 5},
     {"durable", KEY_DURABLE, NULL, 0, "... on the disk before anything that depends on it leaves", 5},
     {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0, "Silence after which the other side is taken for dead (75ms)", 5},
-    {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (25ms)", 5},
+    {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (30ms)", 5},
     {"lag-max", KEY_LAG_MAX, "TIME", 0, "How far the backup may be behind before the primary waits (1s)", 5},
     {0},
 };

@@ -69,8 +69,8 @@ static void create_card(struct machine *machine, unsigned number)
 
     *card = (struct machine_card){
         .room = card_room, .receive = card_receive, .card = net, .machine = machine, .number = (uint8_t)number};
-    virtio_net_init(net, machine->config.nets[number].mac,
-                    (struct frame_sink){.put = send_frame, .context = card}, &wires);
+    virtio_net_init(net, machine->config.nets[number].mac, (struct frame_sink){.put = send_frame, .context = card},
+                    &wires);
     pci_host_add(&machine->pci, SLOT_CARDS + number, &net->virtio.function);
 }
 
@@ -80,7 +80,7 @@ static void create_disk(struct machine *machine, unsigned number)
     struct virtio_block *block = &machine->blocks[number];
     char name[VIRTIO_BLOCK_NAME];
 
-    snprintf(name, sizeof name, "encore-disk%u", number);
+    snprintf(name, sizeof name, "encore-disk%u", number % MACHINE_DISKS);
     virtio_block_init(block, &machine->disks[number], name, &wires);
     pci_host_add(&machine->pci, SLOT_DISKS + number, &block->virtio.function);
 }

@@ -1,4 +1,5 @@
 /* What the machine is made of and how it is connected: all chips, all wires between them, both address maps. */
+#include "vmm/boot/firmware_tables.h"
 #include "vmm/machine_internal.h"
 
 static void console_put(void *context, uint8_t byte)
@@ -84,6 +85,7 @@ void machine_create_chips(struct machine *machine)
 
     lapic_init(&machine->lapic, end_of_interrupt, machine);
     ioapic82093_init(&machine->ioapic, messages);
+    machine->ioapic.id = FIRMWARE_IOAPIC_ID; /* which firmware writes, so that it differs from the processor's */
     i8259_init(&machine->pic);
     pit8254_init(&machine->pit, irq_of(machine, 0));
     port61_init(&machine->port61, &machine->pit);

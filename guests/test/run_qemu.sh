@@ -35,6 +35,7 @@ check() { # guest, command line, input, status, pattern
 
 check bootsec '' '' 1 'bootsec: hello from real mode'
 check mbhello 'a=1 b' '' 1 'mbhello: memory 639 + '
+check tsc '' '' 1 ' 0 back, 0 early, '
 check sieve '' '' 1 '17984 primes up to 200000'
 check sieve 'n=1000000' '' 1 '78498 primes up to 1000000'
 check sieve 'n=1' '' 5 'a number from 2'

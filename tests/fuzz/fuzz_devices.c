@@ -8,7 +8,10 @@
  * A third kind of checkpoint damages the saved state first, as the script says; if it is still accepted, both boards go
  * on from there. So every state that restoring accepts is run, under the sanitizers.
  *
- * Build: clang -fsanitize=fuzzer,address,undefined, with vmm/devices, vmm/bus.c, vmm/state.c and base.
+ * The disks' host keeps nothing: it gives bytes and failures that depend on the place alone, so that both boards' disks
+ * are the same without being part of a checkpoint.
+ *
+ * Build: clang -fsanitize=fuzzer,address,undefined, with vmm/devices, what is in vmm/, and base.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +21,13 @@
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
 #include "vmm/devices/i8259.h"
+#include "vmm/devices/ide_disk.h"
 #include "vmm/devices/mc146818.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
 #include "vmm/devices/post_port.h"
 #include "vmm/devices/uart16550.h"
+#include "vmm/disk_contents.h"
 
 #define MAX_STEPS 4096
 
@@ -38,6 +43,9 @@ struct board {
     struct debug_exit debug_exit;
     struct entropy_port entropy;
     struct post_port post;
+    struct ide_channel ide;
+    struct disk disks[IDE_DRIVES];
+    struct door door;
     uint32_t sent; /* a checksum of what the serial port has sent */
     uint32_t exits;
 };
@@ -60,6 +68,40 @@ static void entropy_fill(void *context, uint8_t *bytes, size_t length)
     const struct board *board = context;
     for (size_t i = 0; i < length; i++)
         bytes[i] = (uint8_t)((board->entropy.drawn + i) * 167 + 13);
+}
+
+static bool host_disk(void *context, unsigned disk, enum disk_transfer kind, uint64_t offset, void *bytes,
+                      size_t length)
+{
+    uint8_t *to = bytes;
+
+    (void)context;
+    if (kind == DISK_FLUSH)
+        return disk == 0;
+    if (kind == DISK_WRITE_OVERLAY)
+        return true;
+    for (size_t i = 0; i < length; i++)
+        to[i] = (uint8_t)((offset + i) * (disk + 3) >> 3);
+    return offset / DISK_CLUSTER % 8 != 5;
+}
+
+/* A small disk, and a great one that is not to be written. */
+static void make_disks(struct board *board)
+{
+    const struct disk_config configs[IDE_DRIVES] = {{.size = 300 * DISK_SECTOR},
+                                                    {.size = UINT64_C(1) << 24, .read_only = true}};
+    struct error error;
+
+    board->door = (struct door){.context = board, .disk = host_disk};
+    for (unsigned i = 0; i < IDE_DRIVES; i++)
+        CHECK(disk_create(&board->disks[i], i, &configs[i], &board->door, &error) == 0);
+}
+
+static void board_free(struct board *board)
+{
+    for (unsigned i = 0; i < IDE_DRIVES; i++)
+        disk_destroy(&board->disks[i]);
+    free(board);
 }
 
 static void claim(struct board *board, uint64_t base, uint64_t length, void *device, bus_read_fn *read,
@@ -87,6 +129,8 @@ static struct board *board_new(void)
     debug_exit_init(&board->debug_exit, (struct debug_exit_wire){.exited = on_exit_write, .context = board});
     entropy_port_init(&board->entropy, (struct entropy_source){.fill = entropy_fill, .context = board});
     post_port_init(&board->post);
+    make_disks(board);
+    ide_channel_init(&board->ide, &board->disks[0], &board->disks[1], irq(board, IDE_IRQ));
     claim(board, I8259_MASTER_PORT, I8259_PORTS, &board->pic, i8259_master_read, i8259_master_write);
     claim(board, I8259_SLAVE_PORT, I8259_PORTS, &board->pic, i8259_slave_read, i8259_slave_write);
     claim(board, I8259_ELCR_PORT, I8259_ELCR_PORTS, &board->pic, i8259_elcr_read, i8259_elcr_write);
@@ -97,6 +141,8 @@ static struct board *board_new(void)
     claim(board, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, &board->debug_exit, debug_exit_read, debug_exit_write);
     claim(board, ENTROPY_PORT, ENTROPY_PORT_PORTS, &board->entropy, entropy_port_read, entropy_port_write);
     claim(board, POST_PORT, POST_PORT_PORTS, &board->post, post_port_read, post_port_write);
+    claim(board, IDE_COMMAND_PORT, IDE_COMMAND_PORTS, &board->ide, ide_command_read, ide_command_write);
+    claim(board, IDE_CONTROL_PORT, 1, &board->ide, ide_control_read, ide_control_write);
     return board;
 }
 
@@ -110,6 +156,7 @@ static void board_state(struct board *board, struct state *state)
     debug_exit_state(&board->debug_exit, state);
     entropy_port_state(&board->entropy, state);
     post_port_state(&board->post, state);
+    ide_channel_state(&board->ide, state);
     state_section(state, "fuzz", 1);
     state_u32(state, "sent", &board->sent);
     state_u32(state, "exits", &board->exits);
@@ -136,7 +183,7 @@ static struct board *board_restored(const struct bytes_writer *saved)
     board_state(board, &state);
     if (state_end(&state, &error) == 0)
         return board;
-    free(board);
+    board_free(board);
     return NULL;
 }
 
@@ -196,21 +243,31 @@ static void pass_time(struct script *script, uint64_t until, unsigned steps)
     script->now = until;
 }
 
-static void step_ports(struct script *script, uint8_t op)
+static void access_ports(struct script *script, uint64_t port, unsigned size, bool read, uint64_t value)
 {
-    static const uint16_t bases[] = {0x20, 0xa0, 0x4d0, 0x40, 0x40, 0x61, 0x70, 0x3f8, 0x3f8, 0xf4, 0xe08, 0x80};
-    uint8_t where = next(script);
-    uint64_t port = bases[where % 12] + (where / 12) % 8u;
-    unsigned size = op & 0x40 ? 1u << (op >> 4 & 3) % 3 : 1;
-
-    if (op & 0x80) {
+    if (read) {
         CHECK(bus_read(&script->one->ports, port, size, script->now) ==
               bus_read(&script->two->ports, port, size, script->now));
     } else {
-        uint64_t value = bytes_get_uint(&script->in, size);
         bus_write(&script->one->ports, port, size, value, script->now);
         bus_write(&script->two->ports, port, size, value, script->now);
     }
+}
+
+static void step_ports(struct script *script, uint8_t op)
+{
+    static const uint16_t bases[] = {0x20,  0xa0, 0x4d0, 0x40, 0x40,  0x61,  0x70, 0x3f8,
+                                     0x3f8, 0xf4, 0xe08, 0x80, 0x1f0, 0x1f0, 0x3f6};
+    uint8_t where = next(script);
+    uint64_t port = bases[where % 15] + (where / 15) % 8u;
+    unsigned size = op & 0x40 ? 1u << (op >> 4 & 3) % 3 : 1;
+    bool read = op & 0x80;
+    uint64_t value = read ? 0 : bytes_get_uint(&script->in, size);
+    /* A disk's data come and go in long rows. */
+    unsigned times = port == IDE_COMMAND_PORT && size > 1 ? 300 : 1;
+
+    while (times-- > 0)
+        access_ports(script, port, size, read, value++);
 }
 
 static void step_time(struct script *script, uint8_t op)
@@ -253,7 +310,7 @@ static void step_line(struct script *script, uint8_t op)
 {
     unsigned line = op >> 4;
 
-    if (line == 0 || line == 2 || line == 4 || line == 8)
+    if (line == 0 || line == 2 || line == 4 || line == 8 || line == IDE_IRQ)
         line = 5;
     i8259_set_line(&script->one->pic, line, op & 8);
     i8259_set_line(&script->two->pic, line, op & 8);
@@ -275,10 +332,10 @@ static void step_checkpoint(struct script *script, uint8_t op)
         struct bytes_writer again = board_save(restored);
         CHECK(again.length == saved.length && memcmp(again.data, saved.data, saved.length) == 0);
         bytes_writer_free(&again);
-        free(script->two);
+        board_free(script->two);
         script->two = restored;
         if (hostile) {
-            free(script->one);
+            board_free(script->one);
             script->one = board_restored(&saved);
         }
     }
@@ -318,7 +375,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < MAX_STEPS && bytes_left(&script.in) > 0; i++)
         step(&script);
     check_equal(script.one, script.two);
-    free(script.one);
-    free(script.two);
+    board_free(script.one);
+    board_free(script.two);
     return 0;
 }

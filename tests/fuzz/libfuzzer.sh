@@ -11,15 +11,19 @@ if ! command -v clang >/dev/null; then
 fi
 zydis=()
 [ -e /usr/include/Zydis/Zydis.h ] && zydis=(-DHAVE_ZYDIS tests/soft/lengths.c -lZydis)
-sources=(base/*.c logs/*.c vmm/*.c vmm/devices/*.c vmm/boot/*.c vmm/soft/*.c)
+# One library for all targets. A target may define functions that the library has too; then its own are taken.
+library=build-fuzz/lib/libencore.a
+flags=(-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all)
+make --no-print-directory -j"$(nproc)" CC=clang BUILD=build-fuzz/lib CFLAGS="${flags[*]} -fsanitize=fuzzer-no-link" \
+    "$library" || exit 1
 failed=0
 for target in "$@"; do
     mkdir -p "build-fuzz/$target.corpus"
     more=()
     [ "$target" = fuzz_soft_run ] && more=(tests/fuzz/soft_world.c)
     [ "$target" = fuzz_soft_decode ] && more=("${zydis[@]}")
-    clang -std=gnu17 -D_GNU_SOURCE -O1 -g -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-        -o "build-fuzz/$target" "tests/fuzz/$target.c" "${more[@]}" "${sources[@]}" -lzstd -lxxhash -ljansson -lm || exit 1
+    clang -std=gnu17 -D_GNU_SOURCE -I. "${flags[@]}" -fsanitize=fuzzer -o "build-fuzz/$target" "tests/fuzz/$target.c" \
+        "${more[@]}" "$library" -lzstd -lxxhash -ljansson -lsodium -lnanomsg -lcurl -lslirp -lm || exit 1
     if "build-fuzz/$target" -max_len=300 -len_control=0 -timeout=10 -max_total_time="$seconds" -print_final_stats=1 \
         -artifact_prefix="build-fuzz/$target-" "build-fuzz/$target.corpus" >"build-fuzz/$target.log" 2>&1; then
         echo "fuzz: $target: nothing found in $seconds s; $(grep -o 'number_of_executed_units: .*' "build-fuzz/$target.log")"

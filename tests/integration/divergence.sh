@@ -27,7 +27,7 @@ wait "END "
 line QUIT
 END_OF_SCRIPT
 record_guest kv --checkpoint-every 10ms --input "$WORK/script" "$GUESTS/kv" </dev/null
-record_guest tasks --checkpoint-every 20ms --cmdline 'ticks=100 hz=1000' "$GUESTS/tasks" </dev/null
+record_guest tasks --checkpoint-every 20ms --cmdline 'ticks=40 hz=500' "$GUESTS/tasks" </dev/null
 record_guest triple --cmdline triple "$GUESTS/faulty" </dev/null
 
 # doctor GUEST TYPE NUMBER CHANGE: $log is then the doctored log, $record the number of what was changed.

@@ -29,24 +29,7 @@ $(tail -n 20 "$WORK/$label.all" "$WORK/$label.err")" "$recorded_as"
     check_from_checkpoints "$label: replayed from every checkpoint" "$least"
 }
 
-cat >"$WORK/script" <<'END_OF_SCRIPT'
-wait "kv ready\n"
-repeat 20
-  line SET key%d value %d
-  wait "OK\n"
-  line INCR counter
-  wait "VALUE %d\n"
-end
-line RANDOM
-wait "RANDOM "
-line TIME
-wait "ticks "
-line SLEEP 10
-wait "OK\n"
-line DUMP
-wait "END "
-line QUIT
-END_OF_SCRIPT
+kv_script 20 >"$WORK/script"
 guest kv-script 1 3 '^KEY key20 value 20' --checkpoint-every 20ms --input "$WORK/script" "$GUESTS/kv" </dev/null
 printf 'SET a b c\nGET a\nTIME\nRANDOM\nINCR n\nINCR n\nDEL a\nGET a\nfrob\nDUMP\nQUIT\n' >"$WORK/typed"
 # shellcheck disable=SC2002 # a pipe is what is to be tested
@@ -57,7 +40,7 @@ guest kv-crash 201 1 '^panic: ' --checkpoint-every 20ms "$GUESTS/kv" <<'END_OF_I
 SET before the crash
 CRASH
 END_OF_INPUT
-guest tasks 1 3 '^counter = [0-9]* of ' --checkpoint-every 20ms --cmdline 'ticks=100 hz=1000' "$GUESTS/tasks" </dev/null
+guest tasks 1 3 '^counter = [0-9]* of ' --checkpoint-every 20ms --cmdline 'ticks=40 hz=500' "$GUESTS/tasks" </dev/null
 guest user 1 3 '3 of 3 tasks ended well' --checkpoint-every 40ms --cmdline 'tasks=3 rounds=20 hz=500 ticks=100' \
     "$GUESTS/user" </dev/null
 guest user-fault 3 1 'tasks ended well' --checkpoint-every 100ms --cmdline 'rounds=5 fault' "$GUESTS/user" </dev/null
@@ -76,6 +59,8 @@ for mode in '' divide ud2 stack triple port mmio halt wild=0x7ead00000000 wild=0
     guest "faulty-${mode:-usage}" $status 1 "$expected" --checkpoint-every 5ms --cmdline "$mode" "$GUESTS/faulty" </dev/null
 done
 guest mbhello 1 1 '^mbhello: hello' --checkpoint-every 5ms --cmdline 'two words' "$GUESTS/mbhello" </dev/null
+# On kvm the time stamp counter is the host's, and no input.
+[ "$ENGINE" = kvm ] || guest tsc 1 3 ' 0 back, 0 early, ' --checkpoint-every 5ms --cmdline 'hz=2000 ticks=200' "$GUESTS/tsc" </dev/null
 guest bootsec 1 1 '^bootsec: hello' --checkpoint-every 5ms "$GUESTS/bootsec" </dev/null
 guest small-memory 1 1 '^sieve: ' --mem 4M --checkpoint-every 100ms --cmdline n=5000 "$GUESTS/sieve" </dev/null
 

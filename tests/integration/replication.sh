@@ -144,7 +144,10 @@ fi
 
 # Both logs replay, before and after a takeover; with --durable too. A replay checks every digest in its log; where both
 # logs hold the same moment they must hold the same digest.
-digests() { "$ENCORE" log dump "$1" 2>/dev/null | sed -n 's/^.*DIGEST/DIGEST/p' | sort -u; }
+digests() { # FILE: lines "EXIT DIGEST"
+    "$ENCORE" log dump "$1" 2>/dev/null |
+        sed -n 's/.*exit \([0-9]*\): \(DIGEST\|CHECKPOINT\) .* machine \([0-9a-f]*\)$/\1 \3/p' | sort -u
+}
 for durable in '' --durable; do
     new_case "logs$durable" || continue
     # shellcheck disable=SC2086
@@ -152,6 +155,7 @@ for durable in '' --durable; do
     # shellcheck disable=SC2086
     start_backup B A --log "$case/b.enc" $durable
     await_words B 'ready to take over'
+    sleep 1.2 # there is a digest each second
     start_client $COUNT "$(address A)" "$(address B)"
     await_seen 100
     signal_side KILL A
@@ -166,6 +170,14 @@ for durable in '' --durable; do
     *) not_ok "replication: $case_name: the backup's log goes on after the takeover and replays" "$output" ;;
     esac
     check "replication: $case_name: it is whole" "$ENCORE" log verify "$case/b.enc"
+    digests "$case/a.enc" >"$case/a.digests"
+    digests "$case/b.enc" >"$case/b.digests"
+    join "$case/a.digests" "$case/b.digests" >"$case/both"
+    if [ "$(wc -l <"$case/both")" -ge 2 ] && awk '$2 != $3 { exit 1 }' "$case/both"; then
+        ok "replication: $case_name: both logs hold the same digests"
+    else
+        not_ok "replication: $case_name: both logs hold the same digests" "$(cat "$case/both")"
+    fi
     kill_all
 done
 

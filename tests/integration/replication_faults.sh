@@ -123,7 +123,8 @@ if new_case join-over-bad-link; then
     start_client $COUNT "$(address A)" "$(address B)"
     await_seen 20
     signal_side KILL A
-    judge $COUNT 2
+    expect_words B "taking over"
+    judge $COUNT
     end_link
 fi
 

@@ -77,6 +77,7 @@ struct truth_case {
     bool ignore_x87;    /* makers differ in whether it changes to MMX operation */
     bool fault_writes;  /* a fault may leave the stack below RSP written, or not */
     bool two_faults;    /* it may have two faults at once, and which is seen first is not defined */
+    bool any_operand;   /* of what RSI and RDI point to, processors differ in which is read first */
     bool fault_page;    /* an operand of many bytes: which of them faults first is not defined, but the page is */
     struct truth_hole holes[TRUTH_HOLES];
     unsigned hole_count;

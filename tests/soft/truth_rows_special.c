@@ -153,6 +153,7 @@ static void emit_string(struct truth_gen *gen)
     struct truth_state *b = &gen->c->before;
     bool wide = truth_chance(gen, 2), half = truth_chance(gen, 4), byte = !(gen->row->opcode & 1);
     unsigned size = byte ? 1 : wide ? 8 : half ? 2 : 4;
+    gen->c->any_operand = gen->row->opcode == 0xa6 || gen->row->opcode == 0xa7; /* CMPS */
     gen->address32 = truth_chance(gen, 8);
     do
         b->gprs[6] = truth_address(gen, size, truth_chance(gen, 2));

@@ -7,10 +7,10 @@
  * The first form changes record NUMBER (from 0) among those of its TYPE: `byte` flips a bit of its first payload byte,
  * `later` makes its time 20 ms later and `back` makes it 0, `hash`, `length`, `digest` and `value` (the exit value) add
  * one to that field, `reason` makes an END the user's, `exits` puts the position one exit later, `ticks` one tick
- * later, `rip` one byte further, `drop` leaves the record out, `twice` has it twice, `blob` flips a bit in the middle
- * of a CHECKPOINT's data. It prints the number of that record in the log. The second form replaces the first TEXT in
- * the machine's description. Checksums, index and coding of the copy are sound: what is wrong with it is its meaning.
- * Exit code 0, or 1 with a sentence.
+ * later, `rip` one byte further, `transfer` adds one to a disk transfer's number, `drop` leaves the record out, `twice`
+ * has it twice, `blob` flips a bit in the middle of a CHECKPOINT's data. It prints the number of that record in the
+ * log. The second form replaces the first TEXT in the machine's description. Checksums, index and coding of the copy
+ * are sound: what is wrong with it is its meaning. Exit code 0, or 1 with a sentence.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,6 +71,8 @@ static int change_field(struct doctor *doctor, struct log_record *record, uint8_
         record->length++;
     } else if (strcmp(change, "digest") == 0) {
         record->digest.low++;
+    } else if (strcmp(change, "transfer") == 0) {
+        record->transfer++;
     } else if (strcmp(change, "value") == 0) {
         record->exit_value++;
     } else {

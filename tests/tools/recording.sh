@@ -118,6 +118,28 @@ $(tail -n 40 "$WORK/replayed" "$WORK/replay.err")" "$ENCORE replay --verify --fr
     ok "$what"
 }
 
+# kv_script ROUNDS: a script for kv that uses all of it, waiting for each reply.
+kv_script() {
+    cat <<END_OF_SCRIPT
+wait "kv ready\\n"
+repeat $1
+  line SET key%d value %d
+  wait "OK\\n"
+  line INCR counter
+  wait "VALUE %d\\n"
+end
+line RANDOM
+wait "RANDOM "
+line TIME
+wait "ticks "
+line SLEEP 10
+wait "OK\\n"
+line DUMP
+wait "END "
+line QUIT
+END_OF_SCRIPT
+}
+
 # build_doctor: makes $DOCTOR from tests/tools/log_doctor.c.
 DOCTOR=$BUILD/tests/tools/log_doctor
 build_doctor() {

@@ -10,92 +10,22 @@
 
 #include <cmocka.h>
 
-#include "logs/writer.h"
-#include "replay/checkpoint.h"
-#include "tests/unit/log_samples.h"
-#include "tests/soft/bench_pc.h"
-#include "vmm/machine.h"
+#include "tests/soft/sector.h"
 
 #define SECOND UINT64_C(1000000000)
 
 /* Where the guests leave what they read. */
 #define RESULTS 0x500
 
-struct specimen {
-    struct engine *engine;
-    struct machine machine;
-    uint64_t random;
-    uint64_t later; /* how much later than asked for the host's clock is, in each answer */
-    uint64_t drawn; /* random bytes given */
-    uint64_t asked; /* the time that the last read of a clock device began with */
-    struct error error;
-};
-
-static uint64_t random_below(struct specimen *s, uint64_t bound)
+static void create(struct sector *s, const char *code, size_t length)
 {
-    /* xorshift64*, by Vigna. */
-    s->random ^= s->random >> 12;
-    s->random ^= s->random << 25;
-    s->random ^= s->random >> 27;
-    return (s->random * UINT64_C(0x2545f4914f6cdd1d) >> 16) % bound;
-}
-
-static uint64_t door_clock(void *context, uint64_t now)
-{
-    struct specimen *s = context;
-    s->asked = now;
-    return now + s->later;
-}
-
-static void door_entropy(void *context, uint8_t *bytes, size_t length)
-{
-    struct specimen *s = context;
-    for (size_t i = 0; i < length; i++)
-        bytes[i] = (uint8_t)(0xa0 + s->drawn++);
-}
-
-static void door_output(void *context, uint8_t channel, uint8_t byte)
-{
-    (void)context, (void)channel, (void)byte;
-}
-
-static bool door_exit(void *context)
-{
-    (void)context;
-    return false;
-}
-
-static void create(struct specimen *s, const char *start, size_t length)
-{
-    const struct door door = {.context = s,
-                              .read_clock = door_clock,
-                              .entropy = door_entropy,
-                              .console_output = door_output,
-                              .exit_served = door_exit};
-    const struct machine_config config = {.ram_size = MACHINE_RAM_MIN, .boot.protocol = BOOT_SECTOR};
-    const struct engine_host none = {0};
-    uint8_t sector[512] = {0};
-
-    *s = (struct specimen){.random = 88172645463325252};
-    assert_true(length <= 510);
-    memcpy(sector, start, length);
-    sector[510] = 0x55;
-    sector[511] = 0xaa;
-    s->engine = soft_engine_create(&none, &s->error);
-    assert_non_null(s->engine);
-    assert_int_equal(machine_create(&s->machine, &config, s->engine, &door, &s->error), 0);
-    assert_int_equal(machine_boot(&s->machine, &config, sector, sizeof sector, "sector", NULL, &s->error), 0);
+    *s = (struct sector){.random = 88172645463325252};
+    sector_create(s, code, length);
 }
 
 #define CREATE(s, name) create(s, name##_start, PC_LENGTH(name))
 
-static void destroy(struct specimen *s)
-{
-    engine_destroy(s->engine);
-    machine_destroy(&s->machine);
-}
-
-static uint64_t result(struct specimen *s, unsigned n)
+static uint64_t result(struct sector *s, unsigned n)
 {
     uint64_t value;
     memcpy(&value, s->machine.ram.bytes + RESULTS + 8 * n, sizeof value);
@@ -103,7 +33,7 @@ static uint64_t result(struct specimen *s, unsigned n)
 }
 
 /* Goes on to tick `ticks`, or to the machine's end. */
-static void go_to_tick(struct specimen *s, uint64_t ticks)
+static void go_to_tick(struct sector *s, uint64_t ticks)
 {
     const struct position until = {.kind = AT_TICK, .exits = UINT64_MAX, .ticks = ticks};
     enum engine_stop stop;
@@ -114,7 +44,7 @@ static void go_to_tick(struct specimen *s, uint64_t ticks)
     assert_true(stop == ENGINE_STOP_MISSED || s->machine.end != MACHINE_RUNS);
 }
 
-static void run_to_end(struct specimen *s, enum machine_end end)
+static void run_to_end(struct sector *s, enum machine_end end)
 {
     while (s->machine.end == MACHINE_RUNS)
         assert_int_not_equal(machine_run(&s->machine, NULL, &s->error), ENGINE_STOP_ERROR);
@@ -135,7 +65,7 @@ static void test_exact(void **state)
     static const uint64_t reads[8] = {5, 9, 16, 124, 129, 184, 189, 193};
     (void)state;
     for (uint64_t start = 0; start < 200; start += 13) {
-        struct specimen s = {0};
+        struct sector s = {0};
         CREATE(&s, eight);
         assert_true(machine_deadline(&s.machine) == NO_DEADLINE);
         /* Time that is set in between, `start` ticks after the beginning, is the counter's from there on. */
@@ -147,14 +77,14 @@ static void test_exact(void **state)
         for (unsigned i = 0; i < 8; i++)
             if (result(&s, i) != (reads[i] < start ? reads[i] : SECOND + reads[i] - start))
                 fail_msg("time set at tick %d: read %u gave %lu", (int)start, i, (unsigned long)result(&s, i));
-        destroy(&s);
+        sector_destroy(&s);
     }
 }
 
 /* The same, tick by tick. */
 static void test_exact_stepped(void **state)
 {
-    struct specimen whole = {0}, stepped = {0};
+    struct sector whole = {0}, stepped = {0};
     (void)state;
     CREATE(&whole, eight);
     CREATE(&stepped, eight);
@@ -166,8 +96,8 @@ static void test_exact_stepped(void **state)
     }
     for (unsigned i = 0; i < 8; i++)
         assert_int_equal(result(&stepped, i), result(&whole, i));
-    destroy(&whole);
-    destroy(&stepped);
+    sector_destroy(&whole);
+    sector_destroy(&stepped);
 }
 
 /* Reads the counter again and again, and ends with 1 where it went back, with 0 after a while. On the way it programs
@@ -189,19 +119,19 @@ PC_ASM_BITS(
     "back: mov $1, %al\n out %al, $0xf4")
 
 /* Something from outside, as a recorder might bring it: time, never before the view; or console bytes. */
-static void something_from_outside(struct specimen *s)
+static void something_from_outside(struct sector *s)
 {
     uint64_t deadline = machine_deadline(&s->machine);
     uint64_t view = machine_view(&s->machine);
 
-    s->later = random_below(s, 40) ? 0 : random_below(s, 300000);
-    switch (random_below(s, 30)) {
+    s->later = sector_random(s, 40) ? 0 : sector_random(s, 300000);
+    switch (sector_random(s, 30)) {
     case 0:
         if (deadline != NO_DEADLINE)
             machine_set_time(&s->machine, deadline > view ? deadline : view);
         break;
     case 1:
-        machine_set_time(&s->machine, view + random_below(s, 100000));
+        machine_set_time(&s->machine, view + sector_random(s, 100000));
         break;
     case 2:
         if (machine_console_room(&s->machine) >= 3)
@@ -215,13 +145,13 @@ static void something_from_outside(struct specimen *s)
 
 static void test_never_back(void **state)
 {
-    struct specimen s = {0};
+    struct sector s = {0};
     uint64_t ticks = 0, view = 0;
     unsigned at_deadline = 0;
     (void)state;
     CREATE(&s, watcher);
     while (s.machine.end == MACHINE_RUNS) {
-        ticks += 1 + random_below(&s, 30000);
+        ticks += 1 + sector_random(&s, 30000);
         go_to_tick(&s, ticks);
         assert_true(machine_view(&s.machine) >= view);
         uint64_t deadline = machine_deadline(&s.machine);
@@ -235,7 +165,7 @@ static void test_never_back(void **state)
     assert_int_equal(s.machine.exit_value, 0);
     /* What the test is about did occur. */
     assert_true(at_deadline > 10);
-    destroy(&s);
+    sector_destroy(&s);
 }
 
 /* The serial port counts its time-out from when the machine's time was last set, which may be long ago. */
@@ -245,7 +175,7 @@ PC_ASM_BITS(reader, "16",
 
 static void test_deadline_in_the_past(void **state)
 {
-    struct specimen s = {0};
+    struct sector s = {0};
     (void)state;
     CREATE(&s, reader);
     go_to_tick(&s, 10000000);
@@ -259,7 +189,7 @@ static void test_deadline_in_the_past(void **state)
     assert_true(machine_deadline(&s.machine) == NO_DEADLINE);
     go_to_tick(&s, 10001100);
     assert_int_equal(machine_view(&s.machine), seen + 100);
-    destroy(&s);
+    sector_destroy(&s);
 }
 
 /* The door is asked for a time no earlier than the counter's. */
@@ -267,7 +197,7 @@ PC_ASM_BITS(clock_reader, "16", "mov $100, %cx\n 1: loop 1b\n rdtsc\n in $0x40, 
 
 static void test_clock_devices_agree(void **state)
 {
-    struct specimen s = {0};
+    struct sector s = {0};
     struct cpu_state cpu;
     (void)state;
     CREATE(&s, clock_reader);
@@ -277,67 +207,27 @@ static void test_clock_devices_agree(void **state)
     assert_int_equal(s.machine.now, 1102);
     assert_int_equal(engine_get_cpu(s.engine, &cpu, &s.error), 0);
     assert_int_equal(cpu.gprs[GPR_RAX], 1103);
-    destroy(&s);
-}
-
-static struct digest digest_of_machine(struct specimen *s)
-{
-    struct digest digest;
-    assert_int_equal(machine_digest(&s->machine, &digest, &s->error), 0);
-    return digest;
-}
-
-static int keep(void *context, const void *bytes, size_t length, struct error *error)
-{
-    return log_writer_checkpoint_write(context, bytes, length, error);
-}
-
-/* Restores `second` from a log that has a checkpoint of `first`. */
-static void copy_by_checkpoint(struct specimen *first, struct specimen *second)
-{
-    struct test_sink sink = test_sink();
-    struct log_sink to = test_sink_sink(&sink);
-    struct log_header header = sample_header(1);
-    struct traffic traffic = {0};
-    struct error error = {0};
-    struct log_record record = {.type = LOG_CHECKPOINT, .parent = LOG_NO_PARENT, .digest = digest_of_machine(first)};
-    struct log_writer *writer = log_writer_create(&to, &header, NULL, &error);
-
-    assert_true(engine_name_position(first->engine, &record.at, &error));
-    assert_int_equal(log_writer_checkpoint_begin(writer, &error), 0);
-    assert_int_equal(checkpoint_save(&first->machine, &traffic, true, keep, writer, &error), 0);
-    assert_int_equal(log_writer_checkpoint_end(writer, &record, &error), 0);
-    assert_int_equal(log_writer_close(writer, &error), 0);
-    log_writer_free(writer);
-
-    struct log_memory memory = {.bytes = sink.bytes.data, .length = sink.bytes.length};
-    struct log_source source = log_source_memory(&memory);
-    struct log_reader *reader = log_reader_open_source(&source, "test.enc", false, &error);
-    assert_non_null(reader);
-    if (checkpoint_restore(&second->machine, &traffic, reader, 0, &error) < 0)
-        fail_msg("%s", error.text);
-    log_reader_close(reader);
-    bytes_writer_free(&sink.bytes);
+    sector_destroy(&s);
 }
 
 static void test_checkpoint(void **state)
 {
     (void)state;
     for (uint64_t at = 5000; at < 100000; at += 7919) {
-        struct specimen first = {0}, second = {0};
+        struct sector first = {0}, second = {0};
         CREATE(&first, watcher);
         CREATE(&second, watcher);
         go_to_tick(&first, at / 2);
         machine_set_time(&first.machine, machine_view(&first.machine) + at);
         go_to_tick(&first, at);
-        copy_by_checkpoint(&first, &second);
+        sector_copy(&first, &second);
         assert_int_equal(machine_view(&second.machine), machine_view(&first.machine));
         go_to_tick(&first, 2 * at);
         go_to_tick(&second, 2 * at);
         assert_int_equal(machine_view(&second.machine), machine_view(&first.machine));
-        assert_true(digest_equal(digest_of_machine(&first), digest_of_machine(&second)));
-        destroy(&first);
-        destroy(&second);
+        assert_true(digest_equal(sector_digest(&first), sector_digest(&second)));
+        sector_destroy(&first);
+        sector_destroy(&second);
     }
 }
 
@@ -351,7 +241,7 @@ PC_ASM_BITS(setter, "16",
 
 static void test_adjust(void **state)
 {
-    struct specimen s = {0};
+    struct sector s = {0};
     struct cpu_state cpu;
     (void)state;
     CREATE(&s, setter);
@@ -363,7 +253,7 @@ static void test_adjust(void **state)
     assert_int_equal(engine_get_cpu(s.engine, &cpu, &s.error), 0);
     assert_int_equal(cpu.tsc_adjust, UINT64_C(1) << 32);
     assert_int_equal(cpu.tsc_aux, 0x1234);
-    destroy(&s);
+    sector_destroy(&s);
 }
 
 /* CPUID's word on the counter: a thousand million a second, at a constant rate, adjustable. */
@@ -375,7 +265,7 @@ PC_ASM_BITS(identity, "16",
 
 static void test_identity(void **state)
 {
-    struct specimen s = {0};
+    struct sector s = {0};
     uint32_t out[16];
     (void)state;
     CREATE(&s, identity);
@@ -386,7 +276,7 @@ static void test_identity(void **state)
     assert_true(out[9] & 1u << 1);
     assert_true(out[12] >= 0x16);
     assert_memory_equal(&out[13], "Genu", 4);
-    destroy(&s);
+    sector_destroy(&s);
 }
 
 /* RDRAND of 16, 32 and 64 bits (the last in the form that REX.W would have: 16-bit code has none), and RDSEED. */
@@ -398,7 +288,7 @@ PC_ASM_BITS(chooser, "16",
 
 static void test_random(void **state)
 {
-    struct specimen s = {0};
+    struct sector s = {0};
     (void)state;
     CREATE(&s, chooser);
     run_to_end(&s, MACHINE_HALTED);
@@ -408,7 +298,7 @@ static void test_random(void **state)
     assert_int_equal(result(&s, 2), 0xa9a8a7a6);
     assert_int_equal(s.drawn, 10);
     assert_int_equal(s.engine->exits, 4); /* three of these, and HLT */
-    destroy(&s);
+    sector_destroy(&s);
 
     /* Nobody there to ask: CF is clear, and the register zero. */
     CREATE(&s, chooser);
@@ -416,7 +306,7 @@ static void test_random(void **state)
     run_to_end(&s, MACHINE_HALTED);
     assert_int_equal(result(&s, 0), 0xffff0000);
     assert_int_equal(s.engine->exits, 1);
-    destroy(&s);
+    sector_destroy(&s);
 }
 
 int main(void)

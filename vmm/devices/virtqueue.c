@@ -31,11 +31,6 @@ void virtqueue_init(struct virtqueue *queue, uint16_t size_max)
     *queue = (struct virtqueue){.size_max = size_max, .size = size_max};
 }
 
-void virtqueue_reset(struct virtqueue *queue)
-{
-    virtqueue_init(queue, queue->size_max);
-}
-
 void virtqueue_state(struct virtqueue *queue, struct state *state)
 {
     state_u16(state, "queue_size", &queue->size);

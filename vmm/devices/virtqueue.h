@@ -55,9 +55,8 @@ struct virtqueue_chain {
     struct virtqueue_segment segments[VIRTQUEUE_SIZE_MAX]; /* only the first `count` are filled in */
 };
 
+/* A queue as after a reset. */
 void virtqueue_init(struct virtqueue *queue, uint16_t size_max);
-/* As after init; `size_max` stays. */
-void virtqueue_reset(struct virtqueue *queue);
 /* Fields of the section that the caller began. */
 void virtqueue_state(struct virtqueue *queue, struct state *state);
 

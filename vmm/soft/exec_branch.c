@@ -10,6 +10,7 @@ static inline unsigned jump_index(uint64_t rip)
     return (unsigned)((rip ^ (rip >> 12)) % JUMP_ENTRIES);
 }
 
+#if SOFT_CHAIN
 /* The block at `rip` if it was entered this way lately, and is still what the guest's memory says there. */
 static inline struct block *recent_block(struct soft *cpu, uint64_t rip)
 {
@@ -22,6 +23,7 @@ static inline struct block *recent_block(struct soft *cpu, uint64_t rip)
         return NULL;
     return block;
 }
+#endif
 
 void soft_remember(struct soft *cpu, struct block *block)
 {

@@ -1,0 +1,10 @@
+/* A replay for what can be captured of it; encore replay itself is in the same file. */
+#ifndef ENCORE_TOOLS_REPLAY_H
+#define ENCORE_TOOLS_REPLAY_H
+
+#include "tools/capture.h"
+
+/* Replays a log in silence and writes what `paths` says. Returns the process's exit code, as of encore replay. */
+int replay_capture(const char *log, const struct capture_paths *paths);
+
+#endif
