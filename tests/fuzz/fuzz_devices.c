@@ -20,11 +20,13 @@
 #include "vmm/bus.h"
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
+#include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/i8259.h"
 #include "vmm/devices/ide_disk.h"
 #include "vmm/devices/mc146818.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
+#include "vmm/devices/port92.h"
 #include "vmm/devices/post_port.h"
 #include "vmm/devices/uart16550.h"
 #include "vmm/disk_contents.h"
@@ -43,6 +45,8 @@ struct board {
     struct debug_exit debug_exit;
     struct entropy_port entropy;
     struct post_port post;
+    struct port92 port92;
+    struct fw_cfg fw_cfg;
     struct ide_channel ide;
     struct disk disks[IDE_DRIVES];
     struct door door;
@@ -129,6 +133,9 @@ static struct board *board_new(void)
     debug_exit_init(&board->debug_exit, (struct debug_exit_wire){.exited = on_exit_write, .context = board});
     entropy_port_init(&board->entropy, (struct entropy_source){.fill = entropy_fill, .context = board});
     post_port_init(&board->post);
+    port92_init(&board->port92, (struct reset_wire){0});
+    fw_cfg_init(&board->fw_cfg);
+    fw_cfg_add_file(&board->fw_cfg, "etc/file", "contents", 8);
     make_disks(board);
     ide_channel_init(&board->ide, &board->disks[0], &board->disks[1], irq(board, IDE_IRQ));
     claim(board, I8259_MASTER_PORT, I8259_PORTS, &board->pic, i8259_master_read, i8259_master_write);
@@ -141,6 +148,8 @@ static struct board *board_new(void)
     claim(board, DEBUG_EXIT_PORT, DEBUG_EXIT_PORTS, &board->debug_exit, debug_exit_read, debug_exit_write);
     claim(board, ENTROPY_PORT, ENTROPY_PORT_PORTS, &board->entropy, entropy_port_read, entropy_port_write);
     claim(board, POST_PORT, POST_PORT_PORTS, &board->post, post_port_read, post_port_write);
+    claim(board, PORT92_PORT, PORT92_PORTS, &board->port92, port92_read, port92_write);
+    claim(board, FW_CFG_PORT, FW_CFG_PORTS, &board->fw_cfg, fw_cfg_read, fw_cfg_write);
     claim(board, IDE_COMMAND_PORT, IDE_COMMAND_PORTS, &board->ide, ide_command_read, ide_command_write);
     claim(board, IDE_CONTROL_PORT, 1, &board->ide, ide_control_read, ide_control_write);
     return board;
@@ -156,6 +165,8 @@ static void board_state(struct board *board, struct state *state)
     debug_exit_state(&board->debug_exit, state);
     entropy_port_state(&board->entropy, state);
     post_port_state(&board->post, state);
+    port92_state(&board->port92, state);
+    fw_cfg_state(&board->fw_cfg, state);
     ide_channel_state(&board->ide, state);
     state_section(state, "fuzz", 1);
     state_u32(state, "sent", &board->sent);
