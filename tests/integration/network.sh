@@ -120,7 +120,7 @@ check "capture: the asciicast says that it is one" grep -q '^{"version": 2, "wid
 check "capture: the console is in it" grep -q '"o", ".*2 packets received' "$WORK/a.cast"
 
 # Two guests, each recorded, on one cable.
-record_linux left "gateway= then=ping,-c,20,-i,1,-q,10.0.2.16;poweroff,-f" --net "unix:$WORK/cable,listen"
+record_linux left "gateway= then=ping,-c,12,-q,10.0.2.16;poweroff,-f" --net "unix:$WORK/cable,listen"
 left=$pid
 for ((n = 0; n < 100; n++)); do [ -S "$WORK/cable" ] && break || sleep 0.1; done
 record_linux right "address=10.0.2.16/24 gateway= then=ping,-c,3,10.0.2.15;poweroff,-f" \
