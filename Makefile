@@ -95,15 +95,16 @@ ifneq ($(shell command -v $(firstword $(CC))),)
 -include guests/guests.mk
 endif
 
-other-guests: guests ## Make guests of Debian's memtest86+, SeaBIOS, GRUB, iPXE and Xen: build/other
-	@tools/other_guests.sh $(BUILD)/other $(BUILD)/guests/mbhello
-
 units: $(UNIT_BINS) ## Build the unit tests
 integration: $(INTEGRATION_BINS) $(TEST_TOOLS) $(FUZZ_BINS) ## Build those integration tests that are programs
 
 linux-guest: ## Make a Linux guest of Debian's packages: build/linux/{vmlinuz,initrd,disk.img}
 	@tools/deps.sh $(LINUX_DEPS)
 	@tools/linux_guest.sh $(BUILD)/linux
+
+other-guests: guests ## Make guests of Debian's memtest86+, SeaBIOS, GRUB, iPXE and Xen: build/other
+	@tools/deps.sh $(LINUX_DEPS)
+	@tools/other_guests.sh $(BUILD)/other $(BUILD)/guests/mbhello
 
 deps: ## Install missing Debian packages, for building and testing
 	@tools/deps.sh $(BUILD_DEPS) $(TEST_DEPS) $(LINUX_DEPS)
