@@ -146,7 +146,7 @@ static void a_count_of_zero_is_many(void **state)
 
 static void addresses_of_48_bits(void **state)
 {
-    const uint64_t sectors = (UINT64_C(1) << 40) + 3;
+    const uint64_t sectors = (UINT64_C(1) << 40) + 0x5403;
     struct bench *bench = bench_new(sectors, 0);
     uint8_t bytes[DISK_SECTOR];
 
