@@ -114,6 +114,37 @@ static void end_of_options(struct machine_options *to, struct argp_state *state)
         argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
 }
 
+/* Those that have to do with time and limits. */
+static error_t parse_time_option(int key, char *text, struct machine_options *to, struct argp_state *state)
+{
+    struct error error;
+
+    switch (key) {
+    case KEY_CLOCK:
+        if (strcmp(text, "host") && strcmp(text, "virtual"))
+            argp_error(state, "--clock: '%s' is neither host nor virtual", text);
+        to->clock = text;
+        return 0;
+    case KEY_SEED:
+        if (strcmp(text, "0") != 0 && quantity_count(text, &to->seed, &error) < 0)
+            argp_error(state, "--seed: %s", error.text);
+        to->seed_given = true;
+        return 0;
+    case KEY_CHECKPOINT_EVERY:
+        parse_time("--checkpoint-every", text, &to->checkpoint_every, state);
+        return 0;
+    case KEY_TIMEOUT:
+        parse_time("--timeout", text, &to->timeout, state);
+        return 0;
+    case KEY_MAX_EXITS:
+        if (quantity_count(text, &to->max_exits, &error) < 0)
+            argp_error(state, "--max-exits: %s", error.text);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct machine_options *to = state->input;
@@ -165,26 +196,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_NO_REBOOT:
         to->end_at_reset = true;
         return 0;
-    case KEY_CLOCK:
-        if (strcmp(text, "host") && strcmp(text, "virtual"))
-            argp_error(state, "--clock: '%s' is neither host nor virtual", text);
-        to->clock = text;
-        return 0;
-    case KEY_SEED:
-        if (strcmp(text, "0") != 0 && quantity_count(text, &to->seed, &error) < 0)
-            argp_error(state, "--seed: %s", error.text);
-        to->seed_given = true;
-        return 0;
-    case KEY_CHECKPOINT_EVERY:
-        parse_time("--checkpoint-every", text, &to->checkpoint_every, state);
-        return 0;
-    case KEY_TIMEOUT:
-        parse_time("--timeout", text, &to->timeout, state);
-        return 0;
-    case KEY_MAX_EXITS:
-        if (quantity_count(text, &to->max_exits, &error) < 0)
-            argp_error(state, "--max-exits: %s", error.text);
-        return 0;
     case KEY_DISK:
         if (disk_options_add(&to->disks, text, &error) < 0)
             argp_error(state, "--disk: %s", error.text);
@@ -201,7 +212,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         end_of_options(to, state);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_time_option(key, text, to, state);
     }
 }
 
