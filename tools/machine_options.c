@@ -13,6 +13,7 @@ enum option_key {
     KEY_CONSOLE,
     KEY_CONSOLE_DEVICE,
     KEY_INPUT,
+    KEY_CONTROL,
     KEY_BOOT,
     KEY_INITRD,
     KEY_FIRMWARE,
@@ -50,6 +51,7 @@ static const struct argp_option options[] = {
     {"console-device", KEY_CONSOLE_DEVICE, "serial|virtio", 0,
      "What the guest has for a console: COM1, or a virtio console besides, which then gets the input (serial)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
+    {"control", KEY_CONTROL, "unix:PATH", 0, "Where encore ctl finds this guest", 2},
     {NULL, 0, NULL, 0, "Network:", 3},
     {"net", KEY_NET, "BACKEND[,mac=ADDRESS]", 0,
      "A network card, with at its other end: tap:NAME, user[,hostfwd=tcp:[ADDR]:PORT-[GUEST]:PORT]... or "
@@ -112,6 +114,42 @@ static void end_of_options(struct machine_options *to, struct argp_state *state)
         argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
 }
 
+/* What the guest is, and what it is told. */
+static error_t parse_guest_option(int key, char *text, struct machine_options *to, struct argp_state *state)
+{
+    switch (key) {
+    case KEY_CMDLINE:
+        if (strlen(text) > BOOT_CMDLINE_MAX)
+            argp_error(state, "--cmdline: longer than %d bytes", BOOT_CMDLINE_MAX);
+        to->cmdline = text;
+        return 0;
+    case KEY_BOOT:
+        if (boot_protocol_parse(text, &to->protocol) < 0)
+            argp_error(state,
+                       "--boot: '%s' is none of auto, elf64, multiboot1, linux64, linux32, pvh, boot-sector, firmware",
+                       text);
+        return 0;
+    case KEY_INITRD:
+        if (to->module_count == BOOT_MODULES)
+            argp_error(state, "--initrd: more than %d", BOOT_MODULES);
+        to->modules[to->module_count++] = text;
+        return 0;
+    case KEY_NO_REBOOT:
+        to->end_at_reset = true;
+        return 0;
+    case KEY_FIRMWARE:
+        to->firmware = text;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (to->image)
+            argp_error(state, "one IMAGE only: '%s' is one too many", text);
+        to->image = text;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct machine_options *to = state->input;
@@ -126,11 +164,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_MEM:
         parse_memory(text, to, state);
         return 0;
-    case KEY_CMDLINE:
-        if (strlen(text) > BOOT_CMDLINE_MAX)
-            argp_error(state, "--cmdline: longer than %d bytes", BOOT_CMDLINE_MAX);
-        to->cmdline = text;
-        return 0;
     case KEY_CONSOLE_DEVICE:
         if (strcmp(text, "serial") && strcmp(text, "virtio"))
             argp_error(state, "--console-device: '%s' is neither serial nor virtio", text);
@@ -142,23 +175,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_INPUT:
         to->input = text;
         return 0;
-    case KEY_BOOT:
-        if (boot_protocol_parse(text, &to->protocol) < 0)
-            argp_error(state,
-                       "--boot: '%s' is none of auto, elf64, multiboot1, linux64, linux32, pvh, boot-sector, firmware",
-                       text);
-        return 0;
-    case KEY_INITRD:
-        if (to->module_count == BOOT_MODULES)
-            argp_error(state, "--initrd: more than %d", BOOT_MODULES);
-        to->modules[to->module_count++] = text;
+    case KEY_CONTROL:
+        to->control = text;
         return 0;
     case KEY_NET:
         if (network_options_add(&to->network, text, true, &error) < 0)
             argp_error(state, "--net: %s", error.text);
-        return 0;
-    case KEY_NO_REBOOT:
-        to->end_at_reset = true;
         return 0;
     case KEY_CLOCK:
         if (strcmp(text, "host") && strcmp(text, "virtual"))
@@ -184,19 +206,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (disk_options_add(&to->disks, text, &error) < 0)
             argp_error(state, "--disk: %s", error.text);
         return 0;
-    case KEY_FIRMWARE:
-        to->firmware = text;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (to->image)
-            argp_error(state, "one IMAGE only: '%s' is one too many", text);
-        to->image = text;
-        return 0;
     case ARGP_KEY_END:
         end_of_options(to, state);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_guest_option(key, text, to, state);
     }
 }
 

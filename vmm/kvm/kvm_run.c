@@ -316,10 +316,15 @@ static enum engine_stop run_until(struct kvm_engine *kvm, const struct position 
             if (event_is_final(event))
                 break;
         }
-        if (arrived(kvm, until, &stop))
-            return stop == ENGINE_STOP_POSITION && until->kind != AT_EXIT ? kvm_land(kvm, until, error) : stop;
+        bool there = arrived(kvm, until, &stop);
+        bool lands = there && stop == ENGINE_STOP_POSITION && until->kind != AT_EXIT;
+        if (there && !lands)
+            return stop;
+        /* Before the rest of the way: whoever asked may change the machine, as a reset does. */
         if (engine->stop_requested)
             return ENGINE_STOP_REQUESTED;
+        if (lands)
+            return kvm_land(kvm, until, error);
         if (atomic_exchange(&kvm->kicked, false))
             return ENGINE_STOP_KICK;
         int missed = event == KVM_EVENT_KICK && watches(kvm, until) ? beyond(kvm, until, error) : 0;
