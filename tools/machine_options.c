@@ -114,7 +114,8 @@ static void end_of_options(struct machine_options *to, struct argp_state *state)
         argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
 }
 
-static error_t parse_option(int key, char *text, struct argp_state *state)
+/* What the machine is. */
+static error_t parse_machine(int key, char *text, struct argp_state *state)
 {
     struct machine_options *to = state->input;
     struct error error;
@@ -133,20 +134,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             argp_error(state, "--cmdline: longer than %d bytes", BOOT_CMDLINE_MAX);
         to->cmdline = text;
         return 0;
-    case KEY_CONSOLE_DEVICE:
-        if (strcmp(text, "serial") && strcmp(text, "virtio"))
-            argp_error(state, "--console-device: '%s' is neither serial nor virtio", text);
-        to->virtio_console = strcmp(text, "virtio") == 0;
-        return 0;
-    case KEY_CONSOLE:
-        to->console = text;
-        return 0;
-    case KEY_INPUT:
-        to->input = text;
-        return 0;
-    case KEY_CONTROL:
-        to->control = text;
-        return 0;
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)
             argp_error(state,
@@ -162,6 +149,18 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (network_options_add(&to->network, text, true, &error) < 0)
             argp_error(state, "--net: %s", error.text);
         return 0;
+    case KEY_DISK:
+        if (disk_options_add(&to->disks, text, &error) < 0)
+            argp_error(state, "--disk: %s", error.text);
+        return 0;
+    case KEY_FIRMWARE:
+        to->firmware = text;
+        return 0;
+    case KEY_CONSOLE_DEVICE:
+        if (strcmp(text, "serial") && strcmp(text, "virtio"))
+            argp_error(state, "--console-device: '%s' is neither serial nor virtio", text);
+        to->virtio_console = strcmp(text, "virtio") == 0;
+        return 0;
     case KEY_NO_REBOOT:
         to->end_at_reset = true;
         return 0;
@@ -175,6 +174,27 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             argp_error(state, "--seed: %s", error.text);
         to->seed_given = true;
         return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* What surrounds it, and the image. */
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct machine_options *to = state->input;
+    struct error error;
+
+    switch (key) {
+    case KEY_CONSOLE:
+        to->console = text;
+        return 0;
+    case KEY_INPUT:
+        to->input = text;
+        return 0;
+    case KEY_CONTROL:
+        to->control = text;
+        return 0;
     case KEY_CHECKPOINT_EVERY:
         parse_time("--checkpoint-every", text, &to->checkpoint_every, state);
         return 0;
@@ -185,13 +205,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (quantity_count(text, &to->max_exits, &error) < 0)
             argp_error(state, "--max-exits: %s", error.text);
         return 0;
-    case KEY_DISK:
-        if (disk_options_add(&to->disks, text, &error) < 0)
-            argp_error(state, "--disk: %s", error.text);
-        return 0;
-    case KEY_FIRMWARE:
-        to->firmware = text;
-        return 0;
     case ARGP_KEY_ARG:
         if (to->image)
             argp_error(state, "one IMAGE only: '%s' is one too many", text);
@@ -201,7 +214,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         end_of_options(to, state);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_machine(key, text, state);
     }
 }
 
