@@ -256,6 +256,19 @@ static void every_truncation_is_refused(void **state)
     bytes_writer_free(&data);
 }
 
+/* The engine's ticks are no part of the digest, since engines differ in what they count (docs/log-format.md); a log's
+ * frames have checksums besides. */
+static bool is_ticks(const struct bytes_writer *data, size_t at)
+{
+    static const uint8_t name[] = {6, 'e', 'n', 'g', 'i', 'n', 'e'};
+    const uint8_t *section = memmem(data->data, data->length, name, sizeof name);
+    size_t fields;
+
+    assert_non_null(section);
+    fields = (size_t)(section - data->data) + sizeof name + 6;
+    return at >= fields && at < fields + bytes_load(data->data + fields - 4, 4);
+}
+
 static void changed_bytes_are_refused(void **state)
 {
     struct digest digest;
@@ -267,6 +280,8 @@ static void changed_bytes_are_refused(void **state)
     for (unsigned i = 0; i < 400; i++) {
         size_t at = i < 40 ? i : dice_below(&dice, data.length);
         uint8_t change = (uint8_t)(1 + dice_below(&dice, 255));
+        if (is_ticks(&data, at))
+            continue;
         data.data[at] ^= change;
         if (accepted(data.data, data.length, digest, &error))
             fail_msg("byte %zu may be another", at);

@@ -328,6 +328,7 @@ int kvm_set_cpu(struct engine *engine, const struct cpu_state *cpu, uint64_t tic
     engine->halted = cpu->halted;
     engine->halted_for_good = cpu->halted && !(cpu->rflags & RFLAGS_IF);
     kvm->entered = false;
+    kvm->synced = false;
     kvm->at_exit = engine->halted || engine->exits == 0;
     kvm->incomplete = false;
     kvm->injected = false;
