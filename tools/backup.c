@@ -103,19 +103,21 @@ static void report(void *context, const struct divergence *divergence, struct ma
     fprintf(stderr, "encore backup: the report is in %s\n", path);
 }
 
-/* The bridges and switches that the frames go through learn where the guest is now. */
-static int open_network(struct backup *backup, struct error *error)
+/* The guest goes on even where its network cannot: it is a cable that is out. The bridges and switches that its frames
+ * go through learn where it is now. */
+static void open_network(struct backup *backup)
 {
-    struct network *network = &backup->replicated.network;
     const struct description *description = &backup->guest.description;
+    struct error error;
 
-    if (network_open(network, &backup->network, error) < 0)
-        return -1;
-    for (unsigned card = 0; card < description->net_count; card++) {
-        if (network->nets[card])
-            net_announce(network->nets[card], description->macs[card]);
+    for (unsigned card = 0; card < description->net_count && card < backup->network.count; card++) {
+        struct net *net = net_open(backup->network.backends[card], &error);
+        backup->replicated.network.nets[card] = net;
+        if (net)
+            net_announce(net, description->macs[card]);
+        else
+            fprintf(stderr, "encore backup: the guest goes on without the network of card %u: %s\n", card, error.text);
     }
-    return 0;
 }
 
 /* The machine is ours now: from a replay to a recording, in mid-run. */
@@ -134,8 +136,7 @@ static int live(struct backup *backup, struct error *error)
                   &(struct port_item){.news = NEWS_ENDED, .a = end->reason, .b = end->exit_value});
         return 0;
     }
-    if (open_network(backup, error) < 0)
-        return -1;
+    open_network(backup);
     backup->recorder = recorder_create(error);
     if (!backup->recorder)
         return -1;
