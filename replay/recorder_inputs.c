@@ -210,7 +210,8 @@ int recorder_apply(struct recorder *recorder, const struct position *at, struct 
     bool waits = recorder->retry_at && machine_interrupt_waits(recorder->machine);
 
     if (apply_time(recorder, at, waits, error) < 0 || apply_inputs(recorder, at, error) < 0 ||
-        recorder_net_apply(recorder, at, error) < 0 || apply_checks(recorder, at, error) < 0)
+        recorder_operator_apply(recorder, at, error) < 0 || recorder_net_apply(recorder, at, error) < 0 ||
+        apply_checks(recorder, at, error) < 0)
         return -1;
     return 0;
 }

@@ -200,13 +200,12 @@ static bool has_room(const struct follower *follower)
     return follower->pages.entries[0] + 2 * pages <= CHECKPOINT_PAGES_MAX(machine->ram.size);
 }
 
-/* The machine stands still: the rest of it. */
+/* The machine stands still, since `start`: the rest of it. */
 static int finish_checkpoint(struct follower *follower, struct recorder *recorder, const struct position *at,
-                             struct error *error)
+                             uint64_t start, struct error *error)
 {
     struct machine *machine = follower->machine;
     struct traffic traffic = *recorder_traffic(recorder);
-    uint64_t start = host_clock_now();
     struct log_record record = {.type = LOG_CHECKPOINT, .at = *at, .time = machine->now, .parent = LOG_NO_PARENT};
 
     /* A log that is kept here has a record where the backup begins, for beginning there is something that a replay must
@@ -232,6 +231,8 @@ static int finish_checkpoint(struct follower *follower, struct recorder *recorde
 static int copy_slice(struct follower *follower, struct recorder *recorder, uint64_t unsent, const struct position *at,
                       struct error *error)
 {
+    uint64_t start = host_clock_now();
+
     if (unsent > UNSENT_MAX)
         return 0;
     if (note_writes(follower, error) < 0)
@@ -242,7 +243,7 @@ static int copy_slice(struct follower *follower, struct recorder *recorder, uint
     follower->round++;
     if (count_left(follower) > FEW_PAGES && follower->round < ROUNDS_MAX && has_room(follower))
         return 0;
-    return finish_checkpoint(follower, recorder, at, error);
+    return finish_checkpoint(follower, recorder, at, start, error);
 }
 
 static void want_again(uint64_t *again_at, uint64_t when)

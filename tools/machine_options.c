@@ -13,6 +13,7 @@ enum option_key {
     KEY_CONSOLE,
     KEY_CONSOLE_DEVICE,
     KEY_INPUT,
+    KEY_CONTROL,
     KEY_BOOT,
     KEY_INITRD,
     KEY_FIRMWARE,
@@ -50,6 +51,7 @@ static const struct argp_option options[] = {
     {"console-device", KEY_CONSOLE_DEVICE, "serial|virtio", 0,
      "What the guest has for a console: COM1, or a virtio console besides, which then gets the input (serial)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
+    {"control", KEY_CONTROL, "unix:PATH", 0, "Where encore ctl finds this guest", 2},
     {NULL, 0, NULL, 0, "Network:", 3},
     {"net", KEY_NET, "BACKEND[,mac=ADDRESS]", 0,
      "A network card, with at its other end: tap:NAME, user[,hostfwd=tcp:[ADDR]:PORT-[GUEST]:PORT]... or "
@@ -141,6 +143,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_INPUT:
         to->input = text;
+        return 0;
+    case KEY_CONTROL:
+        to->control = text;
         return 0;
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)

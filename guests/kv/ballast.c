@@ -9,20 +9,14 @@
 #define FIRST (4u * MIB) /* above the guest itself */
 #define WORDS (MIB / sizeof(uint64_t))
 
-static void fill(uint64_t *words, uint64_t count, uint64_t pattern)
-{
-    __asm__ volatile("rep stosq" : "+D"(words), "+c"(count) : "a"(pattern) : "memory");
-}
-
-/* Each page gets a pattern of its own, so that nobody can take one for another. */
+/* No two words are alike, so that nobody can make them shorter, or take one page for another. */
 static void write_words(struct ballast *ballast, uint64_t count)
 {
-    while (count > 0) {
-        uint64_t page = 512 - ballast->next % 512;
-        uint64_t part = count < page ? count : page;
-        fill(ballast->words + ballast->next, part, ++ballast->pattern * 0x9e3779b97f4a7c15u);
-        ballast->next = (ballast->next + part) % ballast->count;
-        count -= part;
+    for (; count > 0; count--) {
+        uint64_t word = ++ballast->pattern * 0x9e3779b97f4a7c15u;
+        ballast->words[ballast->next] = word ^ word >> 29;
+        if (++ballast->next == ballast->count)
+            ballast->next = 0;
     }
 }
 

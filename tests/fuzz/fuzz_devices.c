@@ -24,6 +24,7 @@
 #include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
 #include "vmm/devices/entropy_port.h"
+#include "vmm/devices/fw_cfg.h"
 #include "vmm/devices/i8042.h"
 #include "vmm/devices/i8259.h"
 #include "vmm/devices/ide_disk.h"
@@ -32,6 +33,7 @@
 #include "vmm/devices/mc146818.h"
 #include "vmm/devices/pit8254.h"
 #include "vmm/devices/port61.h"
+#include "vmm/devices/port92.h"
 #include "vmm/devices/post_port.h"
 #include "vmm/devices/reset_port.h"
 #include "vmm/devices/uart16550.h"
@@ -57,6 +59,8 @@ struct board {
     struct i8042 i8042;
     struct acpi_pm pm;
     struct reset_port reset_port;
+    struct port92 port92;
+    struct fw_cfg fw_cfg;
     struct ide_channel ide;
     struct disk disks[IDE_DRIVES];
     struct door door;
@@ -197,6 +201,9 @@ static struct board *board_new(void)
     i8042_init(&board->i8042, both(board, I8042_IRQ), (struct reset_wire){.reset = on_reset, .context = board});
     acpi_pm_init(&board->pm, both(board, ACPI_PM_SCI), (struct acpi_pm_wire){.turned_off = on_reset, .context = board});
     reset_port_init(&board->reset_port, (struct reset_wire){.reset = on_reset, .context = board});
+    port92_init(&board->port92, (struct reset_wire){0});
+    fw_cfg_init(&board->fw_cfg);
+    fw_cfg_add_file(&board->fw_cfg, "etc/file", "contents", 8);
     make_disks(board);
     ide_channel_init(&board->ide, &board->disks[0], &board->disks[1], irq(board, IDE_IRQ));
     claim_memory(board);
@@ -216,6 +223,8 @@ static struct board *board_new(void)
     claim(board, ACPI_PM_CONTROL_PORT, ACPI_PM_CONTROL_PORTS, &board->pm, acpi_pm_control_read, acpi_pm_control_write);
     claim(board, ACPI_PM_TIMER_PORT, ACPI_PM_TIMER_PORTS, &board->pm, acpi_pm_timer_read, NULL);
     claim(board, RESET_PORT, 1, &board->reset_port, reset_port_read, reset_port_write);
+    claim(board, PORT92_PORT, PORT92_PORTS, &board->port92, port92_read, port92_write);
+    claim(board, FW_CFG_PORT, FW_CFG_PORTS, &board->fw_cfg, fw_cfg_read, fw_cfg_write);
     claim(board, IDE_COMMAND_PORT, IDE_COMMAND_PORTS, &board->ide, ide_command_read, ide_command_write);
     claim(board, IDE_CONTROL_PORT, 1, &board->ide, ide_control_read, ide_control_write);
     return board;
@@ -236,6 +245,8 @@ static void board_state(struct board *board, struct state *state)
     i8042_state(&board->i8042, state);
     acpi_pm_state(&board->pm, state);
     reset_port_state(&board->reset_port, state);
+    port92_state(&board->port92, state);
+    fw_cfg_state(&board->fw_cfg, state);
     ide_channel_state(&board->ide, state);
     state_section(state, "fuzz", 1);
     state_u32(state, "sent", &board->sent);

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define PIECE (1u << 20)
+/* What is larger is no guest's memory, but a sanitizer's. */
+#define LARGEST (1ul << 30)
 
 static unsigned change(int memory, unsigned long start, unsigned long end, const char *find, const char *replace)
 {
@@ -23,10 +25,10 @@ static unsigned change(int memory, unsigned long start, unsigned long end, const
     for (unsigned long at = start; at < end; at += PIECE - length) {
         size_t wanted = end - at < PIECE ? end - at : PIECE;
         ssize_t got = pread(memory, piece, wanted, (off_t)at);
-        for (ssize_t n = 0; n + (ssize_t)length <= got; n++) {
-            if (piece[n] != find[0] || memcmp(piece + n, find, length) != 0)
-                continue;
-            count += pwrite(memory, replace, length, (off_t)(at + (unsigned long)n)) == (ssize_t)length;
+        const char *found = got > 0 ? memmem(piece, (size_t)got, find, length) : NULL;
+        while (found) {
+            count += pwrite(memory, replace, length, (off_t)(at + (unsigned long)(found - piece))) == (ssize_t)length;
+            found = memmem(found + 1, (size_t)(piece + got - found) - 1, find, length);
         }
     }
     return count;
@@ -51,7 +53,7 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, maps)) {
         rest[0] = 0;
         if (sscanf(line, "%lx-%lx %7s %*s %*s %lu %255s", &start, &end, flags, &inode, rest) >= 4 && flags[0] == 'r' &&
-            flags[1] == 'w' && (inode == 0 || strstr(rest, "memfd")) && rest[0] != '[')
+            flags[1] == 'w' && end - start <= LARGEST && (inode == 0 || strstr(rest, "memfd")) && rest[0] != '[')
             count += change(memory, start, end, argv[2], argv[3]);
     }
     printf("%u places changed\n", count);

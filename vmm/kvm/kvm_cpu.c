@@ -95,6 +95,9 @@ static int get_general(struct kvm_engine *kvm, struct cpu_state *cpu, struct err
         memcpy(&cpu->gprs[i], (const uint8_t *)&regs + gpr_offsets[i], 8);
     cpu->rip = regs.rip;
     cpu->rflags = regs.rflags;
+    /* KVM sets RF where it hands a fault to the guest, and at a triple fault leaves it so. */
+    if (kvm->run->exit_reason == KVM_EXIT_SHUTDOWN)
+        cpu->rflags &= ~UINT64_C(0x10000);
     return 0;
 }
 
@@ -325,6 +328,7 @@ int kvm_set_cpu(struct engine *engine, const struct cpu_state *cpu, uint64_t tic
     engine->halted = cpu->halted;
     engine->halted_for_good = cpu->halted && !(cpu->rflags & RFLAGS_IF);
     kvm->entered = false;
+    kvm->synced = false;
     kvm->at_exit = engine->halted || engine->exits == 0;
     kvm->incomplete = false;
     kvm->injected = false;
