@@ -14,6 +14,15 @@ region=$(slow 16 256)
 rounds=$(slow 2 60)
 every=$(slow 50ms 2ms)
 
+says() { # CODE PATTERN ARGUMENTS...
+    wanted=$1
+    pattern=$2
+    shift 2
+    encore "$@" </dev/null >"$WORK/said.out" 2>"$WORK/said.err"
+    said=$?
+    cat "$WORK/said.out" "$WORK/said.err"
+    [ $said -eq "$wanted" ] && grep -q -- "$pattern" "$WORK/said.err"
+}
 # disk NAME PATTERN CHECKPOINTS OPTION...: records the guest, which finds no mismatch and prints PATTERN; replays it, and
 # from each of its checkpoints, of which there are so many at least.
 disk() {
@@ -110,6 +119,22 @@ need_engine "host: doctored logs" && build_doctor >/dev/null 2>&1 && {
     doctored drop 'expected'
 }
 
+# --- a description of disks that cannot be
+bad_header() { # TEXT OTHER PATTERN
+    "$DOCTOR" "$WORK/plain.enc" "$WORK/doctored.enc" HEADER "$1" "$2" || return
+    says 2 "$3" replay --verify "$WORK/doctored.enc"
+}
+need_engine "header: doctored logs" && [ -x "$DOCTOR" ] && {
+    check "header: a mode that is none" bad_header '"mode":"overlay"' '"mode":"sideways"' 'unknown mode'
+    check "header: an interface that is none" bad_header '"interface":"ide"' '"interface":"scsi"' 'unknown interface'
+    check "header: a quota below zero" bad_header '"quota":0' '"quota":-1' 'quota is missing or not a number'
+    check "header: a quota of a byte" bad_header '"quota":0' '"quota":1' 'quota is less than'
+    check "header: a size that is none" bad_header '"size":1048576' '"size":0' 'size is missing or not a number'
+    check "header: another size" bad_header '"size":1048576' '"size":1048577' 'is not the image that was recorded'
+    check "header: more than there may be" bad_header '"size":1048576' '"size":1099511627777' 'size is missing or not a number'
+    check "header: no list" bad_header '"disks":[' '"disks":"","d":[' 'disks is not a list'
+}
+
 # --- direct: the image itself is written
 need_engine "direct" && {
     cp "$image" "$WORK/written"
@@ -126,15 +151,6 @@ need_engine "direct" && {
 }
 
 # --- images that are not the recorded ones
-says() { # CODE PATTERN ARGUMENTS...
-    wanted=$1
-    pattern=$2
-    shift 2
-    encore "$@" </dev/null >"$WORK/said.out" 2>"$WORK/said.err"
-    said=$?
-    cat "$WORK/said.out" "$WORK/said.err"
-    [ $said -eq "$wanted" ] && grep -q -- "$pattern" "$WORK/said.err"
-}
 need_engine "image: not the recorded one" && {
     log=$WORK/plain.enc
     digest=$(digest_in "$WORK/plain.all")
