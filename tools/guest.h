@@ -43,12 +43,12 @@ int guest_describe(struct guest *guest, const struct machine_options *options, b
 /* Builds the machine of guest->description around guest->engine, over guest->disks. */
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error);
 
-/* Reads the image and the modules that the description tells of; it must be those very bytes. The image is at `path`, if
- * that is not NULL, rather than where it was. */
+/* Reads the image and the modules that the description tells of; it must be those very bytes. The image is at `path`,
+ * if that is not NULL, rather than where it was. */
 int guest_find_image(struct guest *guest, const char *path, struct error *error);
 
-/* For a machine that begins in mid-run: keeps what a reset would load again. It is wanted only if there is a reset, and so
- * taken if it can be had. */
+/* For a machine that begins in mid-run: keeps what a reset would load again. It is wanted only if there is a reset, and
+ * so taken if it can be had. */
 void guest_keep_image(struct guest *guest, const char *path);
 
 /* Boots it; the description then says which protocol was used. */
