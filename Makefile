@@ -18,12 +18,12 @@ WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror -Wno-gnu-variab
 CFLAGS  ?= -O2 -g
 CSTD    := -std=gnu17 -D_GNU_SOURCE
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(SANITIZE) -I. -pthread -MMD -MP
-ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lslirp -lm
+ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lslirp -lZydis -lm
 
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
-              libcurl4-openssl-dev libslirp-dev
-TEST_DEPS  := libcmocka-dev libzydis-dev clang-format cppcheck mandoc etcd-server acpica-tools
+              libcurl4-openssl-dev libslirp-dev libzydis-dev
+TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server acpica-tools
 
 # For making the Linux guest.
 LINUX_DEPS := cpio e2fsprogs gzip
@@ -80,13 +80,7 @@ $(BUILD)/tests/integration/replication_sim: $(patsubst %.c,$(BUILD)/%.o,$(wildca
 $(FUZZ_BINS): $(BUILD)/tests/fuzz/main.o
 $(BUILD)/tests/fuzz/fuzz_soft_run: $(BUILD)/tests/fuzz/soft_world.o
 
-# Where the disassembler library is missing, what needs it is built without, and says so when it is run.
-ZYDIS := $(if $(wildcard /usr/include/Zydis/Zydis.h),$(BUILD)/tests/soft/lengths.o)
-$(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: $(ZYDIS)
-ifneq ($(ZYDIS),)
-$(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: ALL_CFLAGS += -DHAVE_ZYDIS
-$(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: ALL_LIBS += -lZydis
-endif
+$(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: $(BUILD)/tests/soft/lengths.o
 
 guests: ## Build our own guests: build/guests/NAME
 

@@ -55,6 +55,8 @@ char *description_to_json(const struct description *d, struct error *error)
         json_object_set_new(json, "begins", json_string("checkpoint"));
     if (json && d->end_at_reset)
         json_object_set_new(json, "reset", json_string("exit"));
+    if (json && d->virtio_console)
+        json_object_set_new(json, "console", json_string("virtio"));
     if (json && d->net_count)
         put_nets(json, d);
     if (json && ((d->module_count && put_modules(json, d) < 0) ||
@@ -163,6 +165,17 @@ static int get_nets(const json_t *json, struct description *d, struct error *err
     return 0;
 }
 
+/* A field that is there with this word, or not at all. */
+static int get_word(const json_t *json, const char *name, const char *word, bool *there, struct error *error)
+{
+    const json_t *field = json_object_get(json, name);
+
+    *there = field != NULL;
+    if (field && (!json_is_string(field) || strcmp(json_string_value(field), word) != 0))
+        return error_set(error, ERROR_INPUT, "machine description: %s is not \"%s\"", name, word);
+    return 0;
+}
+
 static int get_machine(const json_t *json, struct description *d, struct error *error)
 {
     int64_t ram, format;
@@ -174,14 +187,10 @@ static int get_machine(const json_t *json, struct description *d, struct error *
     if ((uint64_t)ram % RAM_PAGE_SIZE)
         return error_set(error, ERROR_INPUT, "machine description: ram is not a whole number of pages");
     d->ram_size = (uint64_t)ram;
-    const json_t *begins = json_object_get(json, "begins");
-    d->from_checkpoint = begins != NULL;
-    if (begins && (!json_is_string(begins) || strcmp(json_string_value(begins), "checkpoint") != 0))
-        return error_set(error, ERROR_INPUT, "machine description: begins is not \"checkpoint\"");
-    const json_t *reset = json_object_get(json, "reset");
-    d->end_at_reset = reset != NULL;
-    if (reset && (!json_is_string(reset) || strcmp(json_string_value(reset), "exit") != 0))
-        return error_set(error, ERROR_INPUT, "machine description: reset is not \"exit\"");
+    if (get_word(json, "begins", "checkpoint", &d->from_checkpoint, error) < 0 ||
+        get_word(json, "reset", "exit", &d->end_at_reset, error) < 0 ||
+        get_word(json, "console", "virtio", &d->virtio_console, error) < 0)
+        return -1;
     return 0;
 }
 
@@ -216,6 +225,7 @@ struct machine_config description_config(const struct description *d)
         .boot = {.cmdline = d->cmdline, .protocol = d->protocol},
         .disk_count = d->disk_count,
         .net_count = d->net_count,
+        .virtio_console = d->virtio_console,
         .end_at_reset = d->end_at_reset,
     };
 

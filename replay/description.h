@@ -54,6 +54,7 @@ struct description {
     unsigned net_count; /* network cards, and their addresses */
     uint8_t macs[MACHINE_CARDS_MAX][MAC_BYTES];
     bool end_at_reset;    /* as in machine_config */
+    bool virtio_console; /* likewise */
     bool from_checkpoint; /* the log begins in mid-run, with checkpoint 0, and not with the image's first instruction */
 };
 

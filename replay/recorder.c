@@ -227,7 +227,7 @@ static void kick_engine(void *context)
 
 static int watch_outside(struct recorder *recorder, struct error *error)
 {
-    if (recorder_net_watch(recorder, error) < 0)
+    if (recorder_net_watch(recorder, error) < 0 || recorder_operator_watch(recorder, error) < 0)
         return -1;
     if (recorder->options.relay)
         return kicker_watch(recorder->kicker, WATCH_RELAY, recorder->options.relay->fd, error) < 0 ? -1 : 0;

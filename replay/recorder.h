@@ -15,9 +15,11 @@
 #define ENCORE_REPLAY_RECORDER_H
 
 #include "logs/writer.h"
+#include "replay/operator.h"
 #include "replay/outbox.h"
 #include "replay/traffic.h"
 #include "vmm/host/console.h"
+#include "vmm/host/control.h"
 #include "vmm/host/kicker.h"
 #include "vmm/host/net.h"
 #include "vmm/host/script.h"
@@ -46,6 +48,8 @@ struct recorder_relay {
     int (*output)(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error);
     /* Input: up to `length` bytes; returns how many. *owner: who has the console from these bytes on; 0: as before. */
     size_t (*input)(void *context, uint8_t *bytes, size_t length, uint64_t *owner);
+    /* An operator's order. False: there is none. */
+    bool (*order)(void *context, struct operator_order *order);
     /* At a boundary with a name, after all that was due was applied. May take its time: the machine stands still.
      * *again_at: the host time at which it wants to be called again at the latest, UINT64_MAX as it comes. Returns 1
      * when the recording shall end. */
@@ -60,6 +64,7 @@ struct recorder_options {
     uint64_t seed;         /* with the virtual clock: the guest's random bytes follow from this */
     /* By card. NULL: what the card sends is lost, and nothing comes. With a relay, what it sends is the relay's. */
     struct net *nets[MACHINE_CARDS_MAX];
+    struct control *control;   /* NULL: there is no operator, or he speaks through the relay */
     uint64_t checkpoint_every; /* guest time, ns; 0: none */
     uint64_t max_exits;        /* 0: no limit */
     uint64_t timeout;          /* host time, ns; 0: no limit */

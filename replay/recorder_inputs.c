@@ -11,7 +11,7 @@
 #include "replay/recorder_internal.h"
 #include "vmm/host/clock.h"
 
-#define TIME_LAG        (50 * MILLISECOND)
+#define TIME_LAG        (250 * MILLISECOND)
 #define HEARTBEAT       (1 * SECOND)
 #define DIGEST_INTERVAL (1 * SECOND)
 
@@ -210,7 +210,8 @@ int recorder_apply(struct recorder *recorder, const struct position *at, struct 
     bool waits = recorder->retry_at && machine_interrupt_waits(recorder->machine);
 
     if (apply_time(recorder, at, waits, error) < 0 || apply_inputs(recorder, at, error) < 0 ||
-        recorder_net_apply(recorder, at, error) < 0 || apply_checks(recorder, at, error) < 0)
+        recorder_operator_apply(recorder, at, error) < 0 || recorder_net_apply(recorder, at, error) < 0 ||
+        apply_checks(recorder, at, error) < 0)
         return -1;
     return 0;
 }

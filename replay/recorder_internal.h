@@ -3,6 +3,7 @@
  *   recorder.c          the loop, and the door's callbacks
  *   recorder_inputs.c   applying time, console bytes, digests and checkpoints at a boundary
  *   recorder_net.c      applying frames
+ *   recorder_operator.c  applying an operator's orders
  *   recorder_output.c   gathering output, its records, and letting it out
  *   recorder_disk.c     what disks need from the host
  *   recorder_relay.c    what stands in place of a console when the machine is replicated
@@ -18,7 +19,8 @@
 /* The descriptors, as the kicker numbers them. */
 #define WATCH_CONSOLE   0
 #define WATCH_RELAY     1
-#define WATCH_NET(card) (2 + (card))
+#define WATCH_CONTROL   2
+#define WATCH_NET(card) (3 + (card))
 _Static_assert(WATCH_NET(MACHINE_CARDS_MAX) <= KICKER_WATCHES, "the kicker has enough watches");
 
 #define MILLISECOND UINT64_C(1000000)
@@ -92,6 +94,10 @@ bool recorder_net_ready(const struct recorder *recorder);
 /* The host time at which the next frames are due that are there already; UINT64_MAX: there are none. */
 uint64_t recorder_net_at(const struct recorder *recorder);
 int recorder_net_apply(struct recorder *recorder, const struct position *at, struct error *error);
+
+/* recorder_operator.c */
+int recorder_operator_watch(struct recorder *recorder, struct error *error);
+int recorder_operator_apply(struct recorder *recorder, const struct position *at, struct error *error);
 
 /* recorder_relay.c: the relay's functions, where there is a relay. */
 int recorder_relay_record(struct recorder *recorder, const struct log_record *record, struct error *error);

@@ -89,11 +89,16 @@ static bool apply_frame_in(struct replayer *replayer, struct error *error)
 
 static bool apply_operator(struct replayer *replayer)
 {
+    const struct log_record *record = &replayer->next;
     char got[60];
 
-    if (inputs_note(&replayer->traffic.inputs, &replayer->next))
+    if (inputs_note(&replayer->traffic.inputs, record)) {
+        machine_look_at_interrupts(replayer->machine);
         return true;
-    snprintf(got, sizeof got, "no such command as %u", replayer->next.command);
+    }
+    if (machine_operator(replayer->machine, record->command, record->bytes, record->length))
+        return true;
+    snprintf(got, sizeof got, "no such command as %u", record->command);
     return replayer_diverge(replayer, "an operator's command that this machine knows", got);
 }
 
@@ -140,7 +145,7 @@ bool replayer_apply(struct replayer *replayer, struct error *error)
         replayer->counts.checkpoints++;
         return replayer_check_digest(replayer, error);
     case LOG_OPERATOR:
-        machine_look_at_interrupts(machine);
+        divergence_note_input(&replayer->divergence, &replayer->next);
         return apply_operator(replayer);
     case LOG_DISK_ERROR:
         return replayer_diverge(replayer, "a disk transfer of this number in this exit", "there was none");

@@ -78,6 +78,13 @@ static size_t relay_input(void *context, uint8_t *bytes, size_t length, uint64_t
     return port_take_input(relay->port, bytes, length, owner);
 }
 
+static bool relay_order(void *context, struct operator_order *order)
+{
+    struct relay *relay = context;
+
+    return port_take_order(relay->port, order);
+}
+
 /* Slowed down, the machine runs for a part of each slice, and stands still for the rest of it. */
 static void throttle(struct relay *relay, const struct port_orders *orders, uint64_t *again_at)
 {
@@ -148,6 +155,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .record = relay_record,
         .output = relay_output,
         .input = relay_input,
+        .order = relay_order,
         .boundary = relay_boundary,
     };
     struct recorder_options options = {

@@ -1,4 +1,5 @@
-/* The control link: a JSON object {"command": "status" or "handover"} in, a JSON object out. */
+/* The control link: a JSON object in, {"command": "status"}, {"command": "handover"} or an operator's order
+ * (replay/operator.h), and a JSON object out. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -41,12 +42,27 @@ static json_t *describe(const struct node *node)
                      (json_int_t)status.log_bytes);
 }
 
-static json_t *obey(struct node *node, const char *command)
+/* For the machine, which takes it at its next boundary. */
+static json_t *pass_on(struct node *node, const json_t *request)
+{
+    struct operator_order order;
+    struct error error;
+
+    if (operator_understand(request, &order, &error) < 0)
+        return json_pack("{s:s}", "error", error.text);
+    if (!node->live)
+        return json_pack("{s:s}", "error", "the machine does not run here");
+    if (!port_push_order(node->port, &order))
+        return json_pack("{s:s}", "error", "the order before is not carried out yet");
+    return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *obey(struct node *node, const json_t *request, const char *command)
 {
     if (strcmp(command, "status") == 0)
         return describe(node);
     if (strcmp(command, "handover") != 0)
-        return json_pack("{s:s}", "error", "no such command");
+        return pass_on(node, request);
     enum replica_state state = node->replica ? replica_status(node->replica, node->now).state : REPLICA_STARTING;
     if (state != REPLICA_PRIMARY)
         return json_pack("{s:s,s:s}", "error", "there is no backup to hand over to", "state",
@@ -59,7 +75,7 @@ static void answer(struct node *node, const uint8_t *bytes, size_t length)
 {
     json_t *request = json_loadb((const char *)bytes, length, 0, NULL);
     const char *command = json_string_value(json_object_get(request, "command"));
-    json_t *reply = command ? obey(node, command) : json_pack("{s:s}", "error", "not a request");
+    json_t *reply = command ? obey(node, request, command) : json_pack("{s:s}", "error", "not a request");
     char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
 
     if (text)

@@ -26,6 +26,8 @@ struct port {
     uint8_t input[PORT_INPUT_MAX];
     size_t input_length;
     uint64_t owner; /* of the input from its first byte on; 0: as before */
+    bool has_order;
+    struct operator_order order;
     struct engine *engine;
 };
 
@@ -238,6 +240,29 @@ size_t port_take_input(struct port *port, uint8_t *bytes, size_t length, uint64_
     /* The node may have more. */
     if (was_full)
         signal_fd(port->news_fd);
+    return taken;
+}
+
+bool port_push_order(struct port *port, const struct operator_order *order)
+{
+    pthread_mutex_lock(&port->mutex);
+    bool room = !port->has_order;
+    if (room) {
+        port->order = *order;
+        port->has_order = true;
+        wake_machine(port);
+    }
+    pthread_mutex_unlock(&port->mutex);
+    return room;
+}
+
+bool port_take_order(struct port *port, struct operator_order *order)
+{
+    pthread_mutex_lock(&port->mutex);
+    bool taken = port->has_order;
+    *order = port->order;
+    port->has_order = false;
+    pthread_mutex_unlock(&port->mutex);
     return taken;
 }
 

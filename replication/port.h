@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "replay/operator.h"
 #include "vmm/engine.h"
 
 /* News beyond this make the machine's thread wait for the node's. */
@@ -81,6 +82,9 @@ bool port_push_stream(struct port *port, const uint8_t *bytes, size_t length);
 size_t port_input_room(struct port *port);
 void port_push_input(struct port *port, const uint8_t *bytes, size_t length, uint64_t owner);
 
+/* Hands over an operator's order. False: the one before has not been taken yet. */
+bool port_push_order(struct port *port, const struct operator_order *order);
+
 /* The machine's side. */
 int port_orders_fd(const struct port *port);
 void port_drain_orders(struct port *port);
@@ -95,6 +99,8 @@ void port_take_stream(struct port *port, uint32_t reset, struct bytes_writer *to
 /* Nothing of it waits here. */
 bool port_stream_taken(struct port *port);
 size_t port_take_input(struct port *port, uint8_t *bytes, size_t length, uint64_t *owner);
+/* The operator's order; false: there is none. */
+bool port_take_order(struct port *port, struct operator_order *order);
 /* The engine to be kicked when orders change, as long as the thread may be inside of it; NULL: none. */
 void port_set_engine(struct port *port, struct engine *engine);
 

@@ -2,14 +2,20 @@
 #include "tools/control.h"
 
 #include <poll.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "replication/link.h"
 #include "vmm/host/clock.h"
+#include "vmm/host/control.h"
+#include "vmm/host/unix_listener.h"
 
 #define MILLISECOND UINT64_C(1000000)
 #define PATIENCE    (2000 * MILLISECOND)
+
+#define SOCKET_PREFIX "unix:"
 
 enum option_key { KEY_KEY = 0x800 };
 
@@ -58,14 +64,12 @@ static json_t *take_answer(const uint8_t *bytes, size_t length, struct error *er
     return answer;
 }
 
-static json_t *converse(struct link *link, const char *command, struct error *error)
+static json_t *converse(struct link *link, const char *request, struct error *error)
 {
     uint64_t until = host_clock_now() + PATIENCE;
     const uint8_t *bytes;
-    char request[100];
     size_t length;
 
-    snprintf(request, sizeof request, "{\"command\": \"%s\"}", command);
     while (host_clock_now() < until) {
         struct pollfd fd = {.fd = link_poll_fd(link), .events = POLLIN};
         (void)poll(&fd, 1, 10);
@@ -88,7 +92,49 @@ static json_t *converse(struct link *link, const char *command, struct error *er
     return NULL;
 }
 
-json_t *control_ask(const struct control_options *to, const char *command, struct error *error)
+/* Until the end of the answer's line, or of the connection, or of our patience. */
+static json_t *receive_line(int fd, struct error *error)
+{
+    uint64_t until = host_clock_now() + PATIENCE;
+    char line[CONTROL_LINE + 2];
+    size_t length = 0;
+
+    while (host_clock_now() < until && length < sizeof line) {
+        struct pollfd polled = {.fd = fd, .events = POLLIN};
+        (void)poll(&polled, 1, 10);
+        ssize_t got = recv(fd, line + length, sizeof line - length, MSG_DONTWAIT);
+        if (got > 0)
+            length += (size_t)got;
+        if (got == 0 || (length > 0 && line[length - 1] == '\n'))
+            break;
+    }
+    if (length == 0) {
+        error_set(error, ERROR_HOST, "nobody answers there");
+        return NULL;
+    }
+    return take_answer((const uint8_t *)line, length, error);
+}
+
+/* One line there, one back. */
+static json_t *ask_socket(const char *path, const char *request, struct error *error)
+{
+    struct sockaddr_un where;
+    json_t *answer = NULL;
+
+    if (unix_address(&where, path, "control socket", error) < 0)
+        return NULL;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&where, sizeof where) < 0 ||
+        send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 || send(fd, "\n", 1, MSG_NOSIGNAL) < 0)
+        error_errno(error, "nobody answers there");
+    else
+        answer = receive_line(fd, error);
+    if (fd >= 0)
+        close(fd);
+    return answer;
+}
+
+static json_t *ask_link(const struct control_options *to, const char *request, struct error *error)
 {
     uint8_t key[SESSION_KEY];
 
@@ -97,10 +143,31 @@ json_t *control_ask(const struct control_options *to, const char *command, struc
     struct link *link = link_connect(to->address, SESSION_CONTROL, to->key ? key : NULL, error);
     if (!link)
         return NULL;
-    json_t *answer = converse(link, command, error);
+    json_t *answer = converse(link, request, error);
     link_close(link);
     explicit_bzero(key, sizeof key);
+    return answer;
+}
+
+json_t *control_request(const struct control_options *to, json_t *request, struct error *error)
+{
+    char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    json_t *answer = NULL;
+
+    json_decref(request);
+    if (!text)
+        error_set(error, ERROR_HOST, "out of memory");
+    else if (strncmp(to->address, SOCKET_PREFIX, strlen(SOCKET_PREFIX)) == 0)
+        answer = ask_socket(to->address + strlen(SOCKET_PREFIX), text, error);
+    else
+        answer = ask_link(to, text, error);
+    free(text);
     if (!answer)
         error_wrap(error, "%s", to->address);
     return answer;
+}
+
+json_t *control_ask(const struct control_options *to, const char *command, struct error *error)
+{
+    return control_request(to, json_pack("{s:s}", "command", command), error);
 }

@@ -1,4 +1,7 @@
-/* Asking a replicated machine something, over its control link (replication/node_control.c). */
+/*
+ * Asking a machine something: a replicated one over its control link (replication/node_control.c), a recorded one on
+ * its control socket (vmm/host/control.h), whose address is unix:PATH.
+ */
 #ifndef ENCORE_TOOLS_CONTROL_H
 #define ENCORE_TOOLS_CONTROL_H
 
@@ -13,6 +16,9 @@ struct control_options {
 
 /* Parser of an address and --key, for a command of this kind. */
 extern const struct argp control_argp;
+
+/* Sends a request, which is consumed, and waits for the answer as below. */
+json_t *control_request(const struct control_options *options, json_t *request, struct error *error);
 
 /* Sends {"command": command} and waits for the answer, at most two seconds. NULL with the error; an answer with an
  * "error" in it is one. */

@@ -265,7 +265,9 @@ static void print_soft_meaning(void)
     printf(
         "\nWhat this means for the engine soft:\n"
         "- It is built in and needs no KVM. It counts every instruction exactly, in the kernel and in user code: an\n"
-        "  input can land after any of them, and a replay finds the place again.\n");
+        "  input can land after any of them, and a replay finds the place again.\n"
+        "- It alone has --clock virtual: guest time is executed instructions, and needs no log to be the same "
+        "again.\n");
 }
 
 /* In the words of tools/guest.c, which makes the choice. */

@@ -131,6 +131,7 @@ int guest_describe(struct guest *guest, const struct machine_options *options, b
     d->rtc_start = strcmp(options->clock, "virtual") == 0 ? VIRTUAL_RTC_START : host_clock_wall();
     d->protocol = options->protocol;
     d->end_at_reset = options->end_at_reset;
+    d->virtio_console = options->virtio_console;
     d->net_count = options->network.count;
     memcpy(d->macs, options->network.macs, sizeof d->macs);
     if (describe_modules(d, options, error) < 0 || guest_read_modules(guest, false, error) < 0 ||

@@ -11,7 +11,9 @@ enum option_key {
     KEY_MEM,
     KEY_CMDLINE,
     KEY_CONSOLE,
+    KEY_CONSOLE_DEVICE,
     KEY_INPUT,
+    KEY_CONTROL,
     KEY_BOOT,
     KEY_INITRD,
     KEY_FIRMWARE,
@@ -45,8 +47,11 @@ static const struct argp_option options[] = {
      1},
     {"seed", KEY_SEED, "N", 0, "With --clock virtual: the guest's random numbers follow from N (0)", 1},
     {NULL, 0, NULL, 0, "Console:", 2},
-    {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the serial console goes (stdio)", 2},
+    {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the guest's console goes (stdio)", 2},
+    {"console-device", KEY_CONSOLE_DEVICE, "serial|virtio", 0,
+     "What the guest has for a console: COM1, or a virtio console besides, which then gets the input (serial)", 2},
     {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
+    {"control", KEY_CONTROL, "unix:PATH", 0, "Where encore ctl finds this guest", 2},
     {NULL, 0, NULL, 0, "Network:", 3},
     {"net", KEY_NET, "BACKEND[,mac=ADDRESS]", 0,
      "A network card, with at its other end: tap:NAME, user[,hostfwd=tcp:[ADDR]:PORT-[GUEST]:PORT]... or "
@@ -128,11 +133,19 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             argp_error(state, "--cmdline: longer than %d bytes", BOOT_CMDLINE_MAX);
         to->cmdline = text;
         return 0;
+    case KEY_CONSOLE_DEVICE:
+        if (strcmp(text, "serial") && strcmp(text, "virtio"))
+            argp_error(state, "--console-device: '%s' is neither serial nor virtio", text);
+        to->virtio_console = strcmp(text, "virtio") == 0;
+        return 0;
     case KEY_CONSOLE:
         to->console = text;
         return 0;
     case KEY_INPUT:
         to->input = text;
+        return 0;
+    case KEY_CONTROL:
+        to->control = text;
         return 0;
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)

@@ -14,7 +14,8 @@ struct machine_options {
     const char *clock;  /* host or virtual */
     const char *cmdline;
     const char *console;
-    const char *input; /* a script, or NULL */
+    const char *input;   /* a script, or NULL */
+    const char *control; /* unix:PATH, or NULL */
     const char *image;
     const char *firmware; /* or NULL; after parsing it is the image, too */
     uint64_t ram_size;
@@ -23,6 +24,7 @@ struct machine_options {
     unsigned module_count;
     struct network_options network;
     bool end_at_reset;
+    bool virtio_console;
     uint64_t seed;
     bool seed_given;
     uint64_t checkpoint_every; /* ns; 0: none */

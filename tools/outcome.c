@@ -2,6 +2,9 @@
 #include "tools/outcome.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+#include "tools/disassembly.h"
 
 int outcome_exit_code(enum log_end_reason reason, uint32_t exit_value)
 {
@@ -26,6 +29,23 @@ int outcome_exit_code(enum log_end_reason reason, uint32_t exit_value)
     return 1;
 }
 
+/* What the engine refused, and what can be done about it. */
+static void print_engine_fault(struct machine *machine, FILE *stream)
+{
+    const struct engine *engine = machine->engine;
+    char text[DISASSEMBLY_TEXT];
+    struct cpu_state cpu;
+    struct error ignored;
+
+    fprintf(stream, "encore: the engine %s cannot execute this guest: %s\n", engine->ops->name, engine->fault.text);
+    if (engine->fault.code_length && engine_get_cpu(machine->engine, &cpu, &ignored) == 0 &&
+        disassemble(&cpu, engine->fault.code, engine->fault.code_length, text))
+        fprintf(stream, "  the instruction is: %s\n", text);
+    machine_print_registers(machine, stream);
+    if (strcmp(engine->ops->name, "soft") != 0)
+        fprintf(stream, "encore: with --engine soft it will run: that engine executes every instruction by itself\n");
+}
+
 void outcome_print(struct machine *machine, enum log_end_reason reason, uint32_t exit_value, FILE *stream)
 {
     switch (reason) {
@@ -39,8 +59,7 @@ void outcome_print(struct machine *machine, enum log_end_reason reason, uint32_t
         machine_print_registers(machine, stream);
         break;
     case LOG_END_ENGINE_FAULT:
-        fprintf(stream, "encore: the engine cannot execute this guest: %s\n", machine->engine->fault.text);
-        machine_print_registers(machine, stream);
+        print_engine_fault(machine, stream);
         break;
     case LOG_END_HALTED:
         fprintf(stream, "encore: the guest halted with interrupts off\n");

@@ -45,6 +45,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             if (primary->machine.disks.disks[i].mode == DISK_DIRECT)
                 argp_error(state, "--disk: a backup needs the image as it was, so it cannot be direct");
         }
+        if (primary->machine.control)
+            argp_error(state, "--control: encore ctl finds a replicated machine at its --listen address");
         if (primary->machine.input || strcmp(primary->machine.console, "stdio") != 0)
             argp_error(state, "the console of a replicated machine is at its address: see encore console");
         if (strcmp(primary->machine.clock, "host") != 0)

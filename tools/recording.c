@@ -20,6 +20,7 @@ struct recording {
     struct console *console;
     struct script *script;
     struct network network;
+    struct control *control;
     struct file_sink *file;
     struct log_writer *writer;
     struct recorder *recorder;
@@ -76,6 +77,11 @@ static int open_console(struct recording *recording, struct error *error)
         if (!recording->script)
             return -1;
     }
+    if (recording->options->control) {
+        recording->control = control_open(recording->options->control, error);
+        if (!recording->control)
+            return -1;
+    }
     recording->console = console_open(recording->options->console, error);
     return recording->console ? 0 : -1;
 }
@@ -87,6 +93,7 @@ static struct recorder_options recorder_options(struct recording *recording)
         .writer = recording->writer,
         .console = recording->console,
         .script = recording->script,
+        .control = recording->control,
         .seed = options->seed,
         .checkpoint_every = options->checkpoint_every,
         .max_exits = options->max_exits,
@@ -143,6 +150,7 @@ static void release(struct recording *recording)
     console_close(recording->console);
     script_free(recording->script);
     network_close(&recording->network);
+    control_close(recording->control);
     recorder_free(recording->recorder);
     guest_free(&recording->guest);
 }

@@ -227,7 +227,7 @@ static void show_progress(struct replay *replay)
     if (now - replay->shown_at < 200000000)
         return;
     replay->shown_at = now;
-    progress_show(&replay->progress, replay->guest.machine.now, replay->guest.machine.engine->exits, 0, 0);
+    progress_show(&replay->progress, machine_time(&replay->guest.machine), replay->guest.machine.engine->exits, 0, 0);
 }
 
 /* Says what could be done about a log that this engine cannot follow. */

@@ -138,6 +138,10 @@ void cpu_state_visit(struct cpu_state *cpu, struct state *state)
     visit_floating_point(cpu, state);
     state_bool(state, "halted", &cpu->halted);
     state_bool(state, "interrupt_shadow", &cpu->interrupt_shadow);
+    state_bool(state, "shadow_of_ss", &cpu->shadow_of_ss);
+    state_require(state, cpu->interrupt_shadow || !cpu->shadow_of_ss, "a shadow of MOV SS is a shadow");
+    state_u64(state, "pending_debug", &cpu->pending_debug);
+    state_require(state, (cpu->pending_debug & ~UINT64_C(0xe00f)) == 0, "pending_debug has bits of DR6");
     state_bool(state, "nmi_blocked", &cpu->nmi_blocked);
 }
 

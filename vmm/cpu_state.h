@@ -115,9 +115,11 @@ struct cpu_state {
     uint32_t mxcsr;
     uint8_t st[8][10]; /* ST(0) first, as FXSAVE stores them */
     uint8_t xmm[16][16];
-    bool halted;           /* in HLT, waiting for an interrupt */
-    bool interrupt_shadow; /* one instruction after STI, MOV SS or POP SS */
-    bool nmi_blocked;      /* between an NMI's delivery and the next IRET */
+    bool halted;            /* in HLT, waiting for an interrupt */
+    bool interrupt_shadow;  /* one instruction after STI, MOV SS or POP SS */
+    bool shadow_of_ss;      /* and it is that of MOV SS or POP SS, which holds off debug exceptions too */
+    uint64_t pending_debug; /* DR6's bits of a debug trap that is held off: SDM 17.3.1.1. 0 where it cannot be known */
+    bool nmi_blocked;       /* between an NMI's delivery and the next IRET */
 };
 
 /* The state after power-up, SDM 9.1.1, table 9-1. EDX, which tells the stepping of a real processor, is 0x600. */

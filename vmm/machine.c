@@ -216,7 +216,7 @@ int machine_boot(struct machine *machine, const struct machine_config *config, c
 /* As after power-on, in the midst of guest time: chips, memory, and the guest loaded again. */
 static int reset(struct machine *machine, struct error *error)
 {
-    uint64_t ticks = 0, now = machine->now;
+    uint64_t ticks = 0, now = machine_time(machine);
 
     machine->reset_wanted = false;
     if (!machine->boot_image.bytes)

@@ -8,6 +8,7 @@
  *   triple        makes a fault with no IDT: the processor shuts down
  *   port          reads and writes a port that no device claims, and exits with 0
  *   mmio          the same with an address where nothing is, just below 4 GiB - 16 MiB
+ *   wide          compares and exchanges 16 bytes at once, which is right, but not known to the emulator in some hosts' KVM
  *   halt          halts with interrupts off, for ever
  *
  * Exceptions end in the runtime's panic (exit value 100). Without an option: usage, and exit value 2.
@@ -93,6 +94,15 @@ static void fault_mmio(void)
     console_print("faulty: address 0x%x reads 0x%08x\n", UNCLAIMED_MMIO, *address);
 }
 
+static void fault_wide(void)
+{
+    static uint64_t pair[2] __attribute__((aligned(16))) = {1, 2};
+    uint64_t low = 1, high = 2;
+    console_print("faulty: cmpxchg16b\n");
+    __asm__ volatile("lock cmpxchg16b %0" : "+m"(pair), "+a"(low), "+d"(high) : "b"(3UL), "c"(4UL) : "memory", "cc");
+    console_print("faulty: now %lu and %lu\n", pair[0], pair[1]);
+}
+
 static void fault_halt(void)
 {
     console_print("faulty: halting for ever\n");
@@ -107,7 +117,8 @@ uint32_t guest_main(const struct boot_info *info)
         const char *name;
         void (*run)(void);
     } faults[] = {{"wild", fault_wild},     {"divide", fault_divide}, {"ud2", fault_ud2},   {"stack", fault_stack},
-                  {"triple", fault_triple}, {"port", fault_port},     {"mmio", fault_mmio}, {"halt", fault_halt}};
+                  {"triple", fault_triple}, {"port", fault_port},     {"mmio", fault_mmio}, {"wide", fault_wide},
+                  {"halt", fault_halt}};
     (void)info;
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         if (option_given(faults[i].name)) {
@@ -115,6 +126,6 @@ uint32_t guest_main(const struct boot_info *info)
             return EXIT_SUCCESS;
         }
     }
-    console_print("usage: wild=ADDRESS | divide | ud2 | stack | triple | port | mmio | halt\n");
+    console_print("usage: wild=ADDRESS | divide | ud2 | stack | triple | port | mmio | wide | halt\n");
     return EXIT_USAGE;
 }

@@ -10,9 +10,7 @@
 
 #include "base/check.h"
 #include "vmm/soft/insn.h"
-#ifdef HAVE_ZYDIS
 #include "tests/soft/lengths.h"
-#endif
 
 #define INSN_MAX 15
 
@@ -31,11 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(insn.length <= INSN_MAX && status != INSN_SHORT);
     for (unsigned available = 0; status == INSN_OK && available < insn.length; available++)
         CHECK(insn_decode(bytes, available, bits, &again) == INSN_SHORT);
-#ifdef HAVE_ZYDIS
     struct lengths lengths;
     lengths_init(&lengths);
     CHECK(lengths_check(&lengths, bytes, bits));
-#endif
     for (unsigned i = insn.length; i < INSN_MAX; i++)
         bytes[i] = (uint8_t)~bytes[i];
     CHECK(insn_decode(bytes, INSN_MAX, bits, &again) == status && again.length == insn.length);

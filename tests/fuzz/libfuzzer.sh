@@ -9,8 +9,6 @@ if ! command -v clang >/dev/null; then
     echo "fuzz: needs clang (and libclang-rt-14-dev) of Debian 12" >&2
     exit 1
 fi
-zydis=()
-[ -e /usr/include/Zydis/Zydis.h ] && zydis=(-DHAVE_ZYDIS tests/soft/lengths.c -lZydis)
 # One library for all targets. A target may define functions that the library has too; then its own are taken.
 library=build-fuzz/lib/libencore.a
 flags=(-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all)
@@ -21,9 +19,9 @@ for target in "$@"; do
     mkdir -p "build-fuzz/$target.corpus"
     more=()
     [ "$target" = fuzz_soft_run ] && more=(tests/fuzz/soft_world.c)
-    [ "$target" = fuzz_soft_decode ] && more=("${zydis[@]}")
+    [ "$target" = fuzz_soft_decode ] && more=(tests/soft/lengths.c)
     clang -std=gnu17 -D_GNU_SOURCE -I. "${flags[@]}" -fsanitize=fuzzer -o "build-fuzz/$target" "tests/fuzz/$target.c" \
-        "${more[@]}" "$library" -lzstd -lxxhash -ljansson -lsodium -lnanomsg -lcurl -lslirp -lm || exit 1
+        "${more[@]}" "$library" -lzstd -lxxhash -ljansson -lsodium -lnanomsg -lcurl -lslirp -lZydis -lm || exit 1
     if "build-fuzz/$target" -max_len=300 -len_control=0 -timeout=10 -max_total_time="$seconds" -print_final_stats=1 \
         -artifact_prefix="build-fuzz/$target-" "build-fuzz/$target.corpus" >"build-fuzz/$target.log" 2>&1; then
         echo "fuzz: $target: nothing found in $seconds s; $(grep -o 'number_of_executed_units: .*' "build-fuzz/$target.log")"

@@ -263,6 +263,8 @@ static void set_odd(struct cpu_state *cpu, uint64_t *seed)
     cpu->cr4 ^= (r >> 32) & (CR4_TSD | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_SMEP | CR4_SMAP);
     cpu->rflags |= (r >> 8) & (RFLAGS_TF | RFLAGS_RF | RFLAGS_NT | RFLAGS_AC | RFLAGS_DF);
     cpu->interrupt_shadow = r >> 60 & 1;
+    cpu->shadow_of_ss = r >> 60 & r >> 61 & 1;
+    cpu->pending_debug = cpu->shadow_of_ss ? r >> 16 & 0x400f : 0;
     for (unsigned i = 0; i < 4; i++)
         cpu->dr[i] = operand(seed);
     cpu->dr7 |= world_random(seed) & 0xffff03ff;

@@ -50,6 +50,9 @@ bad_images() {
     {
         check "image: too big for the memory" says 2 user $record --mem 1M "$GUESTS/user"
         check "image: not of the protocol that was asked for" says 2 bootsec $record --boot elf64 "$GUESTS/bootsec"
+        check "firmware: not of a firmware's size" says 2 bootsec $record --firmware "$GUESTS/bootsec"
+        check "firmware: an image beside it" says 2 'with --firmware there is no IMAGE' $record --firmware "$WORK/zeros" "$GUESTS/kv"
+        check "firmware: another protocol" says 2 'does not go with it' $record --firmware "$WORK/zeros" --boot elf64
         check "input: missing script" says 2 no-script $record --input "$WORK/no-script" "$GUESTS/kv"
         printf 'wait "ready"\nsend unquoted\n' >"$WORK/script"
         check "input: a fault in line 2 is named" says 2 'script:2: ' $record --input "$WORK/script" "$GUESTS/kv"

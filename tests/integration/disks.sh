@@ -10,8 +10,8 @@ slow() { [ "$ENGINE" = kvm ] && echo "$1" || echo "$2"; }
 image=$WORK/image
 seq 200000 | head -c 1048576 >"$image"
 cp "$image" "$WORK/original"
-region=$(slow 32 256)
-rounds=$(slow 4 60)
+region=$(slow 16 256)
+rounds=$(slow 2 60)
 every=$(slow 50ms 2ms)
 
 # disk NAME PATTERN CHECKPOINTS OPTION...: records the guest, which finds no mismatch and prints PATTERN; replays it, and
@@ -59,15 +59,15 @@ disk readonly "status 0x51, error 0x04" 1 --checkpoint-every "$every" --disk "$i
     check "readonly: no write went through" grep -Eq 'disk: ([0-9]+) of \1 writes, 0 of' "$WORK/readonly.out"
 
 # --- a quota: what is within goes on, and what the guest wrote is no more
-disk quota "status 0x71, error 0x04" 1 --checkpoint-every "$every" --disk "$image,if=ide,quota=12K" \
+disk quota "status 0x71, error 0x04" 1 --checkpoint-every "$every" --disk "$image,if=ide,quota=$(slow 4K 12K)" \
     --cmdline "fill region=$region rounds=$rounds" &&
     check "quota: three clusters of the overlay are used" test "$(du -k "$WORK/quota.enc.disk0" | cut -f 1)" -le 12
 
 # --- a host that fails: no file may be larger than half of what the guest writes (dash counts blocks of 512 bytes)
 failing() {
-    (ulimit -f "$(slow 16 512)" && disk "$@")
+    (ulimit -f "$(slow 96 512)" && disk "$@")
 }
-what_fails="fill rounds=$(slow 1 20) region=$(slow 32 1024)"
+what_fails="fill rounds=$(slow 0 20) region=$(slow 128 1024)"
 need_engine "host: DISK_ERROR records" && {
     failing host "status 0x71, error 0x04" none --checkpoint-every "$(slow 1h 20ms)" --disk "$image,if=ide" --cmdline "$what_fails" || failures=1
     log=$WORK/host.enc
@@ -83,7 +83,7 @@ need_engine "host: DISK_ERROR records" && {
     # A replay's own host may fail as well, and that is not the guest's business.
     what="host: a replay whose host fails ends"
     cp "$WORK/plain.enc" "$WORK/fails.enc"
-    (ulimit -f 4 && encore replay --verify "$WORK/fails.enc") >"$WORK/said.out" 2>"$WORK/said.err"
+    (ulimit -f 2 && encore replay --verify "$WORK/fails.enc") >"$WORK/said.out" 2>"$WORK/said.err"
     said=$?
     if [ $said -eq 1 ] && grep -q 'disk 0: cannot write to a temporary file' "$WORK/said.err"; then
         ok "$what"

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef HAVE_ZYDIS
 #include "tests/soft/lengths.h"
 
 struct prefixes {
@@ -128,10 +127,3 @@ int main(int count, char **words)
     lengths_init(&lengths);
     return failed | report(&lengths, "random bytes", check_random(&lengths, seed, random));
 }
-#else
-int main(void)
-{
-    printf("skip - lengths: libzydis-dev is not installed\n");
-    return 0;
-}
-#endif

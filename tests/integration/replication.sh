@@ -33,6 +33,34 @@ if new_case backup-dies; then # the client notices nothing, and a new one can jo
     kill_all
 fi
 
+if new_case disk; then # what the guest wrote goes with it, and each side has its own
+    guest=disk
+    rounds=6000
+    [ "${SANITIZED:-0}" = 1 ] && rounds=600
+    seq 200000 | head -c 1048576 >"$case/image"
+    cp "$case/image" "$case/copy"
+    options="fill irq multiple=16 region=1024 rounds=$rounds"
+    expected=$("$ENCORE" run --engine "$ENGINE" --disk "$case/image,if=ide" --cmdline "$options" "$GUESTS/disk" </dev/null 2>&1 | grep checksum)
+    start_primary A --disk "$case/image,if=ide" --cmdline "$options"
+    start_backup B A --disk "0=$case/copy" --log "$case/b.enc"
+    expect_words B 'ready to take over'
+    signal_side KILL A
+    expect_words B 'won epoch 2'
+    launch "$case/client.out" "$case/client.err" "$ENCORE" console --all --linger 1h "$(address B)"
+    client=$job client_pid=$pid
+    end_of B
+    found=$(tr -d '\r' <"$case/client.out" | grep checksum)
+    if [ $code -eq 1 ] && [ -n "$expected" ] && [ "$found" = "$expected" ] && cmp "$case/image" "$case/copy"; then
+        ok "replication: disk: the guest finds what it wrote on the other side"
+    else
+        not_ok "replication: disk: the guest finds what it wrote on the other side" "exit code $code; it said: $found
+expected: $expected
+$(cat "$case"/*.err)"
+    fi
+    check "replication: disk: what was kept replays" sh -c "'$ENCORE' replay --verify '$case/b.enc' | grep -q ' identical$'"
+    kill_all
+fi
+
 if new_case both-die; then # nothing goes on, nothing is made up, and a new machine needs the user's word
     start_pair
     start_client $COUNT "$(address A)" "$(address B)"
@@ -278,6 +306,7 @@ if new_case bad-input; then
     chmod 644 "$case/short"
     bad 'only its owner' 'a key that others may read' backup --connect "$(address A)" --arbiter "$arbiter" --key "$case/short"
     mkdir -m 755 "$case/public"
+    bad 'cannot be direct' 'a disk that is written in place' primary --disk "$kv,direct" --listen "$(address A)" --arbiter "$arbiter" "$kv"
     bad 'chmod 700' 'a directory that is not private' primary --listen "ipc://$case/public/s" --arbiter "$arbiter" "$kv"
     echo mine >"$case/mine"
     bad 'exists already' 'a log that exists' primary --listen "$(address A)" --arbiter "$arbiter" --log "$case/mine" "$kv"

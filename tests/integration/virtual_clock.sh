@@ -62,6 +62,7 @@ same kv 1 3 100us --input "$WORK/kv.script" "$GUESTS/kv"
 same storm 1 3 300us --input "$WORK/storm.script" --cmdline rate=20000 "$GUESTS/storm"
 same tsc 1 5 1ms --cmdline 'hz=5000 ticks=100' "$GUESTS/tsc"
 same triple 4 1 1ms --cmdline triple "$GUESTS/faulty"
+same max-exits 8 1 30us --max-exits 3000 --cmdline rate=20000 "$GUESTS/storm"
 same halt 0 1 1ms --cmdline halt "$GUESTS/faulty"
 
 # --- an idle guest: an hour of guest time, which --timeout would cut short if the host had to wait for it

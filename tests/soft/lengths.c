@@ -120,11 +120,13 @@ static bool in_our_sets(const ZydisDecodedInstruction *theirs)
     case ZYDIS_ISA_SET_LONGMODE:
     case ZYDIS_ISA_SET_LAHF:
     case ZYDIS_ISA_SET_RDTSCP:
+    case ZYDIS_ISA_SET_RDRAND:
+    case ZYDIS_ISA_SET_RDSEED:
     case ZYDIS_ISA_SET_RDWRFSGS:
     case ZYDIS_ISA_SET_SMAP:
     case ZYDIS_ISA_SET_FAT_NOP:
     case ZYDIS_ISA_SET_PAUSE:
-    case ZYDIS_ISA_SET_AMD:         /* SYSCALL and SYSRET outside 64-bit mode */
+    case ZYDIS_ISA_SET_AMD:         /* SYSCALL and SYSRET outside 64-bit mode: ours raise #UD when executed */
     case ZYDIS_ISA_SET_PREFETCHWT1: /* 0F 0D is PREFETCH, which hints at nothing here, for all ModRM.reg */
         return true;
     default:

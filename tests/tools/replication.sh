@@ -21,6 +21,7 @@ new_case() {
     arbiter=file:$case/arbiter
     suspect=$SUSPECT
     key= dice=
+    guest=kv
     client=
     job_A='' job_B='' job_C='' pid_A='' pid_B='' pid_C=''
 }
@@ -47,7 +48,7 @@ launch_side() { # SIDE COMMAND...
 start_primary() {
     # shellcheck disable=SC2086
     launch_side "$1" "$ENCORE" primary --engine "$ENGINE" --listen "$(address "$1")" --arbiter "$arbiter" $key \
-        --suspect-after $suspect "${@:2}" "$GUESTS/kv"
+        --suspect-after $suspect "${@:2}" "$GUESTS/$guest"
 }
 start_backup() {
     # shellcheck disable=SC2086

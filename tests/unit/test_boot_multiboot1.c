@@ -78,6 +78,8 @@ static void test_information(void **state)
     assert_int_equal(bytes_load(info, 4), 0x245);
     assert_int_equal(bytes_load(info + 4, 4), 640);
     assert_int_equal(bytes_load(info + 8, 4), TEST_RAM_SIZE / 1024 - 1024);
+    assert_int_equal(bytes_load(ram + 0x400, 2), 0x3f8); /* of a BIOS's data area */
+    assert_int_equal(bytes_load(ram + 0x413, 2), 640);
     assert_string_equal((const char *)ram + bytes_load(info + 16, 4), "a b");
     assert_string_equal((const char *)ram + bytes_load(info + 64, 4), "Encore");
     const uint8_t *map = ram + bytes_load(info + 48, 4);

@@ -187,6 +187,35 @@ static void test_breakpoint_after_mov_ss(void **state)
 }
 
 /* DR7.GD makes MOV to and from debug registers fault; DR4 and DR5 are others' names, unless CR4.DE. */
+/* Both things survive in the processor's state, as a checkpoint has it: the kind of the shadow, and the trap held off.
+ */
+static void test_mov_ss_in_the_state(void **state)
+{
+    (void)state;
+    const struct position behind = {.kind = AT_TICK, .ticks = 1, .rip = STAGE_CODE + 2};
+    struct stage *s = stage_new();
+    for (unsigned n = 0; n < 2; n++) {
+        bool data = n == 0;
+        begin(s, data ? "\x8e\x16\x90\xf4" : "\x8e\xd0\x90\xf4", 4);
+        stage_put(s, STAGE_DATA, SEL_DATA(0), 2);
+        s->cpu.gprs[GPR_RAX] = SEL_DATA(0);
+        s->cpu.rflags |= FLAG_IF;
+        s->cpu.dr[0] = data ? STAGE_DATA : STAGE_CODE + 2;
+        s->cpu.dr7 = data ? dr7(0, 3, 1) : dr7(0, 0, 0);
+        assert_int_equal(engine_set_cpu(s->engine, &s->cpu, 0, &s->error), 0);
+        s->engine->exits = 0;
+        assert_int_equal(engine_run(s->engine, &behind, &s->error), ENGINE_STOP_POSITION);
+        assert_int_equal(engine_get_cpu(s->engine, &s->cpu, &s->error), 0);
+        assert_true(s->cpu.interrupt_shadow && s->cpu.shadow_of_ss);
+        assert_int_equal(s->cpu.pending_debug, data ? 1 : 0);
+        if (data)
+            expect_debug(s, "trap held off by mov ss", 3, 1, false);
+        else
+            assert_int_equal(stage_run(s, 0).vector, DONE);
+    }
+    stage_free(s);
+}
+
 static void test_debug_registers(void **state)
 {
     (void)state;
@@ -306,11 +335,17 @@ static void test_accessed_bit_in_code(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_instruction_breakpoints), cmocka_unit_test(test_data_breakpoints),
-        cmocka_unit_test(test_port_breakpoints),        cmocka_unit_test(test_single_step),
-        cmocka_unit_test(test_stepping_a_rep),          cmocka_unit_test(test_breakpoint_after_mov_ss),
-        cmocka_unit_test(test_debug_registers),         cmocka_unit_test(test_priorities),
-        cmocka_unit_test(test_implicit_accesses),       cmocka_unit_test(test_accessed_bit_in_code),
+        cmocka_unit_test(test_instruction_breakpoints),
+        cmocka_unit_test(test_data_breakpoints),
+        cmocka_unit_test(test_port_breakpoints),
+        cmocka_unit_test(test_single_step),
+        cmocka_unit_test(test_stepping_a_rep),
+        cmocka_unit_test(test_breakpoint_after_mov_ss),
+        cmocka_unit_test(test_mov_ss_in_the_state),
+        cmocka_unit_test(test_debug_registers),
+        cmocka_unit_test(test_priorities),
+        cmocka_unit_test(test_implicit_accesses),
+        cmocka_unit_test(test_accessed_bit_in_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -333,6 +333,8 @@ static void test_double_faults(void **state)
                     fail_msg("%u, then %u: code %x", firsts[first].vector, vectors[second], o.code);
                 if (want == 8)
                     assert_int_equal(o.rip, STAGE_CODE + (first == FIRST_DE ? 2 : 0));
+                if (want >= 0)
+                    assert_true(o.rflags & FLAG_RF);
             }
     stage_free(s);
 }

@@ -95,6 +95,9 @@ static int get_general(struct kvm_engine *kvm, struct cpu_state *cpu, struct err
         memcpy(&cpu->gprs[i], (const uint8_t *)&regs + gpr_offsets[i], 8);
     cpu->rip = regs.rip;
     cpu->rflags = regs.rflags;
+    /* KVM sets RF where it hands a fault to the guest, and at a triple fault leaves it so. */
+    if (kvm->run->exit_reason == KVM_EXIT_SHUTDOWN)
+        cpu->rflags &= ~UINT64_C(0x10000);
     return 0;
 }
 
@@ -280,6 +283,7 @@ static int get_debug_and_events(struct kvm_engine *kvm, struct cpu_state *cpu, s
     if (ioctl(kvm->vcpu_fd, KVM_GET_VCPU_EVENTS, &events) < 0)
         return error_errno(error, "KVM_GET_VCPU_EVENTS");
     cpu->interrupt_shadow = events.interrupt.shadow != 0;
+    cpu->shadow_of_ss = events.interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS;
     cpu->nmi_blocked = events.nmi.masked != 0;
     return 0;
 }
@@ -292,7 +296,8 @@ static int set_debug_and_events(struct kvm_engine *kvm, const struct cpu_state *
     memcpy(debug.db, cpu->dr, sizeof cpu->dr);
     if (ioctl(kvm->vcpu_fd, KVM_SET_DEBUGREGS, &debug) < 0)
         return error_errno(error, "KVM_SET_DEBUGREGS");
-    events.interrupt.shadow = cpu->interrupt_shadow ? KVM_X86_SHADOW_INT_STI : 0;
+    if (cpu->interrupt_shadow)
+        events.interrupt.shadow = cpu->shadow_of_ss ? KVM_X86_SHADOW_INT_MOV_SS : KVM_X86_SHADOW_INT_STI;
     events.nmi.masked = cpu->nmi_blocked;
     if (ioctl(kvm->vcpu_fd, KVM_SET_VCPU_EVENTS, &events) < 0)
         return error_errno(error, "KVM_SET_VCPU_EVENTS");
@@ -323,6 +328,7 @@ int kvm_set_cpu(struct engine *engine, const struct cpu_state *cpu, uint64_t tic
     engine->halted = cpu->halted;
     engine->halted_for_good = cpu->halted && !(cpu->rflags & RFLAGS_IF);
     kvm->entered = false;
+    kvm->synced = false;
     kvm->at_exit = engine->halted || engine->exits == 0;
     kvm->incomplete = false;
     kvm->injected = false;

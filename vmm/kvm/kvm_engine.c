@@ -120,6 +120,8 @@ static int open_kvm(struct kvm_engine *kvm, struct error *error)
         if (ioctl(kvm->kvm_fd, KVM_CHECK_EXTENSION, needed[i]) <= 0)
             return error_set(error, ERROR_HOST, "this KVM lacks capability %d, which encore needs", needed[i]);
     }
+    const int synced = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+    kvm->can_sync = (ioctl(kvm->kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_SYNC_REGS) & synced) == synced;
     return 0;
 }
 

@@ -57,6 +57,8 @@ struct kvm_engine {
     bool incomplete; /* an access has been answered, but KVM has not yet finished the instruction */
     bool injected;   /* an interrupt was handed to KVM and is not known to have been delivered */
     bool at_exit;    /* nothing has run since the last exit completed, and that was no acknowledge cycle */
+    bool can_sync;   /* KVM_CAP_SYNC_REGS */
+    bool synced;     /* kvm_run->s.regs is what the vCPU's registers and events are */
     bool entered;    /* KVM_RUN has been called since the processor's state was set */
 
     struct kvm_counter counter;
@@ -78,6 +80,13 @@ static inline struct kvm_engine *kvm_of(struct engine *engine)
 /* kvm_cpu.c */
 int kvm_get_cpu(struct engine *engine, struct cpu_state *cpu, struct error *error);
 int kvm_set_cpu(struct engine *engine, const struct cpu_state *cpu, uint64_t ticks, struct error *error);
+
+/* kvm_sync.c */
+/* Whether KVM_RUN shall put down, each time it returns, what the functions below read. */
+void kvm_sync(struct kvm_engine *kvm, bool wanted);
+int kvm_read_regs(struct kvm_engine *kvm, struct kvm_regs *regs, struct error *error);
+int kvm_read_sregs(struct kvm_engine *kvm, struct kvm_sregs *sregs, struct error *error);
+int kvm_read_events(struct kvm_engine *kvm, struct kvm_vcpu_events *events, struct error *error);
 
 /* kvm_run.c */
 /* What one entry into the guest came to. */

@@ -54,8 +54,8 @@ static int read_rip(struct kvm_engine *kvm, uint64_t *rip, struct error *error)
 {
     struct kvm_regs regs;
 
-    if (ioctl(kvm->vcpu_fd, KVM_GET_REGS, &regs) < 0)
-        return error_errno(error, "KVM_GET_REGS");
+    if (kvm_read_regs(kvm, &regs, error) < 0)
+        return -1;
     *rip = regs.rip;
     return 0;
 }
@@ -64,8 +64,8 @@ static int read_privilege(struct kvm_engine *kvm, unsigned *level, struct error 
 {
     struct kvm_sregs sregs;
 
-    if (ioctl(kvm->vcpu_fd, KVM_GET_SREGS, &sregs) < 0)
-        return error_errno(error, "KVM_GET_SREGS");
+    if (kvm_read_sregs(kvm, &sregs, error) < 0)
+        return -1;
     *level = sregs.ss.dpl;
     return 0;
 }
@@ -275,7 +275,9 @@ enum engine_stop kvm_land(struct kvm_engine *kvm, const struct position *until, 
         held = sched_setaffinity(0, sizeof here, &here) == 0;
     }
     kvm->handlers.known = false;
+    kvm_sync(kvm, true);
     enum engine_stop stop = land_loop(kvm, until, error);
+    kvm_sync(kvm, false);
     if (held)
         sched_setaffinity(0, sizeof before, &before);
     struct error ignored;

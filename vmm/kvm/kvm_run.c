@@ -21,8 +21,8 @@ int kvm_event_pending(struct kvm_engine *kvm, struct error *error)
 {
     struct kvm_vcpu_events events;
 
-    if (ioctl(kvm->vcpu_fd, KVM_GET_VCPU_EVENTS, &events) < 0)
-        return error_errno(error, "KVM_GET_VCPU_EVENTS");
+    if (kvm_read_events(kvm, &events, error) < 0)
+        return -1;
     if (!events.interrupt.injected)
         kvm->injected = false;
     return events.interrupt.injected || events.exception.injected || events.exception.pending || events.nmi.injected ||
@@ -42,6 +42,7 @@ static int offer_interrupt(struct kvm_engine *kvm, struct error *error)
     struct kvm_interrupt interrupt = {.irq = engine_exit_acknowledge(engine)};
     if (ioctl(kvm->vcpu_fd, KVM_INTERRUPT, &interrupt) < 0)
         return error_errno(error, "KVM_INTERRUPT");
+    kvm->synced = false;
     kvm->injected = true;
     kvm->at_exit = false;
     engine->halted = false;
@@ -169,6 +170,7 @@ enum kvm_event kvm_enter(struct kvm_engine *kvm, bool settle, struct error *erro
     int result = ioctl(kvm->vcpu_fd, KVM_RUN, 0);
     int reason = errno;
     kvm->run->immediate_exit = 0;
+    kvm->synced = kvm->run->kvm_valid_regs != 0;
     kvm->entered = true;
     kvm->incomplete = false;
     kvm->engine.interruptible = kvm->run->ready_for_interrupt_injection;
@@ -316,10 +318,15 @@ static enum engine_stop run_until(struct kvm_engine *kvm, const struct position 
             if (event_is_final(event))
                 break;
         }
-        if (arrived(kvm, until, &stop))
-            return stop == ENGINE_STOP_POSITION && until->kind != AT_EXIT ? kvm_land(kvm, until, error) : stop;
+        bool there = arrived(kvm, until, &stop);
+        bool lands = there && stop == ENGINE_STOP_POSITION && until->kind != AT_EXIT;
+        if (there && !lands)
+            return stop;
+        /* Before the rest of the way: whoever asked may change the machine, as a reset does. */
         if (engine->stop_requested)
             return ENGINE_STOP_REQUESTED;
+        if (lands)
+            return kvm_land(kvm, until, error);
         if (atomic_exchange(&kvm->kicked, false))
             return ENGINE_STOP_KICK;
         int missed = event == KVM_EVENT_KICK && watches(kvm, until) ? beyond(kvm, until, error) : 0;

@@ -100,20 +100,16 @@ enum kvm_event kvm_step(struct kvm_engine *kvm, struct error *error)
     struct kvm_sregs sregs;
     struct kvm_regs before, after;
 
-    if (ioctl(kvm->vcpu_fd, KVM_GET_SREGS, &sregs) < 0 || ioctl(kvm->vcpu_fd, KVM_GET_REGS, &before) < 0) {
-        error_errno(error, "reading the registers");
+    if (kvm_read_sregs(kvm, &sregs, error) < 0 || kvm_read_regs(kvm, &before, error) < 0)
         return KVM_EVENT_ERROR;
-    }
     find_handlers(kvm, &sregs);
     if (watch_handlers(kvm, error) < 0)
         return KVM_EVENT_ERROR;
     enum kvm_event event = kvm_advance(kvm, error);
     if (event != KVM_EVENT_DEBUG || before.rflags & RFLAGS_TF)
         return event;
-    if (ioctl(kvm->vcpu_fd, KVM_GET_REGS, &after) < 0) {
-        error_errno(error, "reading the registers");
+    if (kvm_read_regs(kvm, &after, error) < 0)
         return KVM_EVENT_ERROR;
-    }
     for (unsigned i = 0; i < KVM_BREAKPOINTS; i++) {
         if (handlers->there[i] && after.rip == handlers->targets[i] && after.rsp < before.rsp)
             clean_frame(kvm, &sregs, after.rsp, watched[i].error_code);

@@ -125,6 +125,8 @@ int soft_get_cpu(struct engine *engine, struct cpu_state *state, struct error *e
         .dr7 = cpu->dr7,
         .halted = engine->halted,
         .interrupt_shadow = cpu->shadow,
+        .shadow_of_ss = cpu->shadow_ss,
+        .pending_debug = cpu->pending_db,
         .nmi_blocked = cpu->nmi_blocked,
     };
     memcpy(state->gprs, cpu->regs, sizeof state->gprs);
@@ -184,10 +186,9 @@ int soft_set_cpu(struct engine *engine, const struct cpu_state *state, uint64_t 
     engine->halted_for_good = state->halted && !(state->rflags & RFLAGS_IF);
     cpu->halting = false;
     cpu->shadow = state->interrupt_shadow;
-    /* STI's shadow begins where it sets IF; only the other kind can be with IF clear. */
-    cpu->shadow_ss = cpu->shadow && !(state->rflags & RFLAGS_IF);
+    cpu->shadow_ss = state->shadow_of_ss;
     cpu->nmi_blocked = state->nmi_blocked;
-    cpu->pending_db = 0;
+    cpu->pending_db = state->pending_debug;
     cpu->alone = false;
     cpu->patch = NULL;
     cpu->left = 0;

@@ -118,9 +118,10 @@ _Noreturn void soft_raise_code(struct soft *cpu, const struct uop *u, uint8_t ve
 /* Delivers the exception that was raised; a fault while doing so comes back here by way of soft_run. */
 static void take_exception(struct soft *cpu)
 {
+    /* A double fault is an abort, of which the SDM does not tell how RF is saved. Processors set it, as for the fault
+     * that came first: the frames in Linux's reports of double faults show it. */
     cpu->raised = cpu->event_vector;
-    enum event_source source = cpu->event_vector == EXC_DF ? EVENT_EXTERNAL : EVENT_FAULT;
-    soft_deliver(cpu, NULL, cpu->event_vector, source, cpu->event_has_code, cpu->event_code, cpu->rip);
+    soft_deliver(cpu, NULL, cpu->event_vector, EVENT_FAULT, cpu->event_has_code, cpu->event_code, cpu->rip);
     cpu->raised = RAISED_NOTHING;
     cpu->shadow = cpu->shadow_ss = false;
     cpu->left--;

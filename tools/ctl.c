@@ -1,0 +1,123 @@
+/* encore ctl: an operator's orders to a running guest (replay/operator.h). */
+#include <string.h>
+#include <time.h>
+
+#include "tools/commands.h"
+#include "tools/control.h"
+#include "tools/quantity.h"
+#include "tools/scan_codes.h"
+
+/* A person types no faster than this, and a keyboard keeps little. */
+#define KEY_EVERY 20000000
+
+struct ctl_options {
+    struct control_options control;
+    const char *command, *argument;
+};
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct ctl_options *to = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &to->control;
+        return 0;
+    case ARGP_KEY_ARG:
+        /* The address is the child's. */
+        if (!to->control.address)
+            return ARGP_ERR_UNKNOWN;
+        if (to->argument)
+            argp_error(state, "'%s' is one too many", text);
+        *(to->command ? &to->argument : &to->command) = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (!to->command)
+            argp_error(state, "an address and a command are needed");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Sends a request and waits until the guest has it. */
+static int order(const struct ctl_options *options, json_t *request, struct error *error)
+{
+    json_t *answer = control_request(&options->control, request, error);
+
+    json_decref(answer);
+    return answer ? 0 : -1;
+}
+
+static int press(const struct ctl_options *options, const char *codes, struct error *error)
+{
+    return order(options, json_pack("{s:s, s:s}", "command", "keys", "codes", codes), error);
+}
+
+static int type(const struct ctl_options *options, struct error *error)
+{
+    static const struct timespec pause = {.tv_nsec = KEY_EVERY};
+
+    for (const char *at = options->argument; *at; at++) {
+        uint8_t codes[SCAN_CODES_MAX];
+        char text[2 * SCAN_CODES_MAX + 1];
+        size_t count = scan_codes_of(*at, codes);
+        if (count == 0)
+            return error_set(error, ERROR_INPUT, "a US keyboard has no key for the byte 0x%02x", (unsigned char)*at);
+        for (size_t n = 0; n < count; n++)
+            snprintf(text + 2 * n, 3, "%02x", codes[n]);
+        if (press(options, text, error) < 0)
+            return -1;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static int balloon(const struct ctl_options *options, struct error *error)
+{
+    uint64_t bytes = 0;
+
+    if (strcmp(options->argument, "0") != 0 && quantity_size(options->argument, &bytes, error) < 0)
+        return -1;
+    return order(options, json_pack("{s:s, s:I}", "command", "balloon", "bytes", (json_int_t)bytes), error);
+}
+
+static int run(const struct ctl_options *options, struct error *error)
+{
+    const char *command = options->command;
+
+    if (strcmp(command, "power-button") == 0 && !options->argument)
+        return order(options, json_pack("{s:s}", "command", command), error);
+    if (strcmp(command, "balloon") == 0 && options->argument)
+        return balloon(options, error);
+    if (strcmp(command, "keys") == 0 && options->argument)
+        return press(options, options->argument, error);
+    if (strcmp(command, "type") == 0 && options->argument)
+        return type(options, error);
+    return error_set(error, ERROR_INPUT, "'%s' is none of power-button, balloon SIZE, keys CODES, type TEXT", command);
+}
+
+int command_ctl(int argc, char **argv)
+{
+    static const struct argp_child children[] = {{&control_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        .parser = parse_option,
+        .children = children,
+        .args_doc = "ADDR COMMAND [ARGUMENT]",
+        .doc =
+            "Gives an operator's order to a running guest.\v"
+            "ADDR is what run or record were given as --control (unix:PATH), or the address of a replicated "
+            "machine. Commands: power-button presses the power button; balloon SIZE asks the guest to give up so "
+            "much of its memory (0: none); type TEXT types on a US keyboard; keys CODES sends scan codes of set 1, in "
+            "hexadecimal. The order is recorded when the guest gets it. Exit code: 0; 2 when it is not taken; 1 when "
+            "nobody answers.",
+    };
+    struct ctl_options options = {0};
+    struct error error = {0};
+    char name[] = "encore ctl";
+
+    argv[0] = name;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    return run(&options, &error) < 0 ? command_fails("ctl", &error) : 0;
+}
