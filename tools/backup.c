@@ -74,6 +74,7 @@ static struct machine *make_machine(void *context, const char *text, const struc
         guest_disks_temporary(&guest->disks, backup->options.log, error) < 0 ||
         guest_create_machine(guest, door, error) < 0)
         return NULL;
+    guest_keep_image(guest, NULL);
     *foreign_ticks = strcmp(guest->description.tick_unit, guest->engine->caps.tick_unit) != 0;
     return &guest->machine;
 }
@@ -103,19 +104,21 @@ static void report(void *context, const struct divergence *divergence, struct ma
     fprintf(stderr, "encore backup: the report is in %s\n", path);
 }
 
-/* The bridges and switches that the frames go through learn where the guest is now. */
-static int open_network(struct backup *backup, struct error *error)
+/* The guest goes on even where its network cannot: it is a cable that is out. The bridges and switches that its frames
+ * go through learn where it is now. */
+static void open_network(struct backup *backup)
 {
-    struct network *network = &backup->replicated.network;
     const struct description *description = &backup->guest.description;
+    struct error error;
 
-    if (network_open(network, &backup->network, error) < 0)
-        return -1;
-    for (unsigned card = 0; card < description->net_count; card++) {
-        if (network->nets[card])
-            net_announce(network->nets[card], description->macs[card]);
+    for (unsigned card = 0; card < description->net_count && card < backup->network.count; card++) {
+        struct net *net = net_open(backup->network.backends[card], &error);
+        backup->replicated.network.nets[card] = net;
+        if (net)
+            net_announce(net, description->macs[card]);
+        else
+            fprintf(stderr, "encore backup: the guest goes on without the network of card %u: %s\n", card, error.text);
     }
-    return 0;
 }
 
 /* The machine is ours now: from a replay to a recording, in mid-run. */
@@ -134,8 +137,7 @@ static int live(struct backup *backup, struct error *error)
                   &(struct port_item){.news = NEWS_ENDED, .a = end->reason, .b = end->exit_value});
         return 0;
     }
-    if (open_network(backup, error) < 0)
-        return -1;
+    open_network(backup);
     backup->recorder = recorder_create(error);
     if (!backup->recorder)
         return -1;
@@ -201,7 +203,8 @@ int command_backup(int argc, char **argv)
         .parser = parse_option,
         .children = children,
         .doc = "Follows a primary in lockstep and goes on with its guest when it dies.\v"
-               "Of the guest only the images of its disks are needed here: the rest comes from the primary. With "
+               "Of the guest the images of its disks are needed here and, should it reset its machine, its image and "
+               "modules, where the primary has them: the rest comes from the primary. With "
                "--listen this side can be found "
                "by consoles, and by a new backup, once it has taken over. Exit code: the guest's, as for run; 7 when "
                "another machine goes on; 130 when stopped by the user; 2 bad input, 1 the host failed.",

@@ -8,8 +8,8 @@
  *   triple        makes a fault with no IDT: the processor shuts down
  *   port          reads and writes a port that no device claims, and exits with 0
  *   mmio          the same with an address where nothing is, just below 4 GiB - 16 MiB
- *   wide          compares and exchanges 16 bytes at once, which is right, but not known to the emulator in some hosts' KVM
- *   halt          halts with interrupts off, for ever
+ *   wide          compares and exchanges 16 bytes at once, which is right, but not known to the emulator in some hosts'
+ * KVM halt          halts with interrupts off, for ever
  *
  * Exceptions end in the runtime's panic (exit value 100). Without an option: usage, and exit value 2.
  */
@@ -116,9 +116,9 @@ uint32_t guest_main(const struct boot_info *info)
     static const struct {
         const char *name;
         void (*run)(void);
-    } faults[] = {{"wild", fault_wild},     {"divide", fault_divide}, {"ud2", fault_ud2},   {"stack", fault_stack},
-                  {"triple", fault_triple}, {"port", fault_port},     {"mmio", fault_mmio}, {"wide", fault_wide},
-                  {"halt", fault_halt}};
+    } faults[] = {{"wild", fault_wild},   {"divide", fault_divide}, {"ud2", fault_ud2},
+                  {"stack", fault_stack}, {"triple", fault_triple}, {"port", fault_port},
+                  {"mmio", fault_mmio},   {"wide", fault_wide},     {"halt", fault_halt}};
     (void)info;
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         if (option_given(faults[i].name)) {

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "vmm/soft/insn.h"
 #include "tests/soft/lengths.h"
+#include "vmm/soft/insn.h"
 
 #define INSN_MAX 15
 

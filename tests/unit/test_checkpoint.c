@@ -256,7 +256,22 @@ static void every_truncation_is_refused(void **state)
     bytes_writer_free(&data);
 }
 
-/* All of the machine: what has passed its door, and the count of ticks, stand behind it and are not in its digest. */
+/* Whether the byte is in a field that is no part of the machine's digest: what has passed the door, and the engine's
+ * ticks, since engines differ in what they count. (A log's frames have checksums besides.) */
+static bool is_beside_the_machine(const struct bytes_writer *data, size_t at)
+{
+    static const char *const sections[] = {"\7outputs", "\6inputs", "\6engine"};
+
+    for (unsigned i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        const uint8_t *section = memmem(data->data, data->length, sections[i], strlen(sections[i]));
+        assert_non_null(section);
+        size_t fields = (size_t)(section - data->data) + strlen(sections[i]) + 6;
+        if (at >= fields && at < fields + bytes_load(data->data + fields - 4, 4))
+            return true;
+    }
+    return false;
+}
+
 static void changed_bytes_are_refused(void **state)
 {
     struct digest digest;
@@ -265,11 +280,11 @@ static void changed_bytes_are_refused(void **state)
     struct error error;
 
     (void)state;
-    const uint8_t *behind = memmem(data.data, data.length, "outputs", 7);
-    assert_non_null(behind);
     for (unsigned i = 0; i < 400; i++) {
-        size_t at = i < 40 ? i : dice_below(&dice, (uint64_t)(behind - data.data) - 1);
+        size_t at = i < 40 ? i : dice_below(&dice, data.length);
         uint8_t change = (uint8_t)(1 + dice_below(&dice, 255));
+        if (is_beside_the_machine(&data, at))
+            continue;
         data.data[at] ^= change;
         if (accepted(data.data, data.length, digest, &error))
             fail_msg("byte %zu may be another", at);

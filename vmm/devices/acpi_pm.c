@@ -9,7 +9,7 @@
 #define STATUS_TIMER  0x0001u
 #define STATUS_GLOBAL 0x0020u
 #define STATUS_BUTTON 0x0100u
-#define STATUS_CLOCK  0x0400u /* the RTC's alarm: never set, for it wakes from nothing, but operating systems enable it */
+#define STATUS_CLOCK  0x0400u /* the RTC's alarm: never set, but operating systems enable it */
 #define STATUS_ALL    (STATUS_TIMER | STATUS_GLOBAL | STATUS_BUTTON | STATUS_CLOCK)
 
 /* PM1 control: table 4.13. */
