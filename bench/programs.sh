@@ -1,11 +1,11 @@
 # The benchmarks' own programs, and the scripts that kv is given.
 
-# bench/*.c need the machine as `encore` builds it (tools/guest.c), and the library.
+# bench/*.c need the machine as `encore` builds it (tools/guest*.c), and the library.
 build_programs() {
     local program
     for program in checkpoint startup ticks replicated; do
         ${CC:-gcc} -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I. -pthread -o "$build/bench/$program" \
-            "bench/$program.c" bench/bench_guest.c "$build/tools/guest.o" "$build/libencore.a" \
+            "bench/$program.c" bench/bench_guest.c "$build"/tools/guest{,_disks}.o "$build/libencore.a" \
             -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lm || return 1
     done
 }

@@ -21,7 +21,8 @@ start_sides() { # backup|alone OPTION... IMAGE
     rm -rf "$work/pair"
     mkdir -m 700 "$work/pair"
     "$encore" keygen "$work/pair/key"
-    side=("$encore" primary --engine soft --key "$work/pair/key" --arbiter "file:$work/pair/arbiter")
+    # A busy host shall not part them.
+    side=("$encore" primary --engine soft --key "$work/pair/key" --arbiter "file:$work/pair/arbiter" --suspect-after 1s)
     {
         local TIMEFORMAT='%U %S'
         time "${side[@]}" --listen "ipc://$work/pair/P" "$@" 2>"$work/pair/P.err"
@@ -31,7 +32,7 @@ start_sides() { # backup|alone OPTION... IMAGE
     [ "$how" = backup ] && start_backup
 }
 start_backup() {
-    side=("$encore" backup --key "$work/pair/key" --arbiter "file:$work/pair/arbiter")
+    side=("$encore" backup --key "$work/pair/key" --arbiter "file:$work/pair/arbiter" --suspect-after 1s)
     "${side[@]}" --connect "ipc://$work/pair/P" 2>"$work/pair/B.err" &
     backup=$!
     for ((tries = 0; tries < 1000; tries++)); do

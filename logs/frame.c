@@ -32,7 +32,8 @@ static uint64_t frame_checksum(const struct frame_codec *codec, const uint8_t *b
 }
 
 /* Compresses into less than `length` bytes at `to`. Returns how many; 0 when it would not be less; -1 on failure. */
-static long compress(struct frame_codec *codec, const void *raw, size_t length, uint8_t *to, struct error *error)
+static long compress(struct frame_codec *codec, int level, const void *raw, size_t length, uint8_t *to,
+                     struct error *error)
 {
     if (length < COMPRESS_FROM)
         return 0;
@@ -40,8 +41,8 @@ static long compress(struct frame_codec *codec, const void *raw, size_t length, 
         codec->compressor = ZSTD_createCCtx();
         if (!codec->compressor)
             return error_set(error, ERROR_HOST, "no memory for compression");
-        ZSTD_CCtx_setParameter(codec->compressor, ZSTD_c_compressionLevel, codec->level);
     }
+    ZSTD_CCtx_setParameter(codec->compressor, ZSTD_c_compressionLevel, level);
     size_t stored = ZSTD_compress2(codec->compressor, to, length - 1, raw, length);
     if (!ZSTD_isError(stored))
         return (long)stored;
@@ -60,7 +61,8 @@ int frame_encode(struct frame_codec *codec, enum frame_kind kind, uint64_t seque
     if (!bytes)
         return error_set(error, ERROR_HOST, "no memory for a frame");
     uint8_t *stored = bytes + FRAME_HEADER;
-    long compressed = compress(codec, raw, length, stored, error);
+    int level = kind == FRAME_CHECKPOINT_DATA ? FRAME_CHECKPOINT_LEVEL : codec->level;
+    long compressed = compress(codec, level, raw, length, stored, error);
     if (compressed < 0) {
         out->length = start;
         return -1;

@@ -50,11 +50,13 @@ struct frame_header {
 struct frame_codec {
     ZSTD_CCtx *compressor;   /* NULL until the first frame is encoded */
     ZSTD_DCtx *decompressor; /* NULL until the first compressed frame is decoded */
-    int level;               /* of zstd's compression */
+    int level;               /* of zstd's compression, but for checkpoints */
     uint64_t seed;           /* the log's id, folded */
 };
 
 #define FRAME_DEFAULT_LEVEL 3
+/* The guest stands still while a checkpoint is compressed. */
+#define FRAME_CHECKPOINT_LEVEL 1
 
 /* A codec for the log with this id; `level` is zstd's, 1 to 19. Holds no memory until it is used. */
 struct frame_codec frame_codec(const struct log_id *id, int level);

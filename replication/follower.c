@@ -34,7 +34,10 @@ static int send_bytes(void *context, const void *bytes, size_t length, struct er
     struct port_item item = {.news = NEWS_STREAM, .stream = follower->stream, .bytes = bytes, .length = length};
 
     (void)error;
-    port_tell(follower->port, &item);
+    if (follower->output_follows)
+        port_tell_first(follower->port, &item);
+    else
+        port_tell(follower->port, &item);
     return 0;
 }
 
@@ -260,7 +263,7 @@ int follower_flush(struct follower *follower, struct error *error)
     follower->flushed_at = host_clock_now();
     if (log_writer_pending(follower->writer) == 0)
         return 0;
-    port_tell(follower->port, &(struct port_item){.news = NEWS_GUEST_TIME, .a = follower->machine->now});
+    port_tell_first(follower->port, &(struct port_item){.news = NEWS_GUEST_TIME, .a = follower->machine->now});
     return log_writer_flush(follower->writer, error);
 }
 
@@ -294,6 +297,14 @@ int follower_tend(struct follower *follower, struct recorder *recorder, const st
     return flush_if_due(follower, again_at, error);
 }
 
+static int flush_before_output(struct follower *follower, struct error *error)
+{
+    follower->output_follows = true;
+    int status = follower_flush(follower, error);
+    follower->output_follows = false;
+    return status;
+}
+
 int follower_record(struct follower *follower, const struct log_record *record, struct error *error)
 {
     if (!follower->following)
@@ -302,6 +313,7 @@ int follower_record(struct follower *follower, const struct log_record *record, 
         return -1;
     switch (record->type) {
     case LOG_OUTPUT:
+        return flush_before_output(follower, error);
     case LOG_END:
         return follower_flush(follower, error);
     case LOG_CONSOLE_IN:

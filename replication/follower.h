@@ -38,6 +38,7 @@ struct follower {
     unsigned round;
     uint64_t flushed_at; /* host time */
     bool flush_soon;     /* input waits to be confirmed */
+    bool output_follows; /* what is told now is told together with output */
 };
 
 /* Nobody follows yet. What is pointed to must outlive the follower. */

@@ -24,16 +24,16 @@ static uint32_t log_number(const struct relay *relay)
 }
 
 /* Once the input's record is on its way, the node can be told when to confirm it. */
-static void tell_input(struct relay *relay)
+static void tell_input(struct relay *relay, void tell(struct port *port, const struct port_item *item))
 {
     bool waits = relay->follower.following && log_writer_pending(relay->follower.writer) > 0;
 
     if (relay->input_untold == 0 || waits)
         return;
-    port_tell(relay->port, &(struct port_item){.news = NEWS_INPUT,
-                                               .stream = log_number(relay),
-                                               .a = relay->input_untold,
-                                               .b = follower_offset(&relay->follower)});
+    tell(relay->port, &(struct port_item){.news = NEWS_INPUT,
+                                          .stream = log_number(relay),
+                                          .a = relay->input_untold,
+                                          .b = follower_offset(&relay->follower)});
     relay->input_untold = 0;
 }
 
@@ -61,7 +61,7 @@ static int relay_output(void *context, uint8_t channel, const uint8_t *bytes, si
 
     if (relay->kept && log_writer_flush(relay->kept, error) < 0)
         return -1;
-    tell_input(relay);
+    tell_input(relay, port_tell_first);
     port_tell(relay->port, &(struct port_item){.news = NEWS_OUTPUT,
                                                .stream = log_number(relay),
                                                .a = follower_offset(&relay->follower),
@@ -110,7 +110,7 @@ static int stand_still(struct relay *relay, struct port_orders *orders, const st
         if (orders->quiet && !told) {
             if (follower_flush(&relay->follower, error) < 0)
                 return -1;
-            tell_input(relay);
+            tell_input(relay, port_tell);
             port_tell(relay->port, &(struct port_item){.news = NEWS_QUIET});
             told = true;
         }
@@ -131,7 +131,7 @@ static int relay_boundary(void *context, const struct position *at, uint64_t *ag
         return -1;
     if (stand_still(relay, &orders, at, again_at, error) < 0)
         return -1;
-    tell_input(relay);
+    tell_input(relay, port_tell);
     if (orders.throttle && !orders.stop && !orders.end)
         throttle(relay, &orders, again_at);
     relay->stopped = orders.stop;
@@ -170,7 +170,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         options.nets[card] = live->nets[card];
     int status = recorder_run(live->recorder, live->machine, &options, result, error);
     *stopped = relay.stopped;
-    tell_input(&relay);
+    tell_input(&relay, port_tell);
     follower_end(&relay.follower);
     return status;
 }

@@ -1,4 +1,6 @@
 /* What the replica wants done. See node_internal.h. */
+#include <string.h>
+
 #include "replication/node_internal.h"
 
 #define REQUEST_PATIENCE UINT64_C(1000000000)
@@ -47,6 +49,18 @@ static void send_message(struct node *node, const struct message *message)
     node_send_outbox(node);
 }
 
+/* Takes out what was sent: a link that is never idle never empties the outbox. */
+static void compact_outbox(struct node *node)
+{
+    struct bytes_writer *outbox = &node->outbox;
+
+    if (node->outbox_sent < outbox->length / 2)
+        return;
+    memmove(outbox->data, outbox->data + node->outbox_sent, outbox->length - node->outbox_sent);
+    outbox->length -= node->outbox_sent;
+    node->outbox_sent = 0;
+}
+
 void node_send_outbox(struct node *node)
 {
     if (!node->peer)
@@ -61,7 +75,7 @@ void node_send_outbox(struct node *node)
         const uint8_t *at = node->outbox.data + node->outbox_sent;
         size_t length = bytes_load(at, 4);
         if (!link_send(node->peer, at + 4, length))
-            return;
+            return compact_outbox(node);
         node->outbox_sent += 4 + length;
     }
     bytes_writer_clear(&node->outbox);

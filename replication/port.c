@@ -20,6 +20,7 @@ struct port {
     pthread_cond_t news_taken; /* for a machine's thread that has told too much */
     int news_fd, orders_fd;
     struct bytes_writer news, taken; /* the one fills while the node reads the other */
+    bool woken;                      /* the node has been woken for what is in `news` */
     struct port_orders orders;
     struct bytes_writer stream;
     uint8_t input[PORT_INPUT_MAX];
@@ -105,12 +106,15 @@ void port_drain_orders(struct port *port)
     drain_fd(port->orders_fd);
 }
 
-void port_tell(struct port *port, const struct port_item *item)
+static void tell(struct port *port, const struct port_item *item, bool wake)
 {
     pthread_mutex_lock(&port->mutex);
+    if (port->news.length > PORT_NEWS_MAX && !port->woken)
+        signal_fd(port->news_fd);
     while (port->news.length > PORT_NEWS_MAX && !port->orders.stop)
         pthread_cond_wait(&port->news_taken, &port->mutex);
-    bool first = port->news.length == 0;
+    bool signal = wake && !port->woken;
+    port->woken |= wake;
     bytes_put_uint(&port->news, 1, item->news);
     bytes_put_uint(&port->news, 4, item->stream);
     bytes_put_uint(&port->news, 8, item->a);
@@ -119,8 +123,18 @@ void port_tell(struct port *port, const struct port_item *item)
     bytes_put(&port->news, item->bytes, item->length);
     CHECK(!port->news.failed);
     pthread_mutex_unlock(&port->mutex);
-    if (first)
+    if (signal)
         signal_fd(port->news_fd);
+}
+
+void port_tell(struct port *port, const struct port_item *item)
+{
+    tell(port, item, true);
+}
+
+void port_tell_first(struct port *port, const struct port_item *item)
+{
+    tell(port, item, false);
 }
 
 struct bytes_reader port_take_news(struct port *port)
@@ -131,6 +145,7 @@ struct bytes_reader port_take_news(struct port *port)
     struct bytes_writer full = port->news;
     port->news = port->taken;
     port->taken = full;
+    port->woken = false;
     pthread_cond_signal(&port->news_taken);
     pthread_mutex_unlock(&port->mutex);
     return bytes_reader(port->taken.data, port->taken.length);

@@ -89,6 +89,8 @@ bool port_push_order(struct port *port, const struct operator_order *order);
 int port_orders_fd(const struct port *port);
 void port_drain_orders(struct port *port);
 void port_tell(struct port *port, const struct port_item *item);
+/* Tells something that port_tell follows at once, which wakes the node for both: to wake it is what costs. */
+void port_tell_first(struct port *port, const struct port_item *item);
 struct port_orders port_orders(struct port *port);
 /* Waits until the orders differ from `known`, or there are stream bytes, or `until` (host clock, ns) has come. */
 struct port_orders port_wait(struct port *port, const struct port_orders *known, uint64_t until);

@@ -74,6 +74,7 @@ static struct machine *make_machine(void *context, const char *text, const struc
         guest_disks_temporary(&guest->disks, backup->options.log, error) < 0 ||
         guest_create_machine(guest, door, error) < 0)
         return NULL;
+    guest_keep_image(guest, NULL);
     *foreign_ticks = strcmp(guest->description.tick_unit, guest->engine->caps.tick_unit) != 0;
     return &guest->machine;
 }
@@ -202,7 +203,8 @@ int command_backup(int argc, char **argv)
         .parser = parse_option,
         .children = children,
         .doc = "Follows a primary in lockstep and goes on with its guest when it dies.\v"
-               "Of the guest only the images of its disks are needed here: the rest comes from the primary. With "
+               "Of the guest the images of its disks are needed here and, should it reset its machine, its image and "
+               "modules, where the primary has them: the rest comes from the primary. With "
                "--listen this side can be found "
                "by consoles, and by a new backup, once it has taken over. Exit code: the guest's, as for run; 7 when "
                "another machine goes on; 130 when stopped by the user; 2 bad input, 1 the host failed.",

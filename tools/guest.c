@@ -165,10 +165,32 @@ static struct machine_config whole_config(const struct guest *guest)
     return config;
 }
 
-void guest_keep_image(struct guest *guest)
+int guest_find_image(struct guest *guest, const char *path, struct error *error)
 {
-    struct machine_config config = whole_config(guest);
+    const struct description recorded = guest->description;
 
+    path = path ? path : recorded.image;
+    if (guest_read_image(guest, path, error) < 0) {
+        error_wrap(error, "the guest's image");
+        error->kind = ERROR_INPUT;
+        return -1;
+    }
+    if (guest->description.image_size != recorded.image_size ||
+        !digest_equal(guest->description.image_digest, recorded.image_digest))
+        return error_set(error, ERROR_INPUT, "%s is not the image that was recorded (another size or hash)", path);
+    return guest_read_modules(guest, true, error);
+}
+
+void guest_keep_image(struct guest *guest, const char *path)
+{
+    const struct description recorded = guest->description;
+    struct error ignored;
+
+    if (guest_find_image(guest, path, &ignored) < 0) {
+        guest->description = recorded;
+        return;
+    }
+    struct machine_config config = whole_config(guest);
     machine_keep_image(&guest->machine, &config.boot, guest->image, guest->image_length, guest->description.image);
 }
 

@@ -43,8 +43,13 @@ int guest_describe(struct guest *guest, const struct machine_options *options, b
 /* Builds the machine of guest->description around guest->engine, over guest->disks. */
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error);
 
-/* For a machine that was restored: keeps what a reset would load again, as far as it was read. */
-void guest_keep_image(struct guest *guest);
+/* Reads the image and the modules that the description tells of; it must be those very bytes. The image is at `path`,
+ * if that is not NULL, rather than where it was. */
+int guest_find_image(struct guest *guest, const char *path, struct error *error);
+
+/* For a machine that begins in mid-run: keeps what a reset would load again. It is wanted only if there is a reset, and
+ * so taken if it can be had. */
+void guest_keep_image(struct guest *guest, const char *path);
 
 /* Boots it; the description then says which protocol was used. */
 int guest_boot(struct guest *guest, struct error *error);

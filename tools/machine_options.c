@@ -114,8 +114,43 @@ static void end_of_options(struct machine_options *to, struct argp_state *state)
         argp_error(state, "--clock virtual needs an engine that counts every instruction: --engine soft");
 }
 
-/* What the machine is. */
-static error_t parse_machine(int key, char *text, struct argp_state *state)
+/* The console, limits and checkpoints: what is around a machine. */
+static error_t parse_surroundings(int key, char *text, struct argp_state *state)
+{
+    struct machine_options *to = state->input;
+    struct error error;
+
+    switch (key) {
+    case KEY_CONSOLE_DEVICE:
+        if (strcmp(text, "serial") && strcmp(text, "virtio"))
+            argp_error(state, "--console-device: '%s' is neither serial nor virtio", text);
+        to->virtio_console = strcmp(text, "virtio") == 0;
+        return 0;
+    case KEY_CONSOLE:
+        to->console = text;
+        return 0;
+    case KEY_INPUT:
+        to->input = text;
+        return 0;
+    case KEY_CONTROL:
+        to->control = text;
+        return 0;
+    case KEY_CHECKPOINT_EVERY:
+        parse_time("--checkpoint-every", text, &to->checkpoint_every, state);
+        return 0;
+    case KEY_TIMEOUT:
+        parse_time("--timeout", text, &to->timeout, state);
+        return 0;
+    case KEY_MAX_EXITS:
+        if (quantity_count(text, &to->max_exits, &error) < 0)
+            argp_error(state, "--max-exits: %s", error.text);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct machine_options *to = state->input;
     struct error error;
@@ -149,18 +184,6 @@ static error_t parse_machine(int key, char *text, struct argp_state *state)
         if (network_options_add(&to->network, text, true, &error) < 0)
             argp_error(state, "--net: %s", error.text);
         return 0;
-    case KEY_DISK:
-        if (disk_options_add(&to->disks, text, &error) < 0)
-            argp_error(state, "--disk: %s", error.text);
-        return 0;
-    case KEY_FIRMWARE:
-        to->firmware = text;
-        return 0;
-    case KEY_CONSOLE_DEVICE:
-        if (strcmp(text, "serial") && strcmp(text, "virtio"))
-            argp_error(state, "--console-device: '%s' is neither serial nor virtio", text);
-        to->virtio_console = strcmp(text, "virtio") == 0;
-        return 0;
     case KEY_NO_REBOOT:
         to->end_at_reset = true;
         return 0;
@@ -174,36 +197,12 @@ static error_t parse_machine(int key, char *text, struct argp_state *state)
             argp_error(state, "--seed: %s", error.text);
         to->seed_given = true;
         return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-/* What surrounds it, and the image. */
-static error_t parse_option(int key, char *text, struct argp_state *state)
-{
-    struct machine_options *to = state->input;
-    struct error error;
-
-    switch (key) {
-    case KEY_CONSOLE:
-        to->console = text;
+    case KEY_DISK:
+        if (disk_options_add(&to->disks, text, &error) < 0)
+            argp_error(state, "--disk: %s", error.text);
         return 0;
-    case KEY_INPUT:
-        to->input = text;
-        return 0;
-    case KEY_CONTROL:
-        to->control = text;
-        return 0;
-    case KEY_CHECKPOINT_EVERY:
-        parse_time("--checkpoint-every", text, &to->checkpoint_every, state);
-        return 0;
-    case KEY_TIMEOUT:
-        parse_time("--timeout", text, &to->timeout, state);
-        return 0;
-    case KEY_MAX_EXITS:
-        if (quantity_count(text, &to->max_exits, &error) < 0)
-            argp_error(state, "--max-exits: %s", error.text);
+    case KEY_FIRMWARE:
+        to->firmware = text;
         return 0;
     case ARGP_KEY_ARG:
         if (to->image)
@@ -214,7 +213,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         end_of_options(to, state);
         return 0;
     default:
-        return parse_machine(key, text, state);
+        return parse_surroundings(key, text, state);
     }
 }
 

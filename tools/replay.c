@@ -118,35 +118,13 @@ static int take_frame_in(void *context, uint8_t card, const uint8_t *frame, size
     return capture_frame_in(&replay->capture, frame, length, error);
 }
 
-/* The image must be the very one that was recorded. */
 static int check_image(struct replay *replay, struct error *error)
 {
-    struct guest *guest = &replay->guest;
-    const struct description recorded = guest->description;
-    const char *path = replay->options->image ? replay->options->image : recorded.image;
-
-    if (guest_read_image(guest, path, error) < 0) {
-        error_wrap(error, "%s: the guest's image", replay->options->log);
-        error->kind = ERROR_INPUT;
-        return -1;
-    }
-    if (guest->description.image_size != recorded.image_size ||
-        !digest_equal(guest->description.image_digest, recorded.image_digest))
-        return error_set(error, ERROR_INPUT, "%s: %s is not the image that was recorded (another size or hash)",
-                         replay->options->log, path);
-    return guest_read_modules(guest, true, error);
-}
-
-/* A machine that begins at a checkpoint wants its image only if it is reset; so it is taken if it can be had. */
-static void look_for_image(struct replay *replay)
-{
-    struct error ignored;
-    struct guest *guest = &replay->guest;
-
-    if (check_image(replay, &ignored) < 0) {
-        free(guest->image);
-        guest->image = NULL;
-    }
+    if (guest_find_image(&replay->guest, replay->options->image, error) == 0)
+        return 0;
+    error_wrap(error, "%s", replay->options->log);
+    error->kind = ERROR_INPUT;
+    return -1;
 }
 
 /* Two engines may count different things; a log without places between exits replays on both all the same. */
@@ -185,7 +163,7 @@ static int open_machine(struct replay *replay, struct error *error)
         0)
         return -1;
     if (begins_at_checkpoint(replay)) {
-        guest_keep_image(&replay->guest);
+        guest_keep_image(&replay->guest, options->image);
         return replayer_restore(replay->replayer, (uint32_t)options->from, error);
     }
     return guest_boot(&replay->guest, error);
@@ -211,9 +189,7 @@ static int open_all(struct replay *replay, struct error *error)
     header = log_reader_header(replay->reader);
     if (description_from_json(header->machine, strlen(header->machine), &replay->guest.description, error) < 0)
         return error_wrap(error, "%s", replay->options->log);
-    if (begins_at_checkpoint(replay))
-        look_for_image(replay);
-    else if (check_image(replay, error) < 0)
+    if (!begins_at_checkpoint(replay) && check_image(replay, error) < 0)
         return -1;
     if (open_disks(replay, error) < 0)
         return error_wrap(error, "%s", replay->options->log);

@@ -5,7 +5,7 @@
 
 other=$BUILD/other
 names=("memtest86+" "SeaBIOS boots an IDE disk" "SeaBIOS boots a virtio disk" "GRUB boots a Multiboot kernel"
-    "GRUB boots memtest86+" "iPXE" "Xen")
+    "GRUB boots memtest86+" "iPXE has an address by DHCP" "Xen")
 
 if ! tools/other_guests.sh "$other" "$GUESTS/mbhello" >"$WORK/made" 2>&1; then
     for name in "${names[@]}"; do
@@ -19,7 +19,7 @@ recorded() { # NAME CODE "PATTERN|PATTERN..." OPTION...
     local name=$1 code=$2 patterns pattern log=$WORK/run.enc status
     IFS='|' read -ra patterns <<<"$3"
     shift 3
-    local command=("$ENCORE" record --force -o "$log" --engine soft --timeout 150s --console "file:$WORK/console" "$@")
+    local command=("$ENCORE" record --force -o "$log" --engine soft --timeout 300s --console "file:$WORK/console" "$@")
     "${command[@]}" >"$WORK/out" 2>&1
     status=$?
     for pattern in "${patterns[@]}"; do
@@ -113,12 +113,14 @@ send "boot\n"
 wait "Ctrl-B"
 send "\x02"
 wait "iPXE> "
-send "show version\n"
+send "dhcp net0\n"
+wait "iPXE> "
+send "show net0/ip\n"
 wait "iPXE> "
 send "reboot\n"
 END
-recorded "iPXE" 0 'iPXE initialising devices...ok|Open Source Network Boot Firmware|version:string = ' \
-    "${firmware[@]}" --mem 32M --no-reboot --disk "$other/grub.img,if=ide" --input "$WORK/ipxe"
+recorded "iPXE has an address by DHCP" 0 'iPXE initialising devices...ok|Configuring .net0|dhcp/ip:ipv4 = 10.0.2.15' \
+    "${firmware[@]}" --net user --mem 32M --no-reboot --disk "$other/grub.img,if=ide" --input "$WORK/ipxe"
 
 # As far as it goes without a kernel for its first domain.
 recorded "Xen" 0 'Xen version 4|Bootloader: Encore|dom0 kernel not specified' \

@@ -33,6 +33,30 @@ if new_case backup-dies; then # the client notices nothing, and a new one can jo
     kill_all
 fi
 
+if new_case reset; then # the guest resets its machine again and again; so it does on the machine that takes over
+    launch_side A "$ENCORE" primary --engine "$ENGINE" --listen "$(address A)" --arbiter "$arbiter" \
+        --suspect-after $suspect "$GUESTS/reset"
+    start_backup B A
+    await_words A 'output waits' && await_words B 'ready to take over'
+    for letter in $(yes c k o f a | head -n 40 | tr '\n' ' ') q; do
+        printf 'wait "boot\\n"\nsend "%s"\n' "$letter"
+    done >"$case/script"
+    launch "$case/client.out" "$case/client.err" \
+        "$ENCORE" console --all --input "$case/script" "$(address A),$(address B)"
+    client=$job client_pid=$pid
+    head -n 10 < <(exec timeout $PATIENCE tail -n +1 -f --pid="$client_pid" "$case/client.out") >/dev/null
+    signal_side KILL A
+    expect_words B 'won epoch 2'
+    expect_end B 1 'the guest ended'
+    boots=$(grep -c boot "$case/client.out")
+    if [ "$boots" -eq 201 ]; then
+        ok "replication: reset: the client has seen every start once"
+    else
+        not_ok "replication: reset: the client has seen every start once" "$boots of 201; $(cat "$case/client.err")"
+    fi
+    kill_all
+fi
+
 if new_case disk; then # what the guest wrote goes with it, and each side has its own
     guest=disk
     rounds=6000

@@ -4,42 +4,14 @@
 # away; a real etcd that dies and comes back; a machine that differs. CASES='...' runs only these.
 . tests/lib.sh
 . tests/tools/replication.sh
-PROXY=$BUILD/tests/tools/link_proxy
 POKE=$BUILD/tests/tools/poke
 COUNT=1000
 # With sanitizers there is not time for all.
 [ "${SANITIZED:-0}" = 1 ] && COUNT=200 CASES=${CASES-slow-link drop-keyed alter-keyed long-cut etcd-away divergence}
 
-# Over TCP: A listens at $port, B reaches it through a proxy at $port + 5, and the client's link to A through one at
-# $port + 7 when it is asked for at via_proxy.
-port=$((10000 + $$ % 1000 * 20))
-over_tcp() {
-    address() { echo tcp://127.0.0.1:$((port + 10 * ($(printf %d "'$1") - 65))); }
-}
-over_ipc() { address() { echo "ipc://$case/$1.sock"; }; }
+# The client's link to A goes through a proxy of its own when it is asked for here.
 via_proxy=tcp://127.0.0.1:$((port + 6))
-open_proxy() { # FD PORT TARGET
-    mkfifo "$case/orders$1"
-    "$PROXY" "$2" "$3" <"$case/orders$1" 2>>"$case/proxy.err" &
-    eval "exec $1>'$case/orders$1'"
-    eval "proxy_$1=$!"
-}
-close_proxy() { # FD
-    eval "exec $1>&-"
-    eval "wait \$proxy_$1"
-}
-order() { echo "$1" >&5; }
-# Order a link that is bad from the start, or not, and a pair over it.
-start_pair_by_link() { # ORDER
-    open_proxy 5 $((port + 5)) $port
-    order "$1"
-    start_primary A
-    connect=tcp://127.0.0.1:$((port + 5))
-    # shellcheck disable=SC2086
-    launch_side B "$ENCORE" backup --connect "$connect" --listen "$(address B)" --arbiter "$arbiter" $key \
-        --suspect-after $suspect
-    await_words A 'output waits' && await_words B 'ready to take over'
-}
+
 # Of two sides that lost each other exactly one goes on.
 one_goes_on() {
     for _ in $(seq 500); do
@@ -68,11 +40,6 @@ output_held() {
     else
         not_ok "replication: $case_name: no output leaves meanwhile" "$held, then $(seen) values"
     fi
-}
-end_link() {
-    kill_all
-    close_proxy 5
-    over_ipc
 }
 
 if new_case slow-link; then # a round trip that is longer than a handshake may take at first

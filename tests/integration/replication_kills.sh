@@ -28,6 +28,20 @@ kill_at_work() { # N of how many
     kill_all
 }
 
+# The same over a slow link: what the backup was not sent yet dies with the primary.
+kill_on_slow_link() { # N of how many
+    new_case "kill-slow-$1" || return
+    over_tcp
+    dice=1
+    start_pair_by_link 'delay 10' --log "$case/B.enc"
+    start_client 20 "$(address A)" "$(address B)"
+    await_seen $((1 + ($1 - 1) * 34 / $2)) # of all lines
+    signal_side KILL A
+    judge_kill 20
+    judge_history B
+    end_link
+}
+
 # While a backup joins: the client is at work, and the primary dies so many milliseconds after the backup's start. The
 # guest has memory to copy, and goes on writing it. If the backup was not a member yet, the machine is gone, and all that
 # may be asked is that the backup does not go on.
@@ -67,10 +81,11 @@ kill_at_handover() { # MS
     kill_all
 }
 
-work=$((POINTS * 6 / 10)) join=$((POINTS * 3 / 10)) before=0 after=0
+work=$((POINTS * 5 / 10)) slow=$((POINTS / 10)) join=$((POINTS * 3 / 10)) before=0 after=0
 for point in $(seq 1 $work); do kill_at_work "$point" $work; done
+for point in $(seq 1 $slow); do kill_on_slow_link "$point" $slow; done
 for point in $(seq 1 $join); do kill_at_join $((point * 600 / join)); done
-for point in $(seq 1 $((POINTS - work - join))); do kill_at_handover "$point"; done
+for point in $(seq 1 $((POINTS - work - slow - join))); do kill_at_handover "$point"; done
 echo "# of the kills during a join, $before came before the backup was a member, $after after"
 if [ $late -le $((POINTS / 5)) ]; then
     ok "replication: kills come while the client is at work ($late of $POINTS late)"

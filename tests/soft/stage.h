@@ -1,6 +1,7 @@
 /*
  * A stage for tests of the processor's system part: RAM, descriptor tables, a stub for each vector, and what became of
- * a piece of code. All goes through vmm/engine.h, so that any engine could stand on it.
+ * a piece of code. All goes through vmm/engine.h, so that any engine can stand on it: soft, or with STAGE_ENGINE=kvm in
+ * the environment KVM (tests/integration/system_table_kvm.sh).
  *
  * Code ends in HLT: at level 0 the processor halts there, at any other that is #GP(0) at the HLT. Either is "done".
  */
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "vmm/kvm/kvm_engine.h"
 #include "vmm/soft/soft_engine.h"
 
 /* Guest-physical and, unless a test maps otherwise, linear addresses. */
@@ -116,14 +118,24 @@ static inline uint64_t stage_get(const struct stage *s, uint64_t at, unsigned si
     return value;
 }
 
+static inline struct engine *stage_engine(struct error *error)
+{
+    const char *name = getenv("STAGE_ENGINE");
+    if (name && strcmp(name, "kvm") == 0)
+        return kvm_engine_create(&(struct kvm_engine_options){0}, error);
+    return soft_engine_create(&(struct engine_host){0}, error);
+}
+
 static inline struct stage *stage_new(void)
 {
     struct stage *s = calloc(1, sizeof *s);
     CHECK(s && ram_create(&s->ram, STAGE_RAM, &s->error) == 0);
     struct engine_host host = {
         .context = s, .read = stage_read, .write = stage_write, .acknowledge = stage_acknowledge};
-    s->engine = soft_engine_create(&host, &s->error);
-    CHECK(s->engine && engine_map_ram(s->engine, &s->ram, &s->error) == 0);
+    s->engine = stage_engine(&s->error);
+    CHECK(s->engine);
+    s->engine->host = host;
+    CHECK(engine_map_ram(s->engine, &s->ram, &s->error) == 0);
     return s;
 }
 

@@ -20,7 +20,7 @@ new_case() {
     mkdir -m 700 "$case"
     arbiter=file:$case/arbiter
     suspect=$SUSPECT
-    key=
+    key= dice=
     guest=kv
     client=
     job_A='' job_B='' job_C='' pid_A='' pid_B='' pid_C=''
@@ -121,11 +121,47 @@ start_pair() { # [OPTION of the primary...]
     await_words A 'output waits' && await_words B 'ready to take over'
 }
 
-# start_client COUNT ADDRESS...: increments in the background; then DUMP.
+# Over TCP, A listens at $port, and B reaches it through a proxy (tests/tools/link_proxy.c) at $port + 5.
+port=$((10000 + $$ % 1000 * 20))
+over_tcp() {
+    address() { echo tcp://127.0.0.1:$((port + 10 * ($(printf %d "'$1") - 65))); }
+}
+over_ipc() { address() { echo "ipc://$case/$1.sock"; }; }
+open_proxy() { # FD PORT TARGET
+    mkfifo "$case/orders$1"
+    "$BUILD/tests/tools/link_proxy" "$2" "$3" <"$case/orders$1" 2>>"$case/proxy.err" &
+    eval "exec $1>'$case/orders$1'"
+    eval "proxy_$1=$!"
+}
+close_proxy() { # FD
+    eval "exec $1>&-"
+    eval "wait \$proxy_$1"
+}
+order() { echo "$1" >&5; }
+# A pair over such a link, which is made so from the start.
+start_pair_by_link() { # ORDER [OPTION of the backup...]
+    open_proxy 5 $((port + 5)) $port
+    order "$1"
+    start_primary A
+    connect=tcp://127.0.0.1:$((port + 5))
+    # shellcheck disable=SC2086
+    launch_side B "$ENCORE" backup --connect "$connect" --listen "$(address B)" --arbiter "$arbiter" $key \
+        --suspect-after $suspect "${@:2}"
+    await_words A 'output waits' && await_words B 'ready to take over'
+}
+end_link() {
+    kill_all
+    close_proxy 5
+    over_ipc
+}
+
+# start_client COUNT ADDRESS...: increments in the background; then DUMP. With `dice` set it asks for a random number each
+# time too: what nobody could know who was not told.
 start_client() {
     {
         echo 'wait "kv ready"'
         echo "repeat $1"
+        [ -z "$dice" ] || printf 'line RANDOM\nwait "RANDOM"\n'
         echo 'line INCR counter'
         echo 'wait "VALUE %d"'
         echo end
@@ -152,6 +188,19 @@ client_verdict() { # COUNT
     seq "$1" >"$case/wanted"
     cmp "$case/got" "$case/wanted" 2>&1 | head -1
     tr -d '\r' <"$case/client.out" | grep -q "^KEY counter $1\$" || echo "the guest's own count is not $1"
+}
+
+# What the client saw must be in the history of the side that went on, byte for byte: in what a replay of its log prints.
+# (A lost increment is made again, and nobody can tell; a lost random number is not.)
+judge_history() { # SIDE whose log is in $case/SIDE.enc, and began when the guest had printed a line
+    "$ENCORE" replay "$case/$1.enc" >"$case/history" 2>"$case/replay.err"
+    code=$?
+    if [ $code -eq 0 ] && tail -n +2 "$case/client.out" | cmp - "$case/history" >"$case/differ"; then
+        ok "replication: $case_name: what the client saw is in the survivor's history"
+    else
+        not_ok "replication: $case_name: what the client saw is in the survivor's history" \
+            "$code: $(cat "$case/differ" "$case/replay.err")"
+    fi
 }
 
 # judge COUNT [EPOCH]: ok or not ok for the case, with what every side said. With EPOCH: the client must have come to
