@@ -9,14 +9,8 @@
 #define STATUS_TIMER  0x0001u
 #define STATUS_GLOBAL 0x0020u
 #define STATUS_BUTTON 0x0100u
-<<<<<<< HEAD
 #define STATUS_CLOCK  0x0400u /* the RTC's alarm: never set, but operating systems enable it */
 #define STATUS_ALL    (STATUS_TIMER | STATUS_GLOBAL | STATUS_BUTTON | STATUS_CLOCK)
-=======
-#define STATUS_CLOCK                                                                                                   \
-    0x0400u /* the RTC's alarm: never set, for it wakes from nothing, but operating systems enable it */
-#define STATUS_ALL (STATUS_TIMER | STATUS_GLOBAL | STATUS_BUTTON | STATUS_CLOCK)
->>>>>>> clock
 
 /* PM1 control: table 4.13. */
 #define CONTROL_SCI_ENABLED 0x0001u
