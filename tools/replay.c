@@ -138,8 +138,11 @@ static int open_machine(struct replay *replay, struct error *error)
     if (guest_create_machine(&replay->guest, &door, error) < 0)
         return -1;
     replayer_attach(replay->replayer, &replay->guest.machine);
-    if (begins_at_checkpoint(replay))
-        return replayer_restore(replay->replayer, (uint32_t)options->from, error);
+    if (begins_at_checkpoint(replay)) {
+        int restored = replayer_restore(replay->replayer, (uint32_t)options->from, error);
+        /* What is wrong with a checkpoint does not name the file; what is wrong with reading the log does. */
+        return restored == 0 || strstr(error->text, options->log) ? restored : error_wrap(error, "%s", options->log);
+    }
     return guest_boot(&replay->guest, error);
 }
 
