@@ -95,10 +95,9 @@ bench_linux_boot() {
     row linux.record_icount "encore record / QEMU icount" ""
 }
 
-# The seconds that the guest itself measured: dd's line, or that of the shell's word `time`.
+# The seconds that the guest itself measured, with its shell's word `time`.
 linux_seconds() {
-    tr -d '\r' <"$work/output" | sed -n 's/.* copied, \([0-9.]*\) seconds.*/\1/p;s/^real\s*\([0-9]*\)m \([0-9.]*\)s.*/\1 \2/p' |
-        awk '{ print NF == 2 ? $1 * 60 + $2 : $1 }' | tail -n 1
+    tr -d '\r' <"$work/output" | sed -n 's/^real\s*\([0-9]*\)m \([0-9.]*\)s.*/\1 \2/p' | awk '{ print $1 * 60 + $2 }'
 }
 # One transfer of $io_mb MB, recorded, replayed, and under plain QEMU; beside a recording that only boots.
 linux_transfer() { # NAME WORDS
@@ -117,8 +116,8 @@ linux_transfer() { # NAME WORDS
 }
 
 bench_linux_io() {
-    local round options arguments server port io_boot io_mb=32 io_devices io_qemu_devices name
-    part "Linux: disk and network, $linux_mem MB, engine soft; $((io_mb)) MB each"
+    local round options arguments server port io_boot io_mb=64 io_devices io_qemu_devices name
+    part "Linux: disk and network, $linux_mem MB, engine soft; $io_mb MB each"
     linux_ready || return
     mkdir -p "$work/served"
     head -c ${io_mb}M /dev/urandom >"$work/served/file"
@@ -137,8 +136,8 @@ bench_linux_io() {
         linux_options "then=poweroff,-f"
         linux_record linux-io "${io_devices[@]}"
         io_boot=$(stat -c %s "$work/linux-io.enc")
-        linux_transfer read "dd,if=/dev/vda,of=/dev/null,bs=64k,count=$((io_mb * 16)),iflag=direct"
-        linux_transfer write "dd,if=/dev/zero,of=/dev/vda,bs=64k,count=$((io_mb * 16)),oflag=direct"
+        linux_transfer read "time,dd,if=/dev/vda,of=/dev/null,bs=64k,count=$((io_mb * 16)),iflag=direct"
+        linux_transfer write "time,dd,if=/dev/zero,of=/dev/vda,bs=64k,count=$((io_mb * 16)),oflag=direct"
         linux_transfer download "time,wget,-q,-O,/dev/null,http://10.0.2.2:$port/file"
         sample linux-download.share "$(ratio "$(stat -c %s "$work/linux-download.enc")" $((io_mb << 20)))"
     done
@@ -158,7 +157,7 @@ bench_linux_io() {
 
 # What the prompt's sleep adds to the same session without it.
 bench_linux_idle() {
-    local round options seconds=${LINUX_IDLE:-60} bytes replay n
+    local round options seconds=${LINUX_IDLE:-60} bytes replay replay_cpu n
     part "Linux: an idle shell for $seconds s, $linux_mem MB, engine soft"
     linux_ready || return
     linux_options
@@ -171,11 +170,12 @@ bench_linux_idle() {
         linux_record linux-busy --input "$work/sleep0.script"
         bytes=$(stat -c %s "$work/linux-busy.enc")
         linux_replay linux-busy
-        replay=$wall
+        replay=$wall replay_cpu=$processor
         linux_record linux-idle --input "$work/sleep$seconds.script"
         sample linux-idle.bytes $(($(stat -c %s "$work/linux-idle.enc") - bytes))
         linux_replay linux-idle
         sample linux-idle.beyond "$(awk "BEGIN { print $wall - $replay }")"
+        sample linux-idle.beyond_cpu "$(awk "BEGIN { print $processor - $replay_cpu }")"
     done
     row linux-busy.log "log without the sleep" bytes
     row linux-idle.log "log with it" bytes
@@ -184,6 +184,7 @@ bench_linux_idle() {
     row linux-busy.replay.wall "replay without the sleep" s
     row linux-idle.replay.wall "replay with it" s
     row linux-idle.beyond "replay of the sleep alone" s "<=" 1
+    row linux-idle.beyond_cpu "replay of the sleep alone: processor time" s
 }
 
 # The recorder's own checkpoints, timed from outside (bench/pauses.c). A whole one is at least every sixteenth; those of
