@@ -121,22 +121,53 @@ static struct reduced reduce(struct x87_operand x)
     return (struct reduced){beyond != x.negative ? -angle : angle, quotient & 3};
 }
 
+static bool is_small(quad q)
+{
+    const quad limit = make(false, UINT64_C(1) << 63, SMALL);
+    return q < limit && q > -limit;
+}
+
+static struct x87_exact sin_of(quad angle)
+{
+    return is_small(angle) ? beside(take(angle, 0), false) : take(sinq(angle), 0);
+}
+
+static struct x87_exact cos_of(quad angle)
+{
+    return is_small(angle) ? beside(take(1, 0), false) : take(cosq(angle), 0);
+}
+
+static struct x87_exact tan_of(quad angle)
+{
+    return is_small(angle) ? beside(take(angle, 0), true) : take(tanq(angle), 0);
+}
+
+/* -1 / tan(angle) */
+static struct x87_exact minus_cot_of(quad angle)
+{
+    return is_small(angle) ? beside(take(-1 / angle, 0), false) : take(-1 / tanq(angle), 0);
+}
+
+static struct x87_exact negate_if(bool condition, struct x87_exact x)
+{
+    x.negative ^= condition;
+    return x;
+}
+
 struct x87_exact x87_sin(struct x87_operand x)
 {
     if (x.exponent < SMALL)
         return beside(take(part(x), x.exponent), false);
     struct reduced r = reduce(x);
-    quad y = r.quadrant & 1 ? cosq(r.angle) : sinq(r.angle);
-    return take(r.quadrant & 2 ? -y : y, 0);
+    return negate_if(r.quadrant & 2, r.quadrant & 1 ? cos_of(r.angle) : sin_of(r.angle));
 }
 
 struct x87_exact x87_cos(struct x87_operand x)
 {
     if (x.exponent < SMALL)
-        return beside(take(1, 0), false);
+        return cos_of(0);
     struct reduced r = reduce(x);
-    quad y = r.quadrant & 1 ? sinq(r.angle) : cosq(r.angle);
-    return take(r.quadrant == 1 || r.quadrant == 2 ? -y : y, 0);
+    return negate_if(r.quadrant == 1 || r.quadrant == 2, r.quadrant & 1 ? sin_of(r.angle) : cos_of(r.angle));
 }
 
 struct x87_exact x87_tan(struct x87_operand x)
@@ -144,8 +175,7 @@ struct x87_exact x87_tan(struct x87_operand x)
     if (x.exponent < SMALL)
         return beside(take(part(x), x.exponent), true);
     struct reduced r = reduce(x);
-    quad y = tanq(r.angle);
-    return take(r.quadrant & 1 ? -1 / y : y, 0);
+    return r.quadrant & 1 ? minus_cot_of(r.angle) : tan_of(r.angle);
 }
 
 struct x87_exact x87_f2xm1(struct x87_operand x)
