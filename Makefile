@@ -18,12 +18,12 @@ WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror -Wno-gnu-variab
 CFLAGS  ?= -O2 -g
 CSTD    := -std=gnu17 -D_GNU_SOURCE
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(SANITIZE) -I. -pthread -MMD -MP
-ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lslirp -lZydis -lm
+ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lslirp -lZydis -lquadmath -lm
 
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
               libcurl4-openssl-dev libslirp-dev libzydis-dev
-TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server acpica-tools
+TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server acpica-tools qemu-user
 
 # For making the Linux guest.
 LINUX_DEPS := cpio e2fsprogs gzip

@@ -117,4 +117,21 @@ else
     not_ok "linux: two runs with the virtual clock are one and the same" "$(tail -n 2 "$WORK"/virtual?.err)
 again: $again"
 fi
+# On KVM the same guest runs where the host's KVM can run it. Where it cannot, encore says what KVM refused, and what can
+# be done. (A KVM that emulates kernel code takes a minute or two to get there.)
+what="linux: on KVM it boots, or what KVM refused is said"
+if need_kvm "$what"; then
+    timeout 400 "$ENCORE" run --engine kvm --mem 256M --timeout 300s --initrd "$LINUX/initrd" \
+        --cmdline "$quiet then=poweroff,-f" "$LINUX/vmlinuz" >"$WORK/kvm.out" 2>"$WORK/kvm.err" </dev/null
+    code=$?
+    if [ $code -eq 124 ]; then
+        skip "$what" "this host's KVM is too slow to tell: no end within 300 s"
+    elif { [ $code -eq 0 ] && grep -q 'init: ready' "$WORK/kvm.out"; } ||
+        { [ $code -eq 6 ] && grep -q 'the instruction is: ' "$WORK/kvm.err" && grep -q 'with --engine soft it will run' "$WORK/kvm.err"; }; then
+        ok "$what"
+    else
+        not_ok "$what" "exit code $code
+$(tail -n 15 "$WORK/kvm.out" "$WORK/kvm.err")"
+    fi
+fi
 finish

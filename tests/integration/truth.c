@@ -22,6 +22,9 @@
 #define FAMILIES        40
 #define SHOWN_PER_ROW   1
 #define RF              0x10000u
+#define FSW_PE          0x20u
+#define FSW_ES_B        0x8080u
+#define FSW_C1          0x200u
 
 struct family {
     const char *name;
@@ -85,18 +88,39 @@ static bool xmm_same(const struct truth_case *c, const uint8_t *a, const uint8_t
     return true;
 }
 
+/* The transcendental functions promise an error of less than one unit in the last place (SDM vol. 1, 8.3.10): two
+ * processors are within two. Numbers of one sign are ordered as their exponents and significands are; not so the
+ * least of a binade and its neighbour, which have the integer bit between them. */
+static bool st_is_near(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t m, n;
+    uint16_t e, f;
+    memcpy(&m, a, 8);
+    memcpy(&n, b, 8);
+    memcpy(&e, a + 8, 2);
+    memcpy(&f, b + 8, 2);
+    if ((e & 0x7fff) == 0x7fff || (f & 0x7fff) == 0x7fff || (e ^ f) & 0x8000)
+        return false;
+    __int128 distance = ((__int128)e << 63 | (m & INT64_MAX)) - ((__int128)f << 63 | (n & INT64_MAX));
+    return distance >= -2 && distance <= 2;
+}
+
 static void compare_x87(struct truth *t)
 {
     const struct truth_state *n = &t->native_after, *s = &t->soft_after;
     char text[64];
     if (n->fcw != s->fcw)
         differ(t, "fcw");
-    if (n->fsw != s->fsw)
+    unsigned status = n->fsw ^ s->fsw;
+    /* Some set PE for exact results too, and then it may be unmasked. */
+    if (t->c.function)
+        status &= status & FSW_PE ? ~(FSW_C1 | FSW_PE | FSW_ES_B) : ~FSW_C1;
+    if (status)
         differ(t, "fsw");
     if (n->ftw != s->ftw)
         differ(t, "ftw");
     for (unsigned i = 0; i < 8; i++)
-        if (memcmp(n->st[i], s->st[i], 10) != 0) {
+        if (memcmp(n->st[i], s->st[i], 10) != 0 && !(t->c.function && st_is_near(n->st[i], s->st[i]))) {
             snprintf(text, sizeof text, "st%u", i);
             differ(t, text);
         }

@@ -74,6 +74,7 @@ struct truth_case {
     uint32_t undefined; /* flags that the architecture leaves undefined here */
     bool skip;          /* not to be run: it could touch the harness itself, or has no defined result */
     bool approximate;   /* results in XMM registers may differ by the error that RCPPS is allowed */
+    bool function;      /* results in x87 registers may differ by two units in the last place, and C1 */
     bool ignore_x87;    /* makers differ in whether it changes to MMX operation */
     bool fault_writes;  /* a fault may leave the stack below RSP written, or not */
     bool two_faults;    /* it may have two faults at once, and which is seen first is not defined */

@@ -6,14 +6,16 @@
  * until something else needs it there or in the image: code compiled for x86-64 uses the x87 for `long double` alone
  * (System V ABI, AMD64 supplement, 3.2.3), of which there is none within a run. An exception that the guest has
  * unmasked becomes pending on the host exactly as it would on the guest, and the state is saved before any host
- * instruction could trip over it: while it is on the host, nothing is pending. Only the instructions that load and
- * store the environment are done here, for their formats hold addresses of host code.
+ * instruction could trip over it: while it is on the host, nothing is pending. Done here are the instructions that load
+ * and store the environment, for their formats hold addresses of host code; and, in x87_functions.c, the transcendental
+ * ones, in whose results makers differ.
  *
  * The pointers to the last instruction and operand, and the last opcode, are always zero in this processor: makers
  * differ in when they are saved at all. Errors are reported by #MF; CR0.NE clear, which would report them through an
  * external interrupt controller, is not modelled.
  */
 #include "vmm/soft/vector.h"
+#include "vmm/soft/x87_float.h"
 
 #define FSW_ES 0x0080u
 #define FSW_B  0x8000u
@@ -201,6 +203,15 @@ UOP_BODY(flags_form)
         flags_set(cpu, flags);
 }
 
+/* Functions in whose last bits makers differ. */
+UOP_BODY(function_form)
+{
+    check_available(cpu, u);
+    soft_x87_settle(cpu);
+    check_pending(cpu, u);
+    x87_function(&cpu->fx, x87_modrm(u));
+}
+
 static bool uses_flags(unsigned opcode, unsigned modrm)
 {
     bool moves = (opcode == 2 || opcode == 3) && modrm < 0xe0;
@@ -247,20 +258,10 @@ UOP_BODY(store_form)
     else
         store_form_long(cpu, u, linear);
 }
-/* The registers do not move when the top of the stack is set, but the image holds them from the top on. */
-static void set_top(struct soft *cpu, unsigned top)
-{
-    unsigned by = (top - ((cpu->fx.fsw >> 11) & 7)) & 7;
-    uint8_t old[8][16];
-    memcpy(old, cpu->fx.st, sizeof old);
-    for (unsigned i = 0; i < 8; i++)
-        memcpy(cpu->fx.st[i], old[(i + by) & 7], 16);
-    cpu->fx.fsw = (uint16_t)((cpu->fx.fsw & ~0x3800u) | top << 11);
-}
 
 static void initialize(struct soft *cpu)
 {
-    set_top(cpu, 0);
+    x87_set_top(&cpu->fx, 0);
     cpu->fx.fcw = 0x37f;
     cpu->fx.fsw = 0;
     cpu->fx.ftw = 0;
@@ -308,7 +309,7 @@ static void take_environment(struct soft *cpu, unsigned word, const uint8_t *fro
     memcpy(&fcw, from, 2);
     memcpy(&fsw, from + word, 2);
     memcpy(&tags, from + 2 * word, 2);
-    set_top(cpu, (fsw >> 11) & 7);
+    x87_set_top(&cpu->fx, (fsw >> 11) & 7);
     cpu->fx.fcw = (uint16_t)((fcw & 0x1f3f) | 0x40);
     cpu->fx.fsw = fsw;
     cpu->fx.ftw = 0;
@@ -431,5 +432,7 @@ uop_fn *x87_uop(const struct insn *insn, struct uop *u)
         return insn->modrm == 0xe2 ? fnclex : insn->modrm == 0xe3 ? fninit : old_nop;
     if (opcode == 7 && insn->modrm == 0xe0)
         return fnstsw_ax;
+    if (opcode == 1 && x87_is_function(insn->modrm))
+        return function_form;
     return uses_flags(opcode, insn->modrm) ? flags_form : register_form;
 }
