@@ -57,7 +57,7 @@ linux_boot_qemu() { # ROUND, with $run, $record and $replay
 }
 
 bench_linux_boot() {
-    local round options arguments run record replay mode
+    local round options arguments run record record_cpu replay mode
     part "Linux: boot to init and power-off, $linux_mem MB, engine soft"
     linux_ready || return
     linux_options "then=poweroff,-f"
@@ -72,10 +72,11 @@ bench_linux_boot() {
         timed linux.run timeout 600 "$encore" run "${options[@]}" "$linux/vmlinuz"
         run=$wall
         linux_record linux
-        record=$wall
+        record=$wall record_cpu=$processor
         linux_replay linux
         replay=$wall
         sample linux.replay_record "$(ratio "$replay" "$record")"
+        sample linux.replay_record_cpu "$(ratio "$processor" "$record_cpu")"
         linux_record linux-virtual --clock virtual
         linux_replay linux-virtual
         if command -v "$qemu" >/dev/null; then linux_boot_qemu $round; fi
@@ -83,6 +84,7 @@ bench_linux_boot() {
     for mode in run record replay; do linux_times "linux.$mode" "encore $mode"; done
     for mode in record replay; do linux_times "linux-virtual.$mode" "encore $mode, --clock virtual"; done
     row linux.replay_record "encore: replay / record" "" "<=" 1
+    row linux.replay_record_cpu "encore: replay / record, processor time" ""
     row linux.log "encore's log" bytes "<=" 65536
     row linux-virtual.log "encore's log, --clock virtual" bytes
     command -v "$qemu" >/dev/null || return 0
@@ -187,14 +189,20 @@ bench_linux_idle() {
     row linux-idle.beyond_cpu "replay of the sleep alone: processor time" s
 }
 
-# The recorder's own checkpoints, timed from outside (bench/pauses.c). A whole one is at least every sixteenth; those of
-# changes are counted once the guest has come to rest.
+linux_restore() { # ID FIGURE
+    rm -f "$work/pauses"
+    PAUSES=$work/pauses timed "$2" "$build/bench/pauses" replay --from "$1" "$work/pauses.enc"
+    sample_lines "$2" <"$work/pauses"
+}
+
+# The recorder's own checkpoints, timed from outside (bench/pauses.c). Every sixteenth is a whole one: what counts is the
+# second of them, since the first is from before the boot, and the changes once the guest has come to rest.
 bench_linux_checkpoint() {
-    local round options id
+    local round options id last
     part "Linux: checkpoints, $linux_mem MB, engine soft; a shell that idles, one every second"
     linux_ready || return
     build_pauses || exit 1
-    linux_options "then=sleep,${LINUX_CHECKPOINTS:-12};poweroff,-f"
+    linux_options "then=sleep,18;poweroff,-f"
     options+=(--checkpoint-every 1s)
     command_line "PAUSES=FILE BUILD/bench/pauses record --force -o WORK/pauses.enc ${options[*]} $linux/vmlinuz"
     command_line "PAUSES=FILE BUILD/bench/pauses replay --from LAST WORK/pauses.enc"
@@ -202,21 +210,21 @@ bench_linux_checkpoint() {
         rm -f "$work/pauses"
         PAUSES=$work/pauses timed linux-checkpoint.record "$build/bench/pauses" record --force -o "$work/pauses.enc" \
             "${options[@]}" "$linux/vmlinuz"
-        grep '^whole' "$work/pauses" | sample_lines linux-checkpoint
+        grep '^whole' "$work/pauses" | tail -n 1 | sample_lines linux-checkpoint
         grep '^changes' "$work/pauses" | tail -n 8 | sample_lines linux-checkpoint
         "$encore" checkpoint list "$work/pauses.enc" >"$work/list" || exit 1
-        for id in 0 "$(awk 'END { print $1 }' "$work/list")"; do
-            rm -f "$work/pauses"
-            PAUSES=$work/pauses timed "linux-checkpoint-$id" "$build/bench/pauses" replay --from "$id" "$work/pauses.enc"
-            [ "$id" = 0 ] && sample_lines linux-checkpoint-first <"$work/pauses" ||
-                sample_lines linux-checkpoint <"$work/pauses"
-        done
+        id=$(awk '$2 == "-" { id = $1 } END { print id }' "$work/list")
+        last=$(awk 'END { print $1 }' "$work/list")
+        linux_restore "$id" linux-checkpoint-whole
+        linux_restore "$last" linux-checkpoint-chain
+        sample linux-checkpoint.parents $((last - id))
     done
     sed 's/^/   /' "$work/list"
     row linux-checkpoint.whole "pause, whole" ms "<=" 300
     row linux-checkpoint.changes "pause, changes of one idle second" ms "<=" 10
-    row linux-checkpoint-first.restore "restore to running, of a whole one" ms "<=" 50
-    row linux-checkpoint.restore "restore to running, of the last and its parents" ms "<=" 50
+    row linux-checkpoint-whole.restore "restore to running, of a whole one" ms "<=" 50
+    row linux-checkpoint-chain.restore "restore to running, of the last and its parents" ms "<=" 50
+    row linux-checkpoint.parents "how many parents" ""
 }
 
 bench_linux() {

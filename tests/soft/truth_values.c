@@ -172,9 +172,9 @@ void truth_fill(struct truth_gen *gen, enum truth_values values, uint8_t *bytes,
     case V_BCD:
         words[0] = truth_random(gen);
         words[1] = truth_random(gen);
-        if (!truth_chance(gen, 6)) /* digits of at most 9: else undefined (SDM vol. 1, 4.7) */
-            for (unsigned i = 0; i < 16; i++)
-                words[0] &= ~(words[0] >> (4 * i + 3) & 1 ? UINT64_C(6) << 4 * i : 0);
+        /* Digits of at most 9: else undefined (SDM vol. 1, 4.7). */
+        for (unsigned i = 0; i < 32; i++)
+            words[i / 16] &= ~(words[i / 16] >> (4 * (i % 16) + 3) & 1 ? UINT64_C(6) << 4 * (i % 16) : 0);
         break;
     default:
         words[0] = truth_integer(gen);

@@ -209,12 +209,46 @@ static void stack_faults(void **unused)
     check_number(&row, "result", number_at(&full, 1), (struct number)NAN_);
 }
 
+/* One step of several takes 32 + D mod 32 bits; results by integers of any length. */
+static void remainders_in_steps(void **unused)
+{
+    (void)unused;
+    static const struct row rows[] = {
+        {0xf8,
+         0x37f,
+         {0x4100, UINT64_C(0xf3279b5753ed629c)},
+         {0x4000, UINT64_C(0xc90fdaa22168c235)},
+         {0x40e0, UINT64_C(0x9e7db44725f9ca06)},
+         ZERO,
+         0},
+        {0xf5,
+         0x37f,
+         {0x4080, UINT64_C(0xd76aa47848677020)},
+         {0x4021, UINT64_C(0x8000000000000001)},
+         {0x403f, UINT64_C(0xa2556e1ede623f88)},
+         ZERO,
+         0},
+    };
+    struct fx_image fx;
+    for (unsigned i = 0; i < 2; i++) {
+        fx = (struct fx_image){.fcw = 0x37f, .fsw = X87_C0 | X87_C1 | X87_C3, .ftw = 3};
+        x87_pack(fx.st[0], false, rows[i].x.top, rows[i].x.significand);
+        x87_pack(fx.st[1], false, rows[i].y.top, rows[i].y.significand);
+        assert_true(x87_partial_remainder(&fx));
+        check_number(&rows[i], "remainder", number_at(&fx, 0), rows[i].result);
+        assert_int_equal(fx.fsw, X87_C2);
+    }
+    x87_pack(fx.st[0], false, rows[1].y.top + 63, UINT64_C(1) << 63);
+    assert_false(x87_partial_remainder(&fx));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_are_the_same_bits_everywhere),
         cmocka_unit_test(special_operands_go_by_the_tables),
         cmocka_unit_test(stack_faults),
+        cmocka_unit_test(remainders_in_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
  * unmasked becomes pending on the host exactly as it would on the guest, and the state is saved before any host
  * instruction could trip over it: while it is on the host, nothing is pending. Done here are the instructions that load
  * and store the environment, for their formats hold addresses of host code; and, in x87_functions.c, the transcendental
- * ones, in whose results makers differ.
+ * ones, in whose results makers differ; and what the architecture leaves to the processor in FPREM, FPREM1 and FBLD.
  *
  * The pointers to the last instruction and operand, and the last opcode, are always zero in this processor: makers
  * differ in when they are saved at all. Errors are reported by #MF; CR0.NE clear, which would report them through an
@@ -117,7 +117,9 @@ void soft_x87_save(struct soft *cpu)
     cpu->fx.fcw = image.fcw;
     cpu->fx.fsw = image.fsw;
     cpu->fx.ftw = image.ftw;
-    memcpy(cpu->fx.st, image.st, sizeof image.st);
+    /* What the host does with the bytes that are reserved beyond each register is its own affair. */
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(cpu->fx.st[i], image.st[i], 10);
     cpu->x87_on_host = false;
 }
 
@@ -212,6 +214,15 @@ UOP_BODY(function_form)
     x87_function(&cpu->fx, x87_modrm(u));
 }
 
+UOP_BODY(remainder_form)
+{
+    check_available(cpu, u);
+    soft_x87_settle(cpu);
+    check_pending(cpu, u);
+    if (!x87_partial_remainder(&cpu->fx))
+        on_host(cpu, u, NULL);
+}
+
 static bool uses_flags(unsigned opcode, unsigned modrm)
 {
     bool moves = (opcode == 2 || opcode == 3) && modrm < 0xe0;
@@ -223,6 +234,36 @@ static void load_form_long(struct soft *cpu, const struct uop *u, uint64_t linea
     uint8_t operand[16] = {0};
     soft_load_bytes(cpu, u, linear, operand, u->size);
     on_host(cpu, u, operand);
+}
+
+/* The number that 18 digits make; digits above 9, which are undefined, count as what they are. Sets `odd` if there are
+ * such. At most 15 * (10^18 - 1) / 9, below 2^63. */
+static int64_t decimal(const uint8_t *digits, bool *odd)
+{
+    int64_t value = 0;
+    for (unsigned i = 9; i-- > 0;) {
+        unsigned high = digits[i] >> 4, low = digits[i] & 15;
+        *odd |= high > 9 || low > 9;
+        value = value * 100 + high * 10 + low;
+    }
+    return digits[9] & 0x80 ? -value : value;
+}
+
+/* With digits that are undefined, FILD loads what they make. */
+UOP_BODY(fbld)
+{
+    uint8_t operand[16];
+    struct uop fild = *u;
+    bool odd = false;
+    check_available(cpu, u);
+    check_pending(cpu, u);
+    soft_load_bytes(cpu, u, soft_address(cpu, u, 10, ACCESS_READ), operand, 10);
+    int64_t value = decimal(operand, &odd);
+    if (odd) {
+        memcpy(operand, &value, 8);
+        fild.imm = 7 << 8 | 5 << 3;
+    }
+    on_host(cpu, &fild, operand);
 }
 
 UOP_BODY(load_form)
@@ -424,6 +465,8 @@ uop_fn *x87_uop(const struct insn *insn, struct uop *u)
         if (size == ENVIRONMENT)
             return select_environment(opcode, reg);
         u->size = (uint8_t)(size < 0 ? -size : size);
+        if (opcode == 7 && reg == 4)
+            return fbld;
         return size < 0 ? store_form : size ? load_form : NULL;
     }
     if (!((register_forms[opcode] >> (insn->modrm & 63)) & 1))
@@ -434,5 +477,7 @@ uop_fn *x87_uop(const struct insn *insn, struct uop *u)
         return fnstsw_ax;
     if (opcode == 1 && x87_is_function(insn->modrm))
         return function_form;
+    if (opcode == 1 && (insn->modrm == 0xf5 || insn->modrm == 0xf8))
+        return remainder_form;
     return uses_flags(opcode, insn->modrm) ? flags_form : register_form;
 }

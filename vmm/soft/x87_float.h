@@ -73,4 +73,7 @@ struct x87_exact x87_pi(bool negative, unsigned quarters);
 bool x87_is_function(unsigned modrm);
 void x87_function(struct fx_image *fx, unsigned modrm);
 
+/* x87_remainder.c: FPREM or FPREM1 on the image, when it takes more steps than one; else returns false. */
+bool x87_partial_remainder(struct fx_image *fx);
+
 #endif
