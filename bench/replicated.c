@@ -7,7 +7,8 @@
  *                                              one without; prints "with US" and "without US", medians of batches
  *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints "with CPS", "without
  * CPS", and processor time of the guest's thread for each, "cpu_with US", ... GUEST is guests/kv. With a KEY of 1
- * everything is encrypted. All over ipc:// in a fresh directory.
+ * everything is encrypted. All over ipc:// in a fresh directory
+ * of TMPDIR, where the arbiter's files are too.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -149,7 +150,10 @@ static void start_pair(struct pair *pair, bool backup)
 {
     char arbiter[100];
 
-    *pair = (struct pair){.directory = "/tmp/encore-bench.XXXXXX"};
+    const char *where = getenv("TMPDIR");
+
+    *pair = (struct pair){0};
+    snprintf(pair->directory, sizeof pair->directory, "%.40s/encore-bench.XXXXXX", where ? where : "/tmp");
     if (!mkdtemp(pair->directory))
         fail("mkdtemp", "failed");
     snprintf(arbiter, sizeof arbiter, "file:%s/arbiter", pair->directory);

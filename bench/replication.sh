@@ -40,6 +40,7 @@ start_backup() {
         sleep 0.01
     done
     say "bench: the backup did not join: $(cat "$work/pair/P.err" "$work/pair/B.err")" >&2
+    end_sides
     exit 1
 }
 status_of_primary() { # FIELD

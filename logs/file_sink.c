@@ -133,7 +133,10 @@ struct file_sink *file_sink_create(const char *path, bool force, enum file_sink_
     }
     file->fd = mkostemp(file->temporary, O_CLOEXEC);
     if (file->fd < 0) {
+        bool path_is_wrong = errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG;
         error_errno(error, "cannot create %s", path);
+        if (path_is_wrong)
+            error->kind = ERROR_INPUT;
         file_free(file);
         return NULL;
     }

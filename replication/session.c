@@ -6,9 +6,9 @@
  *   PROVE   client: 24 bytes secretstream header, 32 bytes tag(the client's key, "prove", all before)
  * tag is BLAKE2b with a key; psk is the pre-shared key, or zeros when open. The keys of the two directions are
  * BLAKE2b(psk, "keys", the X25519 secret or zeros, BEGIN, ANSWER up to its random bytes), the first half the client's.
- * PROVE shows that the client is there now, so only PROVE makes the server give up an older session. DATA    u8
- * version, u8 type, then a secretstream message; open: 8 bytes of the direction's key, u64 count, contents NO      u8
- * version, u8 type, u8 reason: there is no session. Not authentic, so it only ever leads to a handshake.
+ *   DATA    u8 version, u8 type, then a secretstream message; open: 8 bytes of the direction's key, u64 count, contents
+ *   NO      u8 version, u8 type, u8 reason: there is no session. Not authentic, so it only ever leads to a handshake
+ * PROVE shows that the client is there now, so only PROVE makes the server give up an older session.
  */
 #include "replication/session.h"
 

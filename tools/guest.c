@@ -30,16 +30,27 @@ bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_resu
     return false;
 }
 
-static struct engine *choose_engine(const struct kvm_engine_options *options, struct error *error)
+int guest_choose_engine(struct guest *guest, const char *name, struct error *error)
 {
-    struct error reason = {0};
-    struct engine *engine = kvm_engine_create(options, &reason);
+    const struct kvm_engine_options options = {0};
 
-    if (engine && guest_kvm_suits(&engine->caps, kvm_engine_probe_result(engine), &reason))
-        return engine;
-    engine_destroy(engine);
-    fprintf(stderr, "encore: engine soft, because %s\n", reason.text);
-    return soft_engine_create(&(struct engine_host){0}, error);
+    if (strcmp(name, "auto") != 0) {
+        guest->engine = guest_engine(name, false, error);
+        return guest->engine ? 0 : -1;
+    }
+    guest->engine = kvm_engine_create(&options, &guest->why_soft);
+    if (guest->engine &&
+        guest_kvm_suits(&guest->engine->caps, kvm_engine_probe_result(guest->engine), &guest->why_soft))
+        return 0;
+    engine_destroy(guest->engine);
+    guest->engine = soft_engine_create(&(struct engine_host){0}, error);
+    return guest->engine ? 0 : -1;
+}
+
+void guest_tell_engine(const struct guest *guest)
+{
+    if (guest->why_soft.kind != ERROR_NONE)
+        fprintf(stderr, "encore: engine soft, because %s\n", guest->why_soft.text);
 }
 
 struct engine *guest_engine(const char *name, bool careful, struct error *error)
@@ -50,8 +61,6 @@ struct engine *guest_engine(const char *name, bool careful, struct error *error)
         return kvm_engine_create(&options, error);
     if (strcmp(name, "soft") == 0)
         return soft_engine_create(&(struct engine_host){0}, error);
-    if (strcmp(name, "auto") == 0)
-        return choose_engine(&options, error);
     error_set(error, ERROR_INPUT, "there is no engine '%s': it is kvm or soft", name);
     return NULL;
 }

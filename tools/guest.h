@@ -13,6 +13,7 @@
 
 struct guest {
     struct engine *engine;
+    struct error why_soft; /* set where "auto" did not take the engine kvm */
     struct machine machine;
     bool has_machine;
     struct description description;
@@ -26,8 +27,15 @@ struct guest {
  * not emulate the guest's kernel. If not, `reason` says why. */
 bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_result *probe, struct error *reason);
 
-/* Makes an engine by the name of an option ("auto", "kvm", "soft"); a careful one never overshoots a position (see
- * vmm/engine.h). NULL with the error. */
+/* Makes guest->engine by the name of an option ("auto", "kvm", "soft"). */
+int guest_choose_engine(struct guest *guest, const char *name, struct error *error);
+
+/* Tells on standard error why "auto" came to soft, if it did. For when the machine is about to run: what is wrong with
+ * the user's input shall be the only sentence. */
+void guest_tell_engine(const struct guest *guest);
+
+/* Makes an engine by its name ("kvm", "soft"); a careful one never overshoots a position (see vmm/engine.h). NULL with
+ * the error. */
 struct engine *guest_engine(const char *name, bool careful, struct error *error);
 
 /* Reads the image and fills in what the description says about it. */

@@ -70,8 +70,8 @@ static int open_overlays(struct primary *primary, struct error *error)
 /* Everything that can be wrong with what the user gave is found before the node starts. */
 static int build(struct primary *primary, struct error *error)
 {
-    primary->guest.engine = guest_engine(primary->machine.engine, false, error);
-    if (!primary->guest.engine || guest_describe(&primary->guest, &primary->machine, true, error) < 0)
+    if (guest_choose_engine(&primary->guest, primary->machine.engine, error) < 0 ||
+        guest_describe(&primary->guest, &primary->machine, true, error) < 0)
         return -1;
     primary->recorder = recorder_create(error);
     if (!primary->recorder)
@@ -116,6 +116,7 @@ static bool await_start(struct primary *primary)
 
 static int run(struct primary *primary, struct error *error)
 {
+    guest_tell_engine(&primary->guest);
     struct live live = {
         .port = primary->replicated.port,
         .machine = &primary->guest.machine,

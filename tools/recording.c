@@ -120,8 +120,8 @@ static const char *engine_name(const struct machine_options *options)
 static int run(struct recording *recording, const char *log_path, bool force, struct recorder_result *result,
                struct error *error)
 {
-    recording->guest.engine = guest_engine(engine_name(recording->options), false, error);
-    if (!recording->guest.engine || guest_describe(&recording->guest, recording->options, log_path != NULL, error) < 0)
+    if (guest_choose_engine(&recording->guest, engine_name(recording->options), error) < 0 ||
+        guest_describe(&recording->guest, recording->options, log_path != NULL, error) < 0)
         return -1;
     recording->recorder = recorder_create(error);
     if (!recording->recorder || prepare_machine(recording, error) < 0 || open_console(recording, error) < 0)
@@ -132,6 +132,7 @@ static int run(struct recording *recording, const char *log_path, bool force, st
     if (log_path &&
         (open_log(recording, log_path, force, error) < 0 || guest_disks_publish(&recording->guest.disks, error) < 0))
         return -1;
+    guest_tell_engine(&recording->guest);
     struct recorder_options options = recorder_options(recording);
     int status = recorder_run(recording->recorder, &recording->guest.machine, &options, result, error);
     progress_wipe(&recording->progress);

@@ -164,7 +164,9 @@ static int open_machine(struct replay *replay, struct error *error)
         return -1;
     if (begins_at_checkpoint(replay)) {
         guest_keep_image(&replay->guest, options->image);
-        return replayer_restore(replay->replayer, (uint32_t)options->from, error);
+        int restored = replayer_restore(replay->replayer, (uint32_t)options->from, error);
+        /* What is wrong with a checkpoint does not name the file; what is wrong with reading the log does. */
+        return restored == 0 || strstr(error->text, options->log) ? restored : error_wrap(error, "%s", options->log);
     }
     return guest_boot(&replay->guest, error);
 }

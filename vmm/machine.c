@@ -58,13 +58,22 @@ static void bring_time_up(struct machine *machine, const struct bus *bus, uint64
 /* The model specific registers that belong to the local APIC. */
 static uint64_t read_msr(struct machine *machine, uint64_t index)
 {
-    return index == LAPIC_MSR_DEADLINE ? lapic_read_deadline(&machine->lapic) : LAPIC_BASE_VALUE;
+    switch (index) {
+    case LAPIC_MSR_DEADLINE:
+        return lapic_read_deadline(&machine->lapic);
+    case LAPIC_MSR_TPR:
+        return machine->lapic.tpr;
+    default:
+        return LAPIC_BASE_VALUE;
+    }
 }
 
 static void write_msr(struct machine *machine, uint64_t index, uint64_t value)
 {
     if (index == LAPIC_MSR_DEADLINE)
         lapic_write_deadline(&machine->lapic, value);
+    else if (index == LAPIC_MSR_TPR)
+        machine->lapic.tpr = (uint8_t)value;
 }
 
 static uint64_t serve_read(void *context, enum engine_space space, uint64_t address, unsigned size)

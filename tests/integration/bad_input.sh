@@ -53,6 +53,9 @@ bad_images() {
         check "firmware: not of a firmware's size" says 2 bootsec $record --firmware "$GUESTS/bootsec"
         check "firmware: an image beside it" says 2 'with --firmware there is no IMAGE' $record --firmware "$WORK/zeros" "$GUESTS/kv"
         check "firmware: another protocol" says 2 'does not go with it' $record --firmware "$WORK/zeros" --boot elf64
+        check "log: in a directory that is missing" says 2 'none/new.enc' record --engine "$ENGINE" \
+            -o "$WORK/none/new.enc" "$GUESTS/kv"
+        check "engine: what is wrong with the image is the only sentence" says 2 text run "$WORK/text"
         check "input: missing script" says 2 no-script $record --input "$WORK/no-script" "$GUESTS/kv"
         printf 'wait "ready"\nsend unquoted\n' >"$WORK/script"
         check "input: a fault in line 2 is named" says 2 'script:2: ' $record --input "$WORK/script" "$GUESTS/kv"
@@ -88,7 +91,7 @@ recorded_images() {
         verifies "$digest" --from 0 && ok "$what" || blame "$(cat "$WORK/replay.err")" "$ENCORE replay --from 0"
         mv "$WORK/away" "$WORK/elsewhere"
     fi
-    check "checkpoint: no such number" says 2 '7000' replay --from 7000 "$log"
+    check "checkpoint: no such number" says 2 "$log: .*7000" replay --from 7000 "$log"
     check "checkpoint: of a log without any" says 2 '3' replay --from 3 "$WORK/moved.enc"
     for number in x -1 4294967296 99999999999999999999 ''; do
         check "checkpoint: '$number' is no number" says 2 'from' replay "--from=$number" "$log"

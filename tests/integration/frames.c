@@ -6,8 +6,8 @@
  * The card is a chip on port 500h: reading gives the next byte of what was received, 0 when there is none; writing v
  * sends v frames at once, of that many different lengths, with the last received frame's bytes in them.
  *
- * Seen to fail: with a recorder that applies a frame without a record, or records it with another position; with a
- * replayer that compares output only when the exit is over, and with one that takes frames out of order.
+ * Seen to fail: with a recorder that applies a frame without a record; with a
+ * replayer that compares output only when the exit is over.
  */
 #include <poll.h>
 #include <pthread.h>

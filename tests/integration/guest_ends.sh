@@ -80,7 +80,8 @@ elif [ "$ENGINE" = kvm ]; then
     ends faulty-wide 6 'the instruction is: lock cmpxchg16b' --cmdline wide "$GUESTS/faulty" && reports faulty-wide
     ends faulty-wide-advice 6 'with --engine soft it will run' --cmdline wide "$GUESTS/faulty"
 else
-    ends faulty-wide 1 '' --cmdline wide "$GUESTS/faulty"
+    record_guest faulty-wide --cmdline wide "$GUESTS/faulty" </dev/null
+    check "guest ends: faulty-wide: executed" grep -q 'now 3 and 4' "$WORK/faulty-wide.out"
 fi
 ends faulty-divide 201 'wrote 100 ' --cmdline divide "$GUESTS/faulty"
 ends faulty-ports 1 'port addresses without a device.*write 0x2f0 \(1\).*read 0x2f0 \(1\)' --cmdline port "$GUESTS/faulty"

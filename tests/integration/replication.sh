@@ -166,21 +166,21 @@ fi
 
 if new_case handover; then
     start_pair
-    start_client $COUNT "$(address A)" "$(address B)"
+    start_client 2000 "$(address A)" "$(address B)"
     await_seen 20
     check "replication: handover: the command says so" "$ENCORE" handover "$(address A)"
     expect_end A 0 'handed over'
-    judge $COUNT 2
+    judge 2000 2
     kill_all
 fi
 
 if new_case sigterm; then # is a handover when there is somebody to hand over to
     start_pair
-    start_client $COUNT "$(address A)" "$(address B)"
+    start_client 2000 "$(address A)" "$(address B)"
     await_seen 20
     signal_side TERM A
     expect_end A 0 'handed over'
-    judge $COUNT 2
+    judge 2000 2
     kill_all
 fi
 

@@ -69,6 +69,7 @@ struct stage {
     uint8_t vector;     /* what an acknowledge cycle answers */
     bool wide;          /* 64-bit interrupt frames */
     bool stop_at_write; /* a write to a port ends the run */
+    uint64_t tpr;       /* the local APIC's task priority, as CR8 leaves it */
 };
 
 /* What became of the code. */
@@ -83,14 +84,19 @@ struct outcome {
 
 static inline uint64_t stage_read(void *context, enum engine_space space, uint64_t address, unsigned size)
 {
-    (void)context, (void)space, (void)address, (void)size;
-    return 0;
+    const struct stage *s = context;
+    (void)address, (void)size;
+    return space == ENGINE_MSR ? s->tpr : 0;
 }
 
 static inline void stage_write(void *context, enum engine_space space, uint64_t address, unsigned size, uint64_t value)
 {
     struct stage *s = context;
-    (void)space, (void)address, (void)size;
+    (void)address, (void)size;
+    if (space == ENGINE_MSR) {
+        s->tpr = value;
+        return;
+    }
     if (s->writes < sizeof s->written / sizeof *s->written)
         s->written[s->writes++] = value;
     if (s->stop_at_write)

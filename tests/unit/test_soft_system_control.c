@@ -19,6 +19,25 @@ static struct outcome write_control(struct stage *s, unsigned number, uint64_t v
     return stage_run_code(s, number & 8 ? code : code + 1, number & 8 ? 5 : 4);
 }
 
+/* CR8 is bits 7 to 4 of the local APIC's task priority, whoever set that (SDM volume 3, 10.8.6). */
+static void test_task_priority(void **state)
+{
+    /* mov cr8, rax; mov rcx, cr8; nop; hlt */
+    static const char code[] = "\x44\x0f\x22\xc0\x44\x0f\x20\xc1\x90\xf4";
+    struct stage *s = stage_new();
+    (void)state;
+    stage_long(s, 0);
+    s->cpu.gprs[GPR_RAX] = 5;
+    assert_int_equal(stage_run_code(s, code, sizeof code - 1).vector, DONE);
+    assert_int_equal(s->tpr, 0x50);
+    assert_int_equal(s->cpu.gprs[GPR_RCX], 5);
+    s->tpr = 0x9c;
+    stage_long(s, 0);
+    assert_int_equal(stage_run_code(s, code + 4, sizeof code - 5).vector, DONE);
+    assert_int_equal(s->cpu.gprs[GPR_RCX], 9);
+    stage_free(s);
+}
+
 struct control_case {
     bool wide;
     unsigned number;
@@ -473,6 +492,7 @@ static void test_iret_to_v86(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_task_priority),
         cmocka_unit_test(test_control_registers),
         cmocka_unit_test(test_cr4_bits),
         cmocka_unit_test(test_entering_long_mode),

@@ -33,6 +33,7 @@
 /* The model specific registers: IA32_APIC_BASE with the APIC enabled on the bootstrap processor, and the deadline. */
 #define LAPIC_MSR_BASE     0x1bu
 #define LAPIC_MSR_DEADLINE 0x6e0u
+#define LAPIC_MSR_TPR      0x808u /* for the processor's CR8 only: a guest cannot name it */
 #define LAPIC_BASE_VALUE   (LAPIC_BASE | 0x900u)
 
 /* Entries of the local vector table. */

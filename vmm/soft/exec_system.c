@@ -105,6 +105,10 @@ static UOP(hlt)
     soft_stop_after(cpu, here(u));
 }
 
+/* CR8 is the local APIC's task priority, bits 7 to 4 (SDM volume 3, 10.8.6), which has it. This is the number that its
+ * register has as a model specific one (10.12.1.2). */
+#define TASK_PRIORITY 0x808
+
 /* Those that do not exist were seen to when the instruction was selected. */
 static uint64_t *control_register(struct soft *cpu, unsigned number)
 {
@@ -118,12 +122,15 @@ static uint64_t *control_register(struct soft *cpu, unsigned number)
     case 4:
         return &cpu->cr4;
     default:
+        cpu->cr8 = soft_exit_read(cpu, ENGINE_MSR, TASK_PRIORITY, 8) >> 4 & 15;
         return &cpu->cr8;
     }
 }
 
 UOP_BODY(mov_from_cr)
 {
+    if (u->src / 8 == 8)
+        soft_alone(cpu, u); /* it leaves the processor */
     reg_set(cpu, u->dst, soft_64bit(cpu) ? 8 : 4, *control_register(cpu, u->src / 8));
 }
 
@@ -147,6 +154,7 @@ static UOP(mov_to_cr)
         if (value > 15)
             soft_raise_code(cpu, u, EXC_GP, 0);
         cpu->cr8 = value;
+        soft_exit_write(cpu, ENGINE_MSR, TASK_PRIORITY, 8, value << 4);
         break;
     }
     soft_stop_after(cpu, here(u));
