@@ -39,79 +39,52 @@ static uint32_t real32(uint64_t *state, unsigned range)
     return (uint32_t)(next(state) & 0x807fffff) | (uint32_t)(127 + 1 - range + next(state) % (2 * range)) << 23;
 }
 
-#define STORE(i) "fstpt " #i "*16(%[to])\n\t"
-
-/* The functions of a number in (-1, 1), and of one that is greater. */
+/* clang-format off */
+/* The functions of a number in (-1, 1), and of any other. */
 static void x87_functions(struct numbers *n)
 {
     __asm__ volatile(
-        "fldl (%[x])\n\tf2xm1\n\t" STORE(0)                          /* 2^x - 1 */
-        "fldl 8(%[x])\n\tfldl 8(%[x])\n\tfabs\n\tfyl2x\n\t" STORE(1) /* y log2 |y| */
-        "fldl 8(%[x])\n\tfldl (%[x])\n\tfyl2xp1\n\t" STORE(2)        /* y log2 (x + 1) */
-        "fldl 8(%[x])\n\tfptan\n\tfstp %%st\n\t" STORE(3) "fldl (%[x])\n\tfldl 8(%[x])\n\tfpatan\n\t" STORE(
-            4) "fldl 8(%[x])\n\tfsincos\n\tfmulp\n\t" STORE(5) "fldl 8(%[x])\n\tfsin\n\t" STORE(6) "fldl "
-                                                                                                   "8(%[x])"
-                                                                                                   "\n\tfcos\n\t" STORE(
-                                                                                                       7)
-        :
-        : [x] "r"(n->wide), [to] "r"(n->extended)
-        : "memory");
+        "fldl (%[x]); f2xm1; fstpt (%[to])\n"
+        "fldl 8(%[x]); fldl 8(%[x]); fabs; fyl2x; fstpt 16(%[to])\n"
+        "fldl 8(%[x]); fldl (%[x]); fyl2xp1; fstpt 32(%[to])\n"
+        "fldl 8(%[x]); fptan; fstp %%st; fstpt 48(%[to])\n"
+        "fldl (%[x]); fldl 8(%[x]); fpatan; fstpt 64(%[to])\n"
+        "fldl 8(%[x]); fsincos; fmulp; fstpt 80(%[to])\n"
+        "fldl 8(%[x]); fsin; fstpt 96(%[to])\n"
+        "fldl 8(%[x]); fcos; fstpt 112(%[to])\n"
+        : : [x] "r"(n->wide), [to] "r"(n->extended) : "memory");
 }
 
+/* The arithmetic; remainders; decimal digits, some above 9. */
 static void x87_basic(struct numbers *n)
 {
-    __asm__ volatile("fldl 8(%[x])\n\tfldl (%[x])\n\tfprem\n\tfstp %%st(1)\n\t" STORE(
-                         0) "fldl 8(%[x])\n\tfldl "
-                            "(%[x])\n\tfprem1\n\tfstp "
-                            "%%st(1)\n\t" STORE(
-                                1) "fldl "
-                                   "(%[x])\n\tfabs\n\tfsqrt\n\tfdivrl "
-                                   "8(%[x])\n\t" STORE(
-                                       2) "fildq "
-                                          "(%[i])"
-                                          "\n\tfbstp "
-                                          "3*16(%[to])"
-                                          "\n\t"
-                                          "fldl "
-                                          "8(%[x])"
-                                          "\n\tfrndint"
-                                          "\n\tfaddl "
-                                          "(%[x])"
-                                          "\n\t" STORE(4) "fldl 8(%[x])\n\tfxtract\n\tfscale\n\tfstp %%st(1)\n\t" STORE(
-                                              5) "fldl "
-                                                 "(%[x]"
-                                                 ")\n\t"
-                                                 "fistp"
-                                                 "q "
-                                                 "6*16("
-                                                 "%[to]"
-                                                 ")\n\t"
-                                                 "fildl"
-                                                 " 8(%["
-                                                 "i])"
-                                                 "\n\tf"
-                                                 "mull "
-                                                 "(%[x]"
-                                                 ")\n"
-                                                 "\t" STORE(7)
-                     :
-                     : [x] "r"(n->wide), [i] "r"(n->integer), [to] "r"(n->extended)
-                     : "memory");
+    __asm__ volatile(
+        "fldl 8(%[x]); fldl (%[x]); fprem; fstp %%st(1); fstpt (%[to])\n"
+        "fldl 8(%[x]); fldl (%[x]); fprem1; fstp %%st(1); fstpt 16(%[to])\n"
+        "fldl (%[x]); fldl 8(%[x]); fprem; fstp %%st(1); fstpt 32(%[to])\n"
+        "fldl (%[x]); fabs; fsqrt; fdivrl 8(%[x]); fstpt 48(%[to])\n"
+        "fildq (%[i]); fbstp 64(%[to])\n"
+        "fbld 16(%[i]); fdivl 8(%[x]); fstpt 80(%[to])\n"
+        "fldl 8(%[x]); fxtract; fscale; fstp %%st(1); fstpt 96(%[to])\n"
+        "fldl 8(%[x]); frndint; fistpq 24(%[i])\n"
+        "fildl 8(%[i]); fmull (%[x]); fstpt 112(%[to])\n"
+        : : [x] "r"(n->wide), [i] "r"(n->integer), [to] "r"(n->extended) : "memory");
 }
 
 static void sse(struct numbers *n)
 {
     __asm__ volatile(
-        "movaps (%[f]), %%xmm0\n\tmovapd (%[d]), %%xmm1\n\trsqrtps %%xmm0, %%xmm2\n\trcpps %%xmm0, %%xmm3\n\t"
-        "addps %%xmm2, %%xmm3\n\tmulps %%xmm0, %%xmm3\n\tdivps %%xmm0, %%xmm2\n\tmovaps %%xmm2, (%[to])\n\t"
-        "movaps %%xmm3, 16(%[to])\n\tsqrtpd %%xmm1, %%xmm2\n\tdivpd %%xmm1, %%xmm2\n\tmovapd %%xmm2, 32(%[to])\n\t"
-        "cvtpd2ps %%xmm1, %%xmm2\n\tmaxps %%xmm0, %%xmm2\n\tmovaps %%xmm2, 48(%[to])\n\t"
-        "cvttps2dq %%xmm0, %%xmm2\n\tmovdqa %%xmm2, 64(%[to])\n\t"
-        "movdqa (%[i]), %%xmm2\n\tpmaddwd 16(%[i]), %%xmm2\n\tpsadbw (%[i]), %%xmm2\n\tmovdqa %%xmm2, 80(%[to])\n\t"
-        :
-        : [f] "r"(n->narrow), [d] "r"(n->wide), [i] "r"(n->integer), [to] "r"(n->extended)
-        : "memory");
+        "movaps (%[f]), %%xmm0; movapd (%[d]), %%xmm1\n"
+        "rsqrtps %%xmm0, %%xmm2; rcpps %%xmm0, %%xmm3\n"
+        "addps %%xmm2, %%xmm3; mulps %%xmm0, %%xmm3; divps %%xmm0, %%xmm2\n"
+        "movaps %%xmm2, (%[to]); movaps %%xmm3, 16(%[to])\n"
+        "sqrtpd %%xmm1, %%xmm2; divpd %%xmm1, %%xmm2; movapd %%xmm2, 32(%[to])\n"
+        "cvtpd2ps %%xmm1, %%xmm2; maxps %%xmm0, %%xmm2; movaps %%xmm2, 48(%[to])\n"
+        "cvttps2dq %%xmm0, %%xmm2; movdqa %%xmm2, 64(%[to])\n"
+        "movdqa (%[i]), %%xmm2; pmaddwd 16(%[i]), %%xmm2; psadbw (%[i]), %%xmm2; movdqa %%xmm2, 80(%[to])\n"
+        : : [f] "r"(n->narrow), [d] "r"(n->wide), [i] "r"(n->integer), [to] "r"(n->extended) : "memory");
 }
+/* clang-format on */
 
 /* Results that the architecture defines, and flags and results that it does not. */
 static void integers(struct numbers *n)

@@ -41,6 +41,6 @@ kv_script 20 >"$WORK/script"
 everywhere kv --input "$WORK/script" "$GUESTS/kv"
 # No checkpoints on the way: QEMU does not keep C1 of the status word, which FNINIT clears in the end.
 everywhere math "$GUESTS/math"
-# The guest has printed a sum of all results: the other processors computed it too.
-check "math computed to its end" grep -q '^sum [0-9a-f]* after 200 rounds' "$WORK/math.out"
+# The sum of all results, whatever processor this is: worked out once, and it changes only with the guest.
+check "math computes here what it computes anywhere" grep -q '^sum c6fcd1eb2bfbe077 after 200 rounds' "$WORK/math.out"
 finish
