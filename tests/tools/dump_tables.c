@@ -40,8 +40,10 @@ int main(int argc, char **argv)
     uint64_t xsdt = bytes_load(ram.bytes + FIRMWARE_RSDP + 24, 8);
     uint64_t facp = bytes_load(ram.bytes + xsdt + 36, 8);
     uint64_t apic = bytes_load(ram.bytes + xsdt + 44, 8);
-    return write_table(argv[1], "xsdt", &ram, xsdt) || write_table(argv[1], "facp", &ram, facp) ||
-           write_table(argv[1], "apic", &ram, apic) ||
-           write_table(argv[1], "facs", &ram, bytes_load(ram.bytes + facp + 132, 8)) ||
-           write_table(argv[1], "dsdt", &ram, bytes_load(ram.bytes + facp + 140, 8));
+    int failed = write_table(argv[1], "xsdt", &ram, xsdt) || write_table(argv[1], "facp", &ram, facp) ||
+                 write_table(argv[1], "apic", &ram, apic) ||
+                 write_table(argv[1], "facs", &ram, bytes_load(ram.bytes + facp + 132, 8)) ||
+                 write_table(argv[1], "dsdt", &ram, bytes_load(ram.bytes + facp + 140, 8));
+    ram_destroy(&ram);
+    return failed;
 }
