@@ -257,10 +257,11 @@ static int reset(struct machine *machine, struct error *error)
     return 0;
 }
 
-/* After a deadline, as after an exit, the door is asked. */
-static bool wants_stop(struct machine *machine)
+/* After a deadline, as after an exit, the door is asked; but not where only the host wanted to stop. */
+static bool wants_stop(struct machine *machine, bool passed)
 {
-    return machine->door.exit_served(machine->door.context) || machine_ticks(machine) >= machine->stop_ticks;
+    return (passed && machine->door.exit_served(machine->door.context)) ||
+           machine_ticks(machine) >= machine->stop_ticks;
 }
 
 enum engine_stop machine_run(struct machine *machine, const struct position *until, struct error *error)
@@ -270,8 +271,8 @@ enum engine_stop machine_run(struct machine *machine, const struct position *unt
     do {
         machine_set_alarm(machine);
         stop = engine_run(machine->engine, until, error);
-        machine_pass_deadline(machine);
-        if (stop == ENGINE_STOP_ALARM && wants_stop(machine))
+        bool passed = machine_pass_deadline(machine);
+        if (stop == ENGINE_STOP_ALARM && wants_stop(machine, passed))
             stop = ENGINE_STOP_REQUESTED;
     } while (stop == ENGINE_STOP_ALARM);
     if (stop == ENGINE_STOP_SHUTDOWN)
