@@ -1,7 +1,7 @@
 # Our own guests: `make guests` puts them into $(BUILD)/guests/NAME; see docs/guests.md. Included by the top Makefile,
 # and run from the repository's root. They are freestanding and reproducible: no build-id, and no path of this host.
 GUESTS_ELF64 := kv tasks user sieve faulty storm disk tsc math
-GUEST_BINS   := $(addprefix $(BUILD)/guests/,$(GUESTS_ELF64) mbhello bootsec biosboot reset)
+GUEST_BINS   := $(addprefix $(BUILD)/guests/,$(GUESTS_ELF64) mbhello bootsec biosboot reset priority poll)
 GUEST_OBJ    := $(BUILD)/guests/obj
 
 GUEST_COMMON := -std=gnu17 -O2 -g -ffile-prefix-map=$(CURDIR)=. $(WARN) -I. \
@@ -52,7 +52,7 @@ define guest_sector_rule
 $(BUILD)/guests/$(1): $(GUEST_OBJ)/$(1)/$(1).S.32.o
 	$$(LD) -m elf_i386 --oformat binary -Ttext 0x7c00 --build-id=none -o $$@ $$<
 endef
-$(foreach guest,bootsec biosboot reset,$(eval $(call guest_sector_rule,$(guest))))
+$(foreach guest,bootsec biosboot reset priority poll,$(eval $(call guest_sector_rule,$(guest))))
 
 # A boot loader of the elf64 protocol for other monitors: `make guests-qemu` tries every guest under QEMU.
 $(BUILD)/guests/stub: $(GUEST_OBJ)/test/stub.c.32.o $(GUEST_OBJ)/test/stub_entry.S.32.o guests/test/stub.ld

@@ -148,6 +148,7 @@ static bool door_exit_served(void *context)
     struct error error;
     bool waits = machine_interrupt_waits(machine);
 
+    recorder->room_seen = machine_console_ready(machine);
     if (recorder->frames_wait && recorder_release_output(recorder, &error) < 0)
         recorder_fail(recorder, &error);
     if (machine->virtual_clock) {

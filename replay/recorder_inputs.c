@@ -193,15 +193,28 @@ static int apply_checks(struct recorder *recorder, const struct position *at, st
     return status;
 }
 
+/* With the virtual clock no input may come where the host's clock alone has stopped the guest. A virtio console's room
+ * is in guest memory, where the guest makes it between two exits; so it counts from the next exit or deadline on. */
+static bool host_chose(const struct recorder *recorder)
+{
+    const struct machine *machine = recorder->machine;
+
+    return machine->virtual_clock && recorder->options.script && machine->config.virtio_console &&
+           !recorder->room_seen && !machine->engine->halted;
+}
+
 /* A script's bytes are all applied where they became due, as far as there is room: another boundary that comes along
  * would be the host's choice. */
 static int apply_inputs(struct recorder *recorder, const struct position *at, struct error *error)
 {
-    int status;
+    int status = 0;
 
-    do
-        status = apply_input(recorder, at, error);
-    while (status == 0 && recorder->options.script && input_ready(recorder));
+    if (!host_chose(recorder)) {
+        do
+            status = apply_input(recorder, at, error);
+        while (status == 0 && recorder->options.script && input_ready(recorder));
+    }
+    recorder->room_seen = false;
     return status;
 }
 

@@ -33,10 +33,12 @@ struct recorder {
     struct error error; /* from a callback that could not return it */
     bool failed;
 
-    uint64_t origin;    /* host time at guest time 0 */
-    uint32_t events;    /* taken from the kicker, not dealt with yet */
-    bool input_waits;   /* the console has bytes, or may have */
-    bool always_input;  /* the console's descriptor cannot be watched: it always may have bytes */
+    uint64_t origin;   /* host time at guest time 0 */
+    uint32_t events;   /* taken from the kicker, not dealt with yet */
+    bool input_waits;  /* the console has bytes, or may have */
+    bool always_input; /* the console's descriptor cannot be watched: it always may have bytes */
+    bool room_seen; /* the console had room at the exit or deadline before this boundary, and nothing was done about it
+                       yet */
     uint32_t net_waits; /* bit n: card n's backend has frames, or may have */
 
     uint64_t drawn; /* random bytes from the seed so far */

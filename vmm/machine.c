@@ -222,6 +222,21 @@ int machine_boot(struct machine *machine, const struct machine_config *config, c
     return 0;
 }
 
+/* Zeroes what is not zero. The other pages are left alone: the host may never have had to give them memory. */
+static int clear_memory(struct machine *machine, struct error *error)
+{
+    struct digest all;
+
+    if (machine_ram_digest(machine, &all, error) < 0)
+        return -1;
+    for (uint64_t page = 0; page < machine->ram.size >> RAM_PAGE_SHIFT; page++) {
+        const struct digest *digest = &machine->digests.pages[page];
+        if (digest->low || digest->high)
+            ram_fill(&machine->ram, page << RAM_PAGE_SHIFT, 0, RAM_PAGE_SIZE);
+    }
+    return 0;
+}
+
 /* As after power-on, in the midst of guest time: chips, memory, and the guest loaded again. */
 static int reset(struct machine *machine, struct error *error)
 {
@@ -234,8 +249,7 @@ static int reset(struct machine *machine, struct error *error)
     if (machine->engine->caps.ticks && engine_get_ticks(machine->engine, &ticks, error) < 0)
         return -1;
     machine_create_chips(machine);
-    ram_fill(&machine->ram, 0, 0, machine->ram.size);
-    if (load_guest(machine, ticks, error) < 0)
+    if (clear_memory(machine, error) < 0 || load_guest(machine, ticks, error) < 0)
         return -1;
     engine_ram_written(machine->engine, 0, machine->ram.size);
     advance_devices(machine, now);
@@ -243,10 +257,11 @@ static int reset(struct machine *machine, struct error *error)
     return 0;
 }
 
-/* After a deadline, as after an exit, the door is asked. */
-static bool wants_stop(struct machine *machine)
+/* After a deadline, as after an exit, the door is asked; but not where only the host wanted to stop. */
+static bool wants_stop(struct machine *machine, bool passed)
 {
-    return machine->door.exit_served(machine->door.context) || machine_ticks(machine) >= machine->stop_ticks;
+    return (passed && machine->door.exit_served(machine->door.context)) ||
+           machine_ticks(machine) >= machine->stop_ticks;
 }
 
 enum engine_stop machine_run(struct machine *machine, const struct position *until, struct error *error)
@@ -256,8 +271,8 @@ enum engine_stop machine_run(struct machine *machine, const struct position *unt
     do {
         machine_set_alarm(machine);
         stop = engine_run(machine->engine, until, error);
-        machine_pass_deadline(machine);
-        if (stop == ENGINE_STOP_ALARM && wants_stop(machine))
+        bool passed = machine_pass_deadline(machine);
+        if (stop == ENGINE_STOP_ALARM && wants_stop(machine, passed))
             stop = ENGINE_STOP_REQUESTED;
     } while (stop == ENGINE_STOP_ALARM);
     if (stop == ENGINE_STOP_SHUTDOWN)

@@ -226,9 +226,9 @@ void machine_forget_changes(struct machine *machine);
 uint64_t machine_read_time(struct machine *machine, uint64_t ticks);
 /* The engine's ticks; 0 without caps.tick_time. */
 uint64_t machine_ticks(const struct machine *machine);
-/* With the virtual clock: tells the engine where to stop next; and does what is due at this boundary. */
+/* With the virtual clock: tells the engine where to stop next; does what is due at this boundary, if anything is. */
 void machine_set_alarm(struct machine *machine);
-void machine_pass_deadline(struct machine *machine);
+bool machine_pass_deadline(struct machine *machine);
 
 /* For a human: registers and the bytes at RIP; then all sections. */
 void machine_print_registers(struct machine *machine, FILE *stream);

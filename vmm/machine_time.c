@@ -61,10 +61,12 @@ void machine_set_alarm(struct machine *machine)
     machine->engine->alarm = alarm < machine->stop_ticks ? alarm : machine->stop_ticks;
 }
 
-void machine_pass_deadline(struct machine *machine)
+bool machine_pass_deadline(struct machine *machine)
 {
-    if (machine->virtual_clock && machine_view(machine) >= machine_deadline(machine))
-        machine_set_time(machine, machine_view(machine));
+    if (!machine->virtual_clock || machine_view(machine) < machine_deadline(machine))
+        return false;
+    machine_set_time(machine, machine_view(machine));
+    return true;
 }
 
 bool machine_skip_idle(struct machine *machine)

@@ -117,6 +117,21 @@ else
     not_ok "linux: two runs with the virtual clock are one and the same" "$(tail -n 2 "$WORK"/virtual?.err)
 again: $again"
 fi
+# Nothing of the host leaks: the recording replays on another maker's processor, as QEMU's user-mode emulation has it.
+what="linux: a boot replays on another model of processor"
+if command -v qemu-x86_64 >/dev/null; then
+    run=model
+    run_linux model "record --force -o $WORK/model.enc" --cmdline "$quiet then=poweroff,-f"
+    output=$(timeout 300 qemu-x86_64 -cpu Nehalem "$ENCORE" replay --engine soft --verify "$WORK/model.enc" 2>/dev/null | tail -n 1)
+    case $output in
+    *"$(digest_of "$WORK/model.out") identical") ok "$what" ;;
+    *) not_ok "$what" "$output
+again: $again" ;;
+    esac
+else
+    skip "$what" "qemu-x86_64 (qemu-user) is not installed"
+fi
+
 # On KVM the same guest runs where the host's KVM can run it. Where it cannot, encore says what KVM refused, and what can
 # be done. (A KVM that emulates kernel code takes a minute or two to get there.)
 what="linux: on KVM it boots, or what KVM refused is said"

@@ -56,6 +56,8 @@ $(tail -n 5 "$WORK/run.err")" "$ENCORE run --clock virtual --digest $*"
     check_from_checkpoints "$label: replayed from every checkpoint" "$least"
 }
 
+echo 'send "abcdefghijklmnopqrstuvwxyz"' >"$WORK/poll.script"
+same poll 1 2 20ms --console-device virtio --input "$WORK/poll.script" "$GUESTS/poll"
 same tasks 1 5 30us --cmdline 'iterations=3000 hz=10000' "$GUESTS/tasks"
 same user 1 5 5ms --cmdline rounds=20 "$GUESTS/user"
 same kv 1 3 100us --input "$WORK/kv.script" "$GUESTS/kv"

@@ -165,6 +165,8 @@ static int set_system(struct kvm_engine *kvm, const struct cpu_state *cpu, struc
     memset(sregs.interrupt_bitmap, 0, sizeof sregs.interrupt_bitmap);
     if (ioctl(kvm->vcpu_fd, KVM_SET_SREGS, &sregs) < 0)
         return error_errno(error, "KVM_SET_SREGS: KVM does not accept this processor state");
+    /* Without an interrupt controller in the kernel, KVM_RUN takes CR8 from here, and not from what was just set. */
+    kvm->run->cr8 = cpu->cr8;
     return 0;
 }
 

@@ -127,6 +127,7 @@ static enum kvm_event serve_exit(struct kvm_engine *kvm)
         kvm->at_exit = true;
         return KVM_EVENT_HALT;
     case KVM_EXIT_INTR:
+    case KVM_EXIT_SET_TPR: /* some processors' KVM: the guest has lowered CR8, which is for nobody here */
         return KVM_EVENT_KICK;
     case KVM_EXIT_DEBUG:
         return KVM_EVENT_DEBUG;
