@@ -14,6 +14,7 @@
 struct sector {
     struct engine *engine;
     struct machine machine;
+    uint8_t image[512]; /* a reset loads it again */
     uint64_t random;    /* the state of sector_random; not 0 */
     bool virtual_clock; /* set before sector_create */
     bool eager;         /* the door asks for a stop at some exits */
@@ -68,16 +69,15 @@ static inline void sector_create(struct sector *s, const char *code, size_t leng
     const struct machine_config config = {
         .ram_size = MACHINE_RAM_MIN, .virtual_clock = s->virtual_clock, .boot.protocol = BOOT_SECTOR};
     const struct engine_host none = {0};
-    uint8_t sector[512] = {0};
 
     assert_true(length <= 510);
-    memcpy(sector, code, length);
-    sector[510] = 0x55;
-    sector[511] = 0xaa;
+    memcpy(s->image, code, length);
+    s->image[510] = 0x55;
+    s->image[511] = 0xaa;
     s->engine = soft_engine_create(&none, &s->error);
     assert_non_null(s->engine);
     assert_int_equal(machine_create(&s->machine, &config, s->engine, &door, &s->error), 0);
-    assert_int_equal(machine_boot(&s->machine, &config, sector, sizeof sector, "sector", NULL, &s->error), 0);
+    assert_int_equal(machine_boot(&s->machine, &config, s->image, sizeof s->image, "sector", NULL, &s->error), 0);
 }
 
 static inline void sector_destroy(struct sector *s)
