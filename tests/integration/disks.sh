@@ -12,7 +12,7 @@ seq 200000 | head -c 1048576 >"$image"
 cp "$image" "$WORK/original"
 region=$(slow 16 256)
 rounds=$(slow 2 60)
-every=$(slow 50ms 2ms)
+every=$(slow 8ms 500us)
 
 says() { # CODE PATTERN ARGUMENTS...
     wanted=$1
