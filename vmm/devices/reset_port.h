@@ -4,7 +4,7 @@
  * all.
  *
  * The port lies within the PCI configuration mechanism's CF8h to CFFh, of which single bytes other than CFCh-CFFh do
- * not belong to it: the PCI host hands them here.
+ * not belong to it: the machine's wiring hands them here.
  */
 #ifndef ENCORE_VMM_DEVICES_RESET_PORT_H
 #define ENCORE_VMM_DEVICES_RESET_PORT_H
