@@ -38,6 +38,7 @@ UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
 TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy poke)
+BENCHES := $(patsubst %,$(BUILD)/bench/%,checkpoint startup ticks replicated pauses soft_loops soft_dispatch)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
 
@@ -82,6 +83,18 @@ $(BUILD)/tests/fuzz/fuzz_soft_run: $(BUILD)/tests/fuzz/soft_world.o
 
 $(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: $(BUILD)/tests/soft/lengths.o
 
+# bench/*.c make the machine as `encore` does.
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/bench_guest.o $(BUILD)/tools/guest.o $(BUILD)/tools/guest_disks.o \
+                  $(BUILD)/libencore.a
+	$(call say,LINK  $@)
+	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)
+
+# `encore` itself, with the functions that bench/pauses.c measures put behind a stopwatch.
+$(BUILD)/bench/pauses: $(BUILD)/bench/pauses.o $(TOOLS:%.c=$(BUILD)/%.o) $(BUILD)/libencore.a
+	$(call say,LINK  $@)
+	$(Q)$(CC) -o $@ $^ -Wl,--wrap=machine_digest,--wrap=log_writer_checkpoint_end \
+	    -Wl,--wrap=checkpoint_restore,--wrap=machine_run $(ALL_LIBS)
+
 guests: ## Build our own guests: build/guests/NAME
 
 # guests.mk asks the compiler where its headers are, and so has to wait until there is one.
@@ -94,6 +107,7 @@ other-guests: guests ## Make guests of Debian's memtest86+, SeaBIOS, GRUB, iPXE 
 
 units: $(UNIT_BINS) ## Build the unit tests
 integration: $(INTEGRATION_BINS) $(TEST_TOOLS) $(FUZZ_BINS) ## Build those integration tests that are programs
+bench-programs: $(BENCHES) ## Build what the benchmarks need
 
 linux-guest: ## Make a Linux guest of Debian's packages: build/linux/{vmlinuz,initrd,disk.img}
 	@tools/deps.sh $(LINUX_DEPS)
@@ -131,7 +145,7 @@ format: ## Bring all sources into format
 	@tests/lint/sources.sh | xargs clang-format -i
 
 bench: ## Measure; see bench/
-	@$(MAKE) --no-print-directory encore guests
+	@$(MAKE) --no-print-directory encore guests bench-programs
 	@bench/run $(BUILD)
 
 BIN_DIR   = $(DESTDIR)$(PREFIX)/bin
@@ -158,7 +172,8 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 	@echo "Settings: BUILD=DIR CC=gcc|clang CFLAGS=... SAN=1 (sanitizers) V=1 (show commands) PREFIX= DESTDIR="
 
-.PHONY: all encore guests units integration linux-guest other-guests deps demo demo-failover test unit lint fuzz format bench install uninstall clean help
+.PHONY: all encore guests units integration linux-guest other-guests deps demo demo-failover test unit lint fuzz format bench bench-programs install uninstall clean help
 .DELETE_ON_ERROR:
+.SECONDARY: $(BENCHES:%=%.o) $(BUILD)/bench/bench_guest.o
 
 -include $(shell find $(BUILD) \( -name linux -o -name other \) -prune -o -type f -name '*.d' -print 2>/dev/null)

@@ -201,7 +201,6 @@ bench_linux_checkpoint() {
     local round options id last
     part "Linux: checkpoints, $linux_mem MB, engine soft; a shell that idles, one every second"
     linux_ready || return
-    build_pauses || exit 1
     linux_options "then=sleep,18;poweroff,-f"
     options+=(--checkpoint-every 1s)
     command_line "PAUSES=FILE BUILD/bench/pauses record --force -o WORK/pauses.enc ${options[*]} $linux/vmlinuz"

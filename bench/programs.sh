@@ -1,21 +1,4 @@
-# The benchmarks' own programs, and the scripts that kv is given.
-
-# bench/*.c need the machine as `encore` builds it (tools/guest*.c), and the library.
-build_programs() {
-    local program
-    for program in checkpoint startup ticks replicated; do
-        ${CC:-gcc} -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I. -pthread -o "$build/bench/$program" \
-            "bench/$program.c" bench/bench_guest.c "$build"/tools/guest{,_disks}.o "$build/libencore.a" \
-            -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lm || return 1
-    done
-}
-
-# `encore` itself, with the functions that bench/pauses.c measures put behind a stopwatch.
-build_pauses() {
-    ${CC:-gcc} -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I. -pthread -o "$build/bench/pauses" bench/pauses.c \
-        -Wl,--wrap=machine_digest,--wrap=log_writer_checkpoint_end,--wrap=checkpoint_restore,--wrap=machine_run \
-        "$build"/tools/*.o "$build/libencore.a" -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lslirp -lZydis -lm
-}
+# The scripts that kv is given.
 
 # A day at a key-value store: of ten commands four SET, three GET, two INCR, one DEL, over 500 keys; all of them are sent
 # as fast as the guest takes them. Prints the bytes that the guest is sent.
