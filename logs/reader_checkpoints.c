@@ -3,6 +3,7 @@
  */
 #include <inttypes.h>
 
+#include "logs/read_ahead.h"
 #include "logs/reader_state.h"
 
 /* A frame came by while scanning. Returns 0; 1 when scanning must end here; -1 with the error when the host failed. */
@@ -133,23 +134,24 @@ int log_reader_seek_checkpoint(struct log_reader *reader, uint32_t id, struct er
     return 0;
 }
 
-/* Hands one piece of a checkpoint's data on, and counts it in *done. */
-static int fetch_piece(struct log_reader *reader, struct cursor *at, uint32_t piece, uint64_t *done, log_piece_fn *take,
-                       void *context, struct error *error)
+/* Hands the pieces of a checkpoint's data on, and counts their bytes in *done. *at gets the frame behind them. */
+static int fetch_pieces(struct read_ahead *ahead, uint64_t length, struct cursor *at, uint64_t *done,
+                        log_piece_fn *take, void *context, struct error *error)
 {
-    struct frame_header header;
-    struct cursor here = *at;
-
-    if (walk_next(&reader->walk, at, &header, error) != WALK_FRAME)
-        return -1;
-    if (header.kind != FRAME_CHECKPOINT_DATA || header.count != piece) {
-        error_set(error, ERROR_INPUT, "piece %" PRIu32 " of the checkpoint's data should be here", piece);
-        return walk_locate(&here, error);
+    for (uint32_t piece = 0; *done < length; piece++) {
+        struct read_ahead_frame frame;
+        if (read_ahead_next(ahead, &frame, error))
+            return -1;
+        if (frame.header.kind != FRAME_CHECKPOINT_DATA || frame.header.count != piece) {
+            error_set(error, ERROR_INPUT, "piece %" PRIu32 " of the checkpoint's data should be here", piece);
+            return walk_locate(&frame.at, error);
+        }
+        if (take(context, frame.contents, frame.header.raw_length, error))
+            return -1;
+        *done += frame.header.raw_length;
+        *at = frame.after;
     }
-    if (walk_contents(&reader->walk, &header, reader->scratch, error))
-        return walk_locate(&here, error);
-    *done += header.raw_length;
-    return take(context, reader->scratch, header.raw_length, error);
+    return 0;
 }
 
 static int fetch(struct log_reader *reader, const struct log_checkpoint *checkpoint, uint64_t limit, log_piece_fn *take,
@@ -162,10 +164,13 @@ static int fetch(struct log_reader *reader, const struct log_checkpoint *checkpo
     if (length > limit)
         return error_set(error, ERROR_INPUT, "its %" PRIu64 " bytes of data are more than the %" PRIu64 " allowed",
                          length, limit);
-    for (uint32_t piece = 0; done < length; piece++) {
-        if (fetch_piece(reader, &at, piece, &done, take, context, error))
-            return -1;
-    }
+    struct read_ahead *ahead = read_ahead_begin(&reader->source, &reader->codec, &at, length, error);
+    if (!ahead)
+        return -1;
+    int result = fetch_pieces(ahead, length, &at, &done, take, context, error);
+    read_ahead_end(ahead);
+    if (result < 0)
+        return -1;
     if (done != length || at.offset != checkpoint->offset || at.sequence != checkpoint->sequence)
         return error_set(error, ERROR_INPUT, "its data are not the %" PRIu64 " bytes just before it", length);
     return 0;

@@ -147,20 +147,46 @@ static ssize_t take_items(struct parser *parser, const uint8_t *bytes, size_t le
     return (ssize_t)(length - bytes_left(&in));
 }
 
-static int take_piece(void *context, const uint8_t *bytes, size_t length, struct error *error)
+/* Takes items of which the beginning waits from before. Returns how many of the bytes went into that, or -1. */
+static ssize_t take_waiting(struct parser *parser, const uint8_t *bytes, size_t length, struct error *error)
 {
-    struct parser *parser = context;
     struct bytes_writer *waiting = &parser->waiting;
+    size_t before = waiting->length;
+    /* Little by little, since what is behind the item need not be copied. */
+    size_t more = length < 2 * RAM_PAGE_SIZE ? length : 2 * RAM_PAGE_SIZE;
 
-    bytes_put(waiting, bytes, length);
+    bytes_put(waiting, bytes, more);
     if (waiting->failed)
         return error_set(error, ERROR_HOST, "out of memory for a checkpoint");
     ssize_t taken = take_items(parser, waiting->data, waiting->length, error);
     if (taken < 0)
         return -1;
-    memmove(waiting->data, waiting->data + taken, waiting->length - (size_t)taken);
+    if ((size_t)taken >= before) {
+        bytes_writer_clear(waiting);
+        return taken - (ssize_t)before;
+    }
+    if (taken > 0)
+        memmove(waiting->data, waiting->data + taken, waiting->length - (size_t)taken);
     waiting->length -= (size_t)taken;
-    return 0;
+    return (ssize_t)more;
+}
+
+static int take_piece(void *context, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct parser *parser = context;
+
+    while (parser->waiting.length > 0 && length > 0) {
+        ssize_t taken = take_waiting(parser, bytes, length, error);
+        if (taken < 0)
+            return -1;
+        bytes += taken;
+        length -= (size_t)taken;
+    }
+    ssize_t taken = take_items(parser, bytes, length, error);
+    if (taken < 0)
+        return -1;
+    bytes_put(&parser->waiting, bytes + taken, length - (size_t)taken);
+    return parser->waiting.failed ? error_set(error, ERROR_HOST, "out of memory for a checkpoint") : 0;
 }
 
 /* The most bytes that a checkpoint of this machine can have. */

@@ -10,10 +10,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "replication/node_internal.h"
 #include "vmm/host/clock.h"
 #include "vmm/host/entropy.h"
-#include "vmm/host/thread.h"
 
 #define MILLISECOND UINT64_C(1000000)
 /* Time passes for the replica in steps of at most this. */
@@ -321,7 +321,7 @@ struct node *node_start(const struct node_options *options, struct port *port, s
     node->now = host_clock_now();
     node->outbox = bytes_writer(2 * OUTBOX_MAX);
     node->console_out = bytes_writer(CONSOLE_MESSAGE_MAX);
-    if (open_all(node, error) < 0 || host_thread_start(&node->thread, node_thread, node, error) < 0) {
+    if (open_all(node, error) < 0 || thread_start(&node->thread, node_thread, node, error) < 0) {
         node_free(node);
         return NULL;
     }

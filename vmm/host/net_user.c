@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "vmm/host/clock.h"
 #include "vmm/host/net_forward.h"
 #include "vmm/host/net_internal.h"
 #include "vmm/host/net_queue.h"
-#include "vmm/host/thread.h"
 
 /* The most descriptors that are polled: connections beyond wait until others are gone. */
 #define POLLED_MAX 4096
@@ -254,7 +254,7 @@ static int user_open(struct user_net *at, const char *argument, struct error *er
     at->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (at->stop < 0)
         return error_errno(error, "network user");
-    if (start_slirp(at, argument, error) < 0 || host_thread_start(&at->thread, user_thread, at, error) < 0)
+    if (start_slirp(at, argument, error) < 0 || thread_start(&at->thread, user_thread, at, error) < 0)
         return -1;
     at->started = true;
     return 0;

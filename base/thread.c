@@ -1,10 +1,10 @@
 /* See thread.h. */
-#include "vmm/host/thread.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <signal.h>
 
-int host_thread_start(pthread_t *thread, void *(*function)(void *), void *argument, struct error *error)
+int thread_start(pthread_t *thread, void *(*function)(void *), void *argument, struct error *error)
 {
     sigset_t all, before;
 
