@@ -110,19 +110,25 @@ static void door_frame_output(void *context, uint8_t card, const uint8_t *frame,
     recorder_frame_output(context, card, frame, length);
 }
 
+/* When the guest is to be given the time. */
+static uint64_t time_due(const struct recorder *recorder, uint64_t now)
+{
+    bool halted = recorder->machine->engine->halted;
+    uint64_t when = recorder->deadline == NO_DEADLINE ? UINT64_MAX : recorder->origin + recorder->deadline;
+    uint64_t again = recorder->last_time + recorder_pace(recorder);
+
+    if (recorder->machine->virtual_clock)
+        return halted ? UINT64_MAX : now + ATTENTION_INTERVAL;
+    return halted || when < again ? when : again;
+}
+
 /* Sets the alarm for the next thing that time alone brings about. */
 static void set_alarm(struct recorder *recorder)
 {
     uint64_t now = host_clock_now();
-    uint64_t when = UINT64_MAX;
 
     recorder->deadline = machine_deadline(recorder->machine);
-    if (recorder->machine->virtual_clock)
-        when = recorder->machine->engine->halted ? UINT64_MAX : now + ATTENTION_INTERVAL;
-    else if (recorder->deadline != NO_DEADLINE)
-        when = recorder->origin + recorder->deadline;
-    else if (!recorder->machine->engine->halted)
-        when = recorder->last_time + SECOND;
+    uint64_t when = time_due(recorder, now);
     if (recorder_checkpoint_at(recorder) < when)
         when = recorder_checkpoint_at(recorder);
     if (recorder->retry_at && recorder->retry_at < when)

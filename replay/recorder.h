@@ -50,6 +50,8 @@ struct recorder_relay {
     size_t (*input)(void *context, uint8_t *bytes, size_t length, uint64_t *owner);
     /* An operator's order. False: there is none. */
     bool (*order)(void *context, struct operator_order *order);
+    /* Whether somebody replays the records as they come, and so has to be told often how far the guest is. */
+    bool (*followed)(void *context);
     /* At a boundary with a name, after all that was due was applied. May take its time: the machine stands still.
      * *again_at: the host time at which it wants to be called again at the latest, UINT64_MAX as it comes. Returns 1
      * when the recording shall end. */

@@ -4,15 +4,17 @@
  * Time. The guest's clock follows the host's, but only in steps that are worth a record: when a device's deadline has
  * passed, it goes exactly to that deadline ("to the deadline" needs no number in the log, which is what makes an idle
  * guest's log so small), one deadline at a time so that the guest sees each tick; when it has fallen behind by more
- * than TIME_LAG, it jumps to the present instead, as a machine does that was asleep. A guest that waits for no deadline
- * gets the time once a second, so that its log has digests.
+ * than TIME_LAG, it jumps to the present instead, as a machine does that was asleep. A guest that computes and waits
+ * for no deadline gets the time once a second, so that its log has digests; and more often when a backup follows, which
+ * can only go as far as the last record.
  */
 #include "replay/checkpoint.h"
 #include "replay/recorder_internal.h"
 #include "vmm/host/clock.h"
 
 #define TIME_LAG        (250 * MILLISECOND)
-#define HEARTBEAT       (1 * SECOND)
+#define PACE            (1 * SECOND)
+#define PACE_FOLLOWED   (25 * MILLISECOND)
 #define DIGEST_INTERVAL (1 * SECOND)
 
 static bool input_ready(const struct recorder *recorder)
@@ -37,6 +39,13 @@ uint64_t recorder_checkpoint_at(const struct recorder *recorder)
     return recorder->origin + recorder->next_checkpoint;
 }
 
+uint64_t recorder_pace(const struct recorder *recorder)
+{
+    const struct recorder_relay *relay = recorder->options.relay;
+
+    return relay && !recorder->machine->engine->halted && relay->followed(relay->context) ? PACE_FOLLOWED : PACE;
+}
+
 static int apply_time(struct recorder *recorder, const struct position *at, bool waits, struct error *error)
 {
     struct machine *machine = recorder->machine;
@@ -51,7 +60,7 @@ static int apply_time(struct recorder *recorder, const struct position *at, bool
     if (deadline <= now && now - deadline <= TIME_LAG) {
         record.time = deadline;
         record.to_deadline = deadline >= view;
-    } else if (deadline > now && !waits && host - recorder->last_time < HEARTBEAT &&
+    } else if (deadline > now && !waits && host - recorder->last_time < recorder_pace(recorder) &&
                host < recorder_checkpoint_at(recorder)) {
         return 0;
     }

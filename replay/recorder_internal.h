@@ -81,6 +81,8 @@ int recorder_append(struct recorder *recorder, const struct log_record *record, 
 void recorder_console_event(struct recorder *recorder);
 /* The host time at which a checkpoint is due; never for a guest that sleeps, which has nothing new to keep. */
 uint64_t recorder_checkpoint_at(const struct recorder *recorder);
+/* A guest that computes is given the time at least once in so many ns. */
+uint64_t recorder_pace(const struct recorder *recorder);
 /* The clock by which digests and checkpoints are due: guest time; with the virtual clock without that slept away. */
 uint64_t recorder_check_time(const struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */

@@ -121,6 +121,13 @@ static int stand_still(struct relay *relay, struct port_orders *orders, const st
     return 0;
 }
 
+static bool relay_followed(void *context)
+{
+    const struct relay *relay = context;
+
+    return relay->follower.following;
+}
+
 static int relay_boundary(void *context, const struct position *at, uint64_t *again_at, struct error *error)
 {
     struct relay *relay = context;
@@ -156,6 +163,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .output = relay_output,
         .input = relay_input,
         .order = relay_order,
+        .followed = relay_followed,
         .boundary = relay_boundary,
     };
     struct recorder_options options = {

@@ -23,6 +23,7 @@ struct port {
     bool woken;                      /* the node has been woken for what is in `news` */
     struct port_orders orders;
     struct bytes_writer stream;
+    bool pushed; /* the machine has not been woken for the last of `stream` */
     uint8_t input[PORT_INPUT_MAX];
     size_t input_length;
     uint64_t owner; /* of the input from its first byte on; 0: as before */
@@ -192,6 +193,9 @@ void port_order(struct port *port, const struct port_orders *orders)
         engine_kick(port->engine);
     if (new)
         wake_machine(port);
+    else if (port->pushed)
+        pthread_cond_signal(&port->changed);
+    port->pushed = false;
     pthread_mutex_unlock(&port->mutex);
 }
 
@@ -200,7 +204,7 @@ bool port_push_stream(struct port *port, const uint8_t *bytes, size_t length)
     pthread_mutex_lock(&port->mutex);
     bytes_put(&port->stream, bytes, length);
     bool kept = !port->stream.failed;
-    pthread_cond_signal(&port->changed);
+    port->pushed = true;
     pthread_mutex_unlock(&port->mutex);
     return kept;
 }

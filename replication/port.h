@@ -74,9 +74,12 @@ int port_news_fd(const struct port *port);
 struct bytes_reader port_take_news(struct port *port);
 /* False: that was all. */
 bool port_next_item(struct bytes_reader *news, struct port_item *item);
-/* Changes orders: `orders` is what the node has made of the ones it gave before. Wakes the machine's thread. */
+/* Changes orders: `orders` is what the node has made of the ones it gave before. Wakes the machine's thread, if they
+ * are new or there are new bytes of the stream. */
 void port_order(struct port *port, const struct port_orders *orders);
-/* Hands over bytes of the stream, of the present reset order. False when there are too many that nobody replays. */
+/* Hands over bytes of the stream, of the present reset order; the machine's thread is woken for them by the port_order
+ * that follows, so that their acknowledgement leaves before the replay gets the processor. False when there are too
+ * many that nobody replays. */
 bool port_push_stream(struct port *port, const uint8_t *bytes, size_t length);
 /* How much console input fits now; hands over input, preceded by a change of owner unless `owner` is 0. */
 size_t port_input_room(struct port *port);

@@ -194,6 +194,24 @@ if new_case nobody-to-hand-over-to; then
     kill_all
 fi
 
+# A guest that computes, and waits for no time and no input, gives a backup no reason to be told anything; and yet the
+# backup must be where the primary is, or it would have to catch up first when the primary dies. Once a second would be
+# without a backup (replay/recorder_inputs.c).
+if new_case computing; then
+    guest=sieve
+    start_pair --log "$case/a.enc" --cmdline 'n=2000000 rounds=40'
+    expect_end A 1 'the guest ended'
+    "$ENCORE" log dump "$case/a.enc" >"$case/dump" 2>&1
+    times=$(grep -c ': TIME ' "$case/dump")
+    seconds=$("$ENCORE" log info "$case/a.enc" | sed -n 's/^guest time *\([0-9]*\).*/\1/p')
+    if [ "$times" -ge $((4 * (seconds + 1))) ]; then
+        ok "replication: a guest that computes is followed closely"
+    else
+        not_ok "replication: a guest that computes is followed closely" "$times places in $seconds s"
+    fi
+    kill_all
+fi
+
 # Both logs replay, before and after a takeover; with --durable too. A replay checks every digest in its log; where both
 # logs hold the same moment they must hold the same digest.
 digests() { # FILE: lines "EXIT DIGEST"

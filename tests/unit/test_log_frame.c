@@ -38,12 +38,14 @@ static void round_trips(void **state)
         struct bytes_writer out = bytes_writer(FRAME_WHOLE_MAX);
         struct frame_header header;
         struct error error;
+        /* Checkpoints are compressed for speed: letters at random are too little for that. */
+        enum frame_kind kind = i % 3 == 2 && length >= 7 ? FRAME_RECORDS : FRAME_CHECKPOINT_DATA;
         fill_contents(&dice, i % 3, raw, length);
-        assert_int_equal(frame_encode(&codec, FRAME_CHECKPOINT_DATA, i, 7, raw, length, &out, &error), 0);
+        assert_int_equal(frame_encode(&codec, kind, i, 7, raw, length, &out, &error), 0);
         for (size_t part = 0; part < out.length; part += 1 + part / 3)
             assert_int_equal(frame_decode(&codec, out.data, part, &header, back, &error), 0);
         assert_int_equal(frame_decode(&codec, out.data, out.length, &header, back, &error), out.length);
-        assert_int_equal(header.kind, FRAME_CHECKPOINT_DATA);
+        assert_int_equal(header.kind, kind);
         assert_int_equal(header.sequence, i);
         assert_int_equal(header.count, 7);
         assert_int_equal(header.raw_length, length);
