@@ -18,7 +18,8 @@ WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror -Wno-gnu-variab
 CFLAGS  ?= -O2 -g
 CSTD    := -std=gnu17 -D_GNU_SOURCE
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(SANITIZE) -I. -pthread -MMD -MP
-ALL_LIBS   = $(SANITIZE) -pthread -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lcurl -lslirp -lZydis -lquadmath -lm
+LIBS      := -lzstd -lxxhash -ljansson -lnanomsg -lsodium -lslirp -lZydis -lquadmath -lm
+ALL_LIBS   = $(SANITIZE) -pthread $(LIBS)
 
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
@@ -139,7 +140,7 @@ lint: encore ## Check format, cppcheck, the one door, sizes, the man page
 # Coverage-guided, each target for TIME seconds in one process; needs clang. Findings and corpora stay in build-fuzz.
 TIME ?= 600
 fuzz: ## Fuzz each target with libFuzzer for TIME=600 seconds
-	@tests/fuzz/libfuzzer.sh $(TIME) $(FUZZERS:tests/fuzz/%.c=%)
+	@LIBS="$(LIBS)" tests/fuzz/libfuzzer.sh $(TIME) $(FUZZERS:tests/fuzz/%.c=%)
 
 format: ## Bring all sources into format
 	@tests/lint/sources.sh | xargs clang-format -i

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/thread.h"
 
-#define SLOTS       8u
+#define SLOTS       4u
 #define THREADS_MAX 3
 #define SLOT_BYTES  ((size_t)FRAME_WHOLE_MAX + FRAME_RAW_MAX)
 /* Bytes of contents below which no thread is worth its start. */

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "replay/checkpoint_layout.h"
+#include "vmm/host/page_filler.h"
 
 static void visit_all(struct machine *machine, struct traffic *traffic, struct cpu_state *cpu, uint64_t *ticks,
                       struct state *state)
@@ -173,31 +174,49 @@ int checkpoint_save(struct machine *machine, struct traffic *traffic, bool whole
     return result;
 }
 
+/* What restoring takes. */
+struct restore {
+    struct machine *machine;
+    struct traffic *traffic;
+    struct page_filler filler;
+};
+
+static void note_pages(void *context, size_t offset, size_t length)
+{
+    struct machine *machine = ((struct restore *)context)->machine;
+
+    ram_mark(&machine->ram, offset, length);
+    page_digests_update_some(&machine->digests, &machine->ram, offset >> RAM_PAGE_SHIFT, length >> RAM_PAGE_SHIFT);
+}
+
 static int apply_page(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes, struct error *error)
 {
-    uint64_t address = page << RAM_PAGE_SHIFT;
+    struct restore *restore = context;
 
-    (void)context;
     (void)error;
-    CHECK(bytes ? ram_write(&machine->ram, address, bytes, RAM_PAGE_SIZE)
-                : ram_fill(&machine->ram, address, 0, RAM_PAGE_SIZE));
+    CHECK(page < machine->ram.size >> RAM_PAGE_SHIFT);
+    page_filler_put(&restore->filler, page << RAM_PAGE_SHIFT, bytes);
     return 0;
 }
 
 static int apply_cluster(void *context, struct disk *disk, uint64_t cluster, const uint8_t *bytes, struct error *error)
 {
-    (void)context;
+    struct restore *restore = context;
+
+    page_filler_flush(&restore->filler);
     return disk_load_cluster(disk, cluster, bytes, error);
 }
 
 static int apply_state(void *context, struct machine *machine, const uint8_t *sections, size_t length,
                        struct error *error)
 {
+    struct restore *restore = context;
     struct cpu_state cpu = {0};
     uint64_t ticks = 0;
     struct state state = state_restore(sections, length);
 
-    visit_all(machine, context, &cpu, &ticks, &state);
+    page_filler_flush(&restore->filler);
+    visit_all(machine, restore->traffic, &cpu, &ticks, &state);
     if (state_end(&state, error) < 0)
         return -1;
     if (!machine->engine->caps.tick_time)
@@ -238,21 +257,33 @@ static int find_chain(struct log_reader *reader, uint32_t id, uint32_t *chain, s
     return length;
 }
 
+/* The checkpoints of the chain, the oldest, which is its last, first. */
+static int apply_chain(struct machine *machine, struct traffic *traffic, struct log_reader *reader,
+                       const uint32_t *chain, int length, struct error *error)
+{
+    struct restore restore = {.machine = machine, .traffic = traffic};
+    const struct checkpoint_visitor apply = {
+        .context = &restore, .page = apply_page, .cluster = apply_cluster, .state = apply_state};
+    int result = 0;
+
+    if (!page_filler_create(&restore.filler, machine->ram.bytes, machine->ram.size, note_pages, &restore))
+        return error_set(error, ERROR_HOST, "out of memory for restoring a checkpoint");
+    while (result == 0 && length-- > 0)
+        result = checkpoint_visit(machine, reader, chain[length], &apply, error);
+    page_filler_flush(&restore.filler);
+    page_filler_destroy(&restore.filler);
+    return result;
+}
+
 int checkpoint_restore(struct machine *machine, struct traffic *traffic, struct log_reader *reader, uint32_t id,
                        struct error *error)
 {
-    const struct checkpoint_visitor apply = {
-        .context = traffic, .page = apply_page, .cluster = apply_cluster, .state = apply_state};
     uint32_t chain[CHECKPOINT_CHAIN_MAX];
     struct digest expected = {0}, found;
     int length = find_chain(reader, id, chain, &expected, error);
 
-    if (length < 0)
+    if (length < 0 || apply_chain(machine, traffic, reader, chain, length, error) < 0)
         return -1;
-    while (length-- > 0) {
-        if (checkpoint_visit(machine, reader, chain[length], &apply, error) < 0)
-            return -1;
-    }
     machine_look_at_interrupts(machine);
     if (machine_digest(machine, &found, error) < 0)
         return -1;

@@ -3,7 +3,6 @@
  * KEY/n, n with twenty digits, whose value is its owner's number, in hexadecimal. A claim is one transaction: if the
  * key was never created (create_revision 0), put it; else get it. Keys and values are base64 in JSON.
  */
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <sodium.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 
 #include "replication/arbiter_backend.h"
+#include "replication/curl_library.h"
 
 #define URL_MAX   512
 #define KEY_MAX   256
@@ -19,7 +19,8 @@
 #define BASE64    sodium_base64_VARIANT_ORIGINAL
 
 struct arbiter_etcd {
-    CURL *curl;
+    struct curl_library library;
+    CURL *curl; /* NULL: there is none yet */
     char url[URL_MAX], key[KEY_MAX];
     struct bytes_writer reply;
 };
@@ -66,15 +67,15 @@ static json_t *post(struct arbiter_etcd *etcd, const char *what, json_t *request
     }
     snprintf(url, sizeof url, "%s/v3/kv/%s", etcd->url, what);
     bytes_writer_clear(&etcd->reply);
-    curl_easy_setopt(etcd->curl, CURLOPT_URL, url);
-    curl_easy_setopt(etcd->curl, CURLOPT_POSTFIELDS, body);
-    curl_easy_setopt(etcd->curl, CURLOPT_TIMEOUT_MS, (long)(patience / 1000000));
-    CURLcode result = curl_easy_perform(etcd->curl);
+    etcd->library.easy_setopt(etcd->curl, CURLOPT_URL, url);
+    etcd->library.easy_setopt(etcd->curl, CURLOPT_POSTFIELDS, body);
+    etcd->library.easy_setopt(etcd->curl, CURLOPT_TIMEOUT_MS, (long)(patience / 1000000));
+    CURLcode result = etcd->library.easy_perform(etcd->curl);
     free(body);
-    curl_easy_getinfo(etcd->curl, CURLINFO_RESPONSE_CODE, &code);
+    etcd->library.easy_getinfo(etcd->curl, CURLINFO_RESPONSE_CODE, &code);
     if (result != CURLE_OK || code != 200) {
         snprintf(reason, ARBITER_REASON, "%.150s: %s (HTTP status %ld)", url,
-                 result == CURLE_OK ? "etcd does not do it" : curl_easy_strerror(result), code);
+                 result == CURLE_OK ? "etcd does not do it" : etcd->library.easy_strerror(result), code);
         return NULL;
     }
     json_t *reply = json_loadb((const char *)etcd->reply.data, etcd->reply.length, 0, NULL);
@@ -174,19 +175,23 @@ static void etcd_close(void *context)
     struct arbiter_etcd *etcd = context;
 
     if (etcd->curl)
-        curl_easy_cleanup(etcd->curl);
+        etcd->library.easy_cleanup(etcd->curl);
     bytes_writer_free(&etcd->reply);
     free(etcd);
 }
 
 static int prepare(struct arbiter_etcd *etcd, struct error *error)
 {
-    if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || !(etcd->curl = curl_easy_init()))
+    const struct curl_library *library = &etcd->library;
+
+    if (curl_library_load(&etcd->library, error) < 0)
+        return -1;
+    if (sodium_init() < 0 || library->global_init(CURL_GLOBAL_DEFAULT) != 0 || !(etcd->curl = library->easy_init()))
         return error_set(error, ERROR_HOST, "libcurl does not start");
-    curl_easy_setopt(etcd->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(etcd->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(etcd->curl, CURLOPT_WRITEFUNCTION, take_reply);
-    curl_easy_setopt(etcd->curl, CURLOPT_WRITEDATA, etcd);
+    library->easy_setopt(etcd->curl, CURLOPT_NOSIGNAL, 1L);
+    library->easy_setopt(etcd->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    library->easy_setopt(etcd->curl, CURLOPT_WRITEFUNCTION, take_reply);
+    library->easy_setopt(etcd->curl, CURLOPT_WRITEDATA, etcd);
     return 0;
 }
 

@@ -40,19 +40,31 @@ static void update_page(struct page_digests *digests, const struct ram *ram, uin
     digests->pages[page] = now;
 }
 
+/* The pages that one word of the bitmap marks. */
+static void update_word(struct page_digests *digests, struct ram *ram, size_t word)
+{
+    uint64_t marks = ram->dirty[word];
+
+    if (!marks)
+        return;
+    digests->changed[word] |= marks;
+    if (digests->watched)
+        digests->watched[word] |= marks;
+    ram->dirty[word] = 0;
+    for (; marks; marks &= marks - 1)
+        update_page(digests, ram, word * 64 + (unsigned)__builtin_ctzll(marks));
+}
+
 void page_digests_update(struct page_digests *digests, struct ram *ram)
 {
-    for (size_t word = 0; word < ram->dirty_words; word++) {
-        uint64_t marks = ram->dirty[word];
-        if (!marks)
-            continue;
-        digests->changed[word] |= marks;
-        if (digests->watched)
-            digests->watched[word] |= marks;
-        ram->dirty[word] = 0;
-        for (; marks; marks &= marks - 1)
-            update_page(digests, ram, word * 64 + (unsigned)__builtin_ctzll(marks));
-    }
+    for (size_t word = 0; word < ram->dirty_words; word++)
+        update_word(digests, ram, word);
+}
+
+void page_digests_update_some(struct page_digests *digests, struct ram *ram, uint64_t first, uint64_t count)
+{
+    for (size_t word = first / 64; word < ram->dirty_words && word * 64 < first + count; word++)
+        update_word(digests, ram, word);
 }
 
 void page_digests_forget_changes(struct page_digests *digests, const struct ram *ram)

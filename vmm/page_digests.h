@@ -26,6 +26,10 @@ void page_digests_destroy(struct page_digests *digests);
 /* Hashes the pages that ram->dirty marks, unmarks them, and notes them as changed. */
 void page_digests_update(struct page_digests *digests, struct ram *ram);
 
+/* The same for some of the pages, while they are in the processor's cache: those of [first, first + count), and perhaps
+ * a few beside them. */
+void page_digests_update_some(struct page_digests *digests, struct ram *ram, uint64_t first, uint64_t count);
+
 /* Starts a new list of changed pages. */
 void page_digests_forget_changes(struct page_digests *digests, const struct ram *ram);
 

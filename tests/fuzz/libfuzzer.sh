@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds fuzz targets with clang's libFuzzer and sanitizers, and runs each for some time: `make fuzz TIME=600`.
-# Usage: tests/fuzz/libfuzzer.sh SECONDS TARGET...     What is found, and the corpora, stay in build-fuzz.
+# Usage: LIBS="-lNAME..." tests/fuzz/libfuzzer.sh SECONDS TARGET...     What is found, and the corpora, stay in build-fuzz.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 seconds=$1
@@ -21,7 +21,7 @@ for target in "$@"; do
     [ "$target" = fuzz_soft_run ] && more=(tests/fuzz/soft_world.c)
     [ "$target" = fuzz_soft_decode ] && more=(tests/soft/lengths.c)
     clang -std=gnu17 -D_GNU_SOURCE -I. "${flags[@]}" -fsanitize=fuzzer -o "build-fuzz/$target" "tests/fuzz/$target.c" \
-        "${more[@]}" "$library" -lzstd -lxxhash -ljansson -lsodium -lnanomsg -lcurl -lslirp -lZydis -lm || exit 1
+        "${more[@]}" "$library" $LIBS || exit 1
     if "build-fuzz/$target" -max_len=300 -len_control=0 -timeout=10 -max_total_time="$seconds" -print_final_stats=1 \
         -artifact_prefix="build-fuzz/$target-" "build-fuzz/$target.corpus" >"build-fuzz/$target.log" 2>&1; then
         echo "fuzz: $target: nothing found in $seconds s; $(grep -o 'number_of_executed_units: .*' "build-fuzz/$target.log")"

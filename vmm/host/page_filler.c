@@ -1,0 +1,125 @@
+/* See page_filler.h. */
+#include "vmm/host/page_filler.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+/* UFFD_USER_MODE_ONLY needs no privilege. With the feature SIGBUS nobody has to answer faults: should one come, it is
+ * our mistake, and not to hang is all that can be done about it. */
+static int open_userfault(void)
+{
+    struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_SIGBUS};
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+
+    if (fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t length,
+                        void written(void *context, size_t offset, size_t length), void *context)
+{
+    *filler = (struct page_filler){.memory = memory, .length = length, .written = written, .context = context};
+    filler->run = malloc(FILLER_RUN);
+    filler->userfault = filler->run ? open_userfault() : -1;
+    return filler->run != NULL;
+}
+
+/* Does without. */
+static void give_up(struct page_filler *filler)
+{
+    /* Closing it ends the registration, too. */
+    if (filler->userfault >= 0)
+        close(filler->userfault);
+    filler->userfault = -1;
+    filler->registered = false;
+}
+
+void page_filler_destroy(struct page_filler *filler)
+{
+    give_up(filler);
+    free(filler->run);
+    *filler = (struct page_filler){.userfault = -1};
+}
+
+static void claim_memory(struct page_filler *filler)
+{
+    struct uffdio_register claim = {.range = {(uintptr_t)filler->memory, filler->length},
+                                    .mode = UFFDIO_REGISTER_MODE_MISSING};
+
+    if (filler->registered || filler->userfault < 0)
+        return;
+    filler->registered = true;
+    if (ioctl(filler->userfault, UFFDIO_REGISTER, &claim) < 0)
+        give_up(filler);
+}
+
+/* Writes `length` bytes at `to`, where no page is yet. Returns how many it could. */
+static size_t place(struct page_filler *filler, uint8_t *to, const uint8_t *from, size_t length)
+{
+    struct uffdio_copy copy = {
+        .dst = (uintptr_t)to, .src = (uintptr_t)from, .len = length, .mode = UFFDIO_COPY_MODE_DONTWAKE};
+
+    if (ioctl(filler->userfault, UFFDIO_COPY, &copy) == 0)
+        return length;
+    /* After some of the pages the rest may not have worked; -EEXIST: the first was there already. */
+    if (copy.copy > 0)
+        return (size_t)copy.copy;
+    if (copy.copy != -EEXIST)
+        give_up(filler);
+    return 0;
+}
+
+/* Writes the run that waits. */
+static void write_run(struct page_filler *filler)
+{
+    uint8_t *to = filler->memory + filler->offset;
+    size_t length = filler->waiting;
+    size_t done = 0;
+
+    while (done < length) {
+        size_t placed = filler->userfault >= 0 ? place(filler, to + done, filler->run + done, length - done) : 0;
+        /* A page that is there already is copied, and without userfault all the rest. */
+        size_t copied = placed ? 0 : filler->userfault >= 0 ? FILLER_PAGE : length - done;
+        memcpy(to + done, filler->run + done, copied);
+        done += placed + copied;
+    }
+    filler->waiting = 0;
+    if (length > 0)
+        filler->written(filler->context, filler->offset, length);
+}
+
+void page_filler_put(struct page_filler *filler, size_t offset, const uint8_t *bytes)
+{
+    CHECK(offset % FILLER_PAGE == 0 && offset < filler->length);
+    claim_memory(filler);
+    if (filler->waiting == FILLER_RUN || offset != filler->offset + filler->waiting)
+        write_run(filler);
+    if (filler->waiting == 0)
+        filler->offset = offset;
+    if (bytes)
+        memcpy(filler->run + filler->waiting, bytes, FILLER_PAGE);
+    else
+        memset(filler->run + filler->waiting, 0, FILLER_PAGE);
+    filler->waiting += FILLER_PAGE;
+}
+
+void page_filler_flush(struct page_filler *filler)
+{
+    struct uffdio_range range = {(uintptr_t)filler->memory, filler->length};
+
+    write_run(filler);
+    if (filler->registered && ioctl(filler->userfault, UFFDIO_UNREGISTER, &range) < 0)
+        give_up(filler);
+    filler->registered = false;
+}

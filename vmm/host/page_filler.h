@@ -1,0 +1,47 @@
+/*
+ * Filling much memory that nothing has touched yet.
+ *
+ * A write to a page that the host has not given us yet is a fault, in which the host takes a page and zeroes it, just
+ * for us to write over it; that is most of what it takes to restore a machine. UFFDIO_COPY (userfaultfd(2)) puts a run
+ * of pages with their contents there at once. Where the host does not let us, and for pages that are there already, the
+ * bytes are copied.
+ *
+ * From the first page that is put until page_filler_flush nobody may touch the memory: a page that is not there yet is
+ * then SIGBUS.
+ */
+#ifndef ENCORE_VMM_HOST_PAGE_FILLER_H
+#define ENCORE_VMM_HOST_PAGE_FILLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FILLER_PAGE ((size_t)4096)
+/* Pages that follow each other are put there together, so many bytes at a time. */
+#define FILLER_RUN (16 * FILLER_PAGE)
+
+struct page_filler {
+    uint8_t *memory; /* borrowed; private and anonymous, aligned to a page */
+    size_t length;
+    /* Called when pages have been written: `length` bytes from `offset` on, which may be read again. */
+    void (*written)(void *context, size_t offset, size_t length);
+    void *context;
+    int userfault;          /* -1: the host has none for us */
+    bool registered;        /* pages that are not there are SIGBUS */
+    size_t offset, waiting; /* where the run begins that waits, and its bytes so far */
+    uint8_t *run;           /* the bytes themselves; owned */
+};
+
+/* For memory[length]. Returns false when memory is exhausted; then page_filler_destroy is harmless but not needed. */
+bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t length,
+                        void written(void *context, size_t offset, size_t length), void *context);
+void page_filler_destroy(struct page_filler *filler);
+
+/* The page at `offset`, a multiple of FILLER_PAGE within the memory, gets these FILLER_PAGE bytes; NULL: zeros. It may
+ * be written at once or later. */
+void page_filler_put(struct page_filler *filler, size_t offset, const uint8_t *bytes);
+
+/* All pages that were put are written, and the memory is everybody's again. */
+void page_filler_flush(struct page_filler *filler);
+
+#endif
