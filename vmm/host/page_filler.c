@@ -26,8 +26,8 @@ static int open_userfault(void)
     return -1;
 }
 
-bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t length,
-                        void written(void *context, size_t offset, size_t length), void *context)
+bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t length, page_filler_fn *written,
+                        void *context)
 {
     *filler = (struct page_filler){.memory = memory, .length = length, .written = written, .context = context};
     filler->run = malloc(FILLER_RUN);

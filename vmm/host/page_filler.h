@@ -20,11 +20,13 @@
 /* Pages that follow each other are put there together, so many bytes at a time. */
 #define FILLER_RUN (16 * FILLER_PAGE)
 
+/* Pages have been written: `length` bytes from `offset` on, which may be read again. */
+typedef void page_filler_fn(void *context, size_t offset, size_t length);
+
 struct page_filler {
     uint8_t *memory; /* borrowed; private and anonymous, aligned to a page */
     size_t length;
-    /* Called when pages have been written: `length` bytes from `offset` on, which may be read again. */
-    void (*written)(void *context, size_t offset, size_t length);
+    page_filler_fn *written;
     void *context;
     int userfault;          /* -1: the host has none for us */
     bool registered;        /* pages that are not there are SIGBUS */
@@ -33,8 +35,8 @@ struct page_filler {
 };
 
 /* For memory[length]. Returns false when memory is exhausted; then page_filler_destroy is harmless but not needed. */
-bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t length,
-                        void written(void *context, size_t offset, size_t length), void *context);
+bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t length, page_filler_fn *written,
+                        void *context);
 void page_filler_destroy(struct page_filler *filler);
 
 /* The page at `offset`, a multiple of FILLER_PAGE within the memory, gets these FILLER_PAGE bytes; NULL: zeros. It may
