@@ -18,7 +18,7 @@ static inline struct block *recent_block(struct soft *cpu, uint64_t rip)
     if (!block || block->rip != rip || block->mode != cpu->mode)
         return NULL;
     uint64_t linear = (rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask;
-    const struct tlb_entry *entry = &cpu->tlb->fetch[(linear >> 12) % TLB_ENTRIES];
+    const struct tlb_entry *entry = &cpu->tlb->fetch[tlb_index(linear)];
     if (entry->tag != (linear & ~UINT64_C(4095)) || entry->addend != (block->phys & ~UINT64_C(4095)))
         return NULL;
     return block;
@@ -30,7 +30,8 @@ void soft_remember(struct soft *cpu, struct block *block)
     cpu->jump[jump_index(block->rip)] = block;
 }
 
-void soft_jump(struct soft *cpu, uint64_t rip)
+/* Always inline, as soft_follow is: the host's processor is to predict each handler's jumps by themselves. */
+static inline __attribute__((always_inline)) void jump(struct soft *cpu, uint64_t rip)
 {
 #if SOFT_CHAIN
     struct block *block = recent_block(cpu, rip);
@@ -38,6 +39,11 @@ void soft_jump(struct soft *cpu, uint64_t rip)
         return soft_enter(cpu, block);
 #endif
     cpu->rip = rip;
+}
+
+void soft_jump(struct soft *cpu, uint64_t rip)
+{
+    return jump(cpu, rip);
 }
 
 static bool may_link(struct soft *cpu, const struct block *from, uint64_t rip)
@@ -129,7 +135,31 @@ static UOP(call_indirect)
     return soft_jump(cpu, rip);
 }
 
-/* CALL of a register in 64-bit mode. */
+/* What follows is for 64-bit mode: a register or, by the TLB's short way, memory says where to. Everything else goes
+ * the long way, before anything has happened. */
+
+static UOP(jmp_register_64)
+{
+    uint64_t rip = DST(64);
+    if (__builtin_expect(!soft_canonical(rip), 0))
+        return jmp_indirect(cpu, u);
+    return jump(cpu, rip);
+}
+
+static UOP(jmp_memory_64_long)
+{
+    return jmp_indirect(cpu, u);
+}
+
+static UOP(jmp_memory_64)
+{
+    SHORT_ADDRESS(jmp_memory_64)
+    const uint8_t *host = soft_fast(cpu->tlb->read, linear, 8);
+    if (__builtin_expect(!host || !soft_canonical(*(const mem64 *)host), 0))
+        return jmp_memory_64_long(cpu, u);
+    return jump(cpu, *(const mem64 *)host);
+}
+
 static UOP(call_register_64)
 {
     uint64_t linear = cpu->RSP - 8, rip = DST(64);
@@ -138,7 +168,26 @@ static UOP(call_register_64)
         return call_indirect(cpu, u);
     *(mem64 *)host = uop_tail(u)->next_rip;
     cpu->RSP = linear;
-    return soft_jump(cpu, rip);
+    return jump(cpu, rip);
+}
+
+static UOP(call_memory_64_long)
+{
+    return call_indirect(cpu, u);
+}
+
+static UOP(call_memory_64)
+{
+    SHORT_ADDRESS(call_memory_64)
+    const uint8_t *from = soft_fast(cpu->tlb->read, linear, 8);
+    uint64_t stack = cpu->RSP - 8;
+    uint8_t *to = soft_fast(cpu->tlb->write, stack, 8);
+    if (__builtin_expect(!from || !to || !soft_canonical(*(const mem64 *)from), 0))
+        return call_memory_64_long(cpu, u);
+    uint64_t rip = *(const mem64 *)from;
+    *(mem64 *)to = uop_tail(u)->next_rip;
+    cpu->RSP = stack;
+    return jump(cpu, rip);
 }
 
 static UOP(call_near)
@@ -184,7 +233,7 @@ static UOP(ret_64)
     if (!soft_canonical(rip))
         return ret_near(cpu, u);
     cpu->RSP += 8 + (uint32_t)u->imm;
-    return soft_jump(cpu, rip);
+    return jump(cpu, rip);
 }
 
 /* LOOPNE LOOPE LOOP JCXZ: `size` is the size of the counter, `src` says which. */
@@ -218,11 +267,11 @@ uop_fn *branch_uop(const struct insn *insn, uint32_t mode)
     case OP_JMP:
         return checked ? jmp_checked : jmp;
     case OP_JMP_IND:
-        return jmp_indirect;
+        return !long_mode ? jmp_indirect : insn->memory ? jmp_memory_64 : jmp_register_64;
     case OP_CALL:
         return long_mode ? call_64 : call_near;
     case OP_CALL_IND:
-        return long_mode && !insn->memory ? call_register_64 : call_indirect;
+        return !long_mode ? call_indirect : insn->memory ? call_memory_64 : call_register_64;
     case OP_RET:
         return long_mode ? ret_64 : ret_near;
     case OP_LOOP:

@@ -144,7 +144,7 @@ static void fill(struct soft *cpu, struct tlb *tlb, uint64_t linear, uint64_t ph
         return;
     uint64_t page = linear & ~PAGE_OFFSET;
     struct tlb_entry entry = {page, (phys & ~PAGE_OFFSET)};
-    unsigned index = (linear >> 12) % TLB_ENTRIES;
+    unsigned index = tlb_index(linear);
     tlb->used = true;
     if (access == ACCESS_FETCH) {
         tlb->fetch[index] = entry;
@@ -176,16 +176,16 @@ static _Noreturn void raise_noncanonical(struct soft *cpu, const struct uop *u)
 static bool cached(const struct soft *cpu, const struct tlb *tlb, uint64_t linear, enum access access, uint64_t *phys)
 {
     uint64_t page = linear & ~PAGE_OFFSET;
-    const struct tlb_entry *entry = &tlb->read[(linear >> 12) % TLB_ENTRIES];
+    const struct tlb_entry *entry = &tlb->read[tlb_index(linear)];
     if (access == ACCESS_FETCH)
-        entry = &tlb->fetch[(linear >> 12) % TLB_ENTRIES];
+        entry = &tlb->fetch[tlb_index(linear)];
     if (access == ACCESS_WRITE) {
         const struct tlb_entry *guarded = &tlb->guarded[(linear >> 12) % GUARD_ENTRIES];
         if (guarded->tag == page) {
             *phys = guarded->addend | (linear & PAGE_OFFSET);
             return true;
         }
-        entry = &tlb->write[(linear >> 12) % TLB_ENTRIES];
+        entry = &tlb->write[tlb_index(linear)];
     }
     if (entry->tag != page)
         return false;

@@ -85,7 +85,7 @@ void soft_flush_writes(struct soft *cpu);
 /* A pointer to `size` bytes at `linear` through the TLB, or NULL when the access must go the long way. */
 static inline uint8_t *soft_fast(const struct tlb_entry *entries, uint64_t linear, unsigned size)
 {
-    const struct tlb_entry *entry = &entries[(linear >> 12) % TLB_ENTRIES];
+    const struct tlb_entry *entry = &entries[tlb_index(linear)];
     if (__builtin_expect((linear ^ entry->tag) <= 4096 - size, 1))
         return (uint8_t *)(uintptr_t)(entry->addend + linear);
     return NULL;

@@ -109,6 +109,13 @@ struct tlb_entry {
     uint64_t addend; /* host address minus guest-linear; for fetches and guarded writes the page's physical address */
 };
 
+/* Where a page's entry stands. Programs keep apart what they use together by round numbers, so that the low bits of the
+ * page's number alone would often be the same. */
+static inline unsigned tlb_index(uint64_t linear)
+{
+    return (unsigned)((linear >> 12 ^ linear >> 20) % TLB_ENTRIES);
+}
+
 /*
  * Translations in use at one privilege. They are never stale: a page whose contents were used as a table is marked, and
  * writing it forgets all. So what the guest sees does not depend on what happens to be cached.
