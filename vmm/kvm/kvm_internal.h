@@ -68,6 +68,8 @@ struct kvm_engine {
     uint64_t rate;      /* the fastest that the emulator was seen to run, in instructions per ms; from the probe on */
     uint64_t allowance; /* for an entry, in ns; see kvm_land.c */
     bool stuck;         /* the last approach got nowhere */
+    uint64_t last_hit;  /* in a landing: ticks that remained when RIP was the place's last; 0: it was not yet */
+    uint64_t stride;    /* ticks from such a moment to the next, of late */
     struct kvm_handlers handlers; /* as of the landing that is going on */
     struct kvm_probe_result probe;
 };

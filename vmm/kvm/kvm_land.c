@@ -25,6 +25,8 @@
  * slower than any allowance gets on as well. */
 #define ALLOWANCE_STEP 2000
 #define ALLOWANCE_MAX  10000
+/* From hit to hit of the breakpoint costs as much as two or three single steps: in loops shorter than this, steps. */
+#define STRIDE_SHORT 3
 /* Branches: from here on, since the overflow comes late. */
 #define BRANCHES_NEAR 1000
 
@@ -154,6 +156,11 @@ static int tick_reached(struct kvm_engine *kvm, const struct position *until, ui
     if (ticks > until->ticks)
         return -1;
     *remaining = until->ticks - ticks;
+    if (*remaining > 0 && rip == until->rip) {
+        if (kvm->last_hit)
+            kvm->stride = kvm->last_hit - *remaining;
+        kvm->last_hit = *remaining;
+    }
     if (*remaining > 0 || rip != until->rip)
         return 0;
     int pending = kvm_event_pending(kvm, error);
@@ -222,7 +229,8 @@ static enum kvm_event draw_nearer(struct kvm_engine *kvm, const struct position 
         remaining > (kvm->counter.branches ? BRANCHES_NEAR : EMULATION_NEAR))
         return approach(kvm, remaining, error);
     /* Each emulated instruction is a tick, so a step cannot go past the place; a branch is a tick only now and then. */
-    bool step = until->kind == AT_TICK && !kvm->counter.branches && !kvm->engine.caps.careful;
+    bool step =
+        until->kind == AT_TICK && !kvm->counter.branches && !kvm->engine.caps.careful && kvm->stride <= STRIDE_SHORT;
     kvm->stuck = false;
     return to_next_hit(kvm, until, step, error);
 }
@@ -275,6 +283,8 @@ enum engine_stop kvm_land(struct kvm_engine *kvm, const struct position *until, 
         held = sched_setaffinity(0, sizeof here, &here) == 0;
     }
     kvm->handlers.known = false;
+    kvm->last_hit = 0;
+    kvm->stride = UINT64_MAX;
     kvm_sync(kvm, true);
     enum engine_stop stop = land_loop(kvm, until, error);
     kvm_sync(kvm, false);
