@@ -194,6 +194,37 @@ if new_case nobody-to-hand-over-to; then
     kill_all
 fi
 
+# An operator's orders to a replicated machine are inputs like any other: the backup replays them, and after a takeover
+# they are given to the survivor, at the address that clients have for it.
+orders() { # FILE: the operator's records, without their places; command 1 tells who has the console
+    "$ENCORE" log dump "$1" 2>/dev/null | sed -n 's/.*: \(OPERATOR .*\)/\1/p' | grep -v 'command 1,'
+}
+if new_case operator; then
+    start_primary A --log "$case/a.enc"
+    start_backup B A --log "$case/b.enc"
+    await_words B 'ready to take over'
+    check "replication: a replicated machine takes an operator's order" "$ENCORE" ctl "$(address A)" keys 1e9e
+    check "replication: and another" "$ENCORE" ctl "$(address A)" power-button
+    check_exit 2 "replication: an order that is none is refused" "$ENCORE" ctl "$(address A)" keys zz
+    start_client $COUNT "$(address A)" "$(address B)"
+    await_seen 100
+    signal_side KILL A
+    judge $COUNT 2
+    check "replication: the survivor takes an operator's order" "$ENCORE" ctl "$(address B)" keys 39b9
+    printf 'QUIT\n' | timeout $PATIENCE "$ENCORE" console "$(address B)" >"$case/quit" 2>&1
+    expect_end B 1 'the guest ended'
+    check "replication: operator: the log of both lives replays" "$ENCORE" replay --verify "$case/b.enc"
+    orders "$case/a.enc" >"$case/a.orders"
+    orders "$case/b.enc" >"$case/b.orders"
+    if [ "$(wc -l <"$case/a.orders")" -eq 2 ] && [ "$(wc -l <"$case/b.orders")" -eq 3 ] &&
+        head -n 2 "$case/b.orders" | cmp -s - "$case/a.orders"; then
+        ok "replication: the operator's orders are in both logs"
+    else
+        not_ok "replication: the operator's orders are in both logs" "$(cat "$case/a.orders" "$case/b.orders")"
+    fi
+    kill_all
+fi
+
 # A guest that computes, and waits for no time and no input, gives a backup no reason to be told anything; and yet the
 # backup must be where the primary is, or it would have to catch up first when the primary dies. Once a second would be
 # without a backup (replay/recorder_inputs.c).
