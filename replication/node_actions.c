@@ -178,6 +178,7 @@ static void stop(struct node *node, const struct replica_action *action)
 
     node->orders.stop = true;
     console_server_standby(&node->server, node->server.epoch);
+    node_tell_handover(node, handed_over);
     node_end(node, handed_over ? NODE_HANDED_OVER : NODE_LOST, "%s", action->text);
 }
 

@@ -57,6 +57,7 @@ static json_t *pass_on(struct node *node, const json_t *request)
     return json_pack("{s:b}", "ok", 1);
 }
 
+/* The answer; NULL: it comes later. */
 static json_t *obey(struct node *node, const json_t *request, const char *command)
 {
     if (strcmp(command, "status") == 0)
@@ -67,21 +68,36 @@ static json_t *obey(struct node *node, const json_t *request, const char *comman
     if (state != REPLICA_PRIMARY)
         return json_pack("{s:s,s:s}", "error", "there is no backup to hand over to", "state",
                          replica_state_name(state));
+    node->handover_asked = true;
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_HANDOVER});
-    return json_pack("{s:b}", "ok", 1);
+    return NULL;
 }
 
-static void answer(struct node *node, const uint8_t *bytes, size_t length)
+static void reply_with(struct node *node, json_t *reply)
 {
-    json_t *request = json_loadb((const char *)bytes, length, 0, NULL);
-    const char *command = json_string_value(json_object_get(request, "command"));
-    json_t *reply = command ? obey(node, request, command) : json_pack("{s:s}", "error", "not a request");
     char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
 
     if (text)
         link_send(node->control, (const uint8_t *)text, strlen(text));
     free(text);
     json_decref(reply);
+}
+
+void node_tell_handover(struct node *node, bool done)
+{
+    if (!node->handover_asked || !node->control)
+        return;
+    node->handover_asked = false;
+    reply_with(node, done ? json_pack("{s:b}", "ok", 1)
+                          : json_pack("{s:s,s:b}", "error", "the primary goes on; its messages say why", "tried", 1));
+}
+
+static void answer(struct node *node, const uint8_t *bytes, size_t length)
+{
+    json_t *request = json_loadb((const char *)bytes, length, 0, NULL);
+    const char *command = json_string_value(json_object_get(request, "command"));
+
+    reply_with(node, command ? obey(node, request, command) : json_pack("{s:s}", "error", "not a request"));
     json_decref(request);
 }
 
@@ -93,6 +109,8 @@ void node_serve_control(struct node *node)
 
     if (!node->control)
         return;
+    if (node->handover_asked && replica_status(node->replica, node->now).state == REPLICA_ALONE)
+        node_tell_handover(node, false);
     link_flush(node->control);
     for (;;) {
         switch (link_receive(node->control, &bytes, &length, &error)) {

@@ -60,7 +60,8 @@ struct node {
     uint64_t now;
     uint64_t tend_at, show_at;
     uint64_t joins, join_pause;
-    bool leaving; /* a signal came: hand over, or end */
+    bool handover_asked; /* through the control link, where the answer is waited for */
+    bool leaving;        /* a signal came: hand over, or end */
     uint64_t end_reason, end_value;
     uint64_t ended_at;    /* the guest ended then, and its client is being given the rest; 0: no */
     uint64_t finish_by;   /* the guest ended; the end is told until then. 0: not yet */
@@ -100,6 +101,8 @@ bool node_console_done(const struct node *node);
 
 /* node_control.c */
 void node_serve_control(struct node *node);
+/* Whoever asked for a handover is told whether the backup goes on. */
+void node_tell_handover(struct node *node, bool done);
 struct node_status node_status(const struct node *node);
 
 #endif

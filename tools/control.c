@@ -13,7 +13,7 @@
 #include "vmm/host/unix_listener.h"
 
 #define MILLISECOND UINT64_C(1000000)
-#define PATIENCE    (2000 * MILLISECOND)
+#define PATIENCE_MS 2000
 
 #define SOCKET_PREFIX "unix:"
 
@@ -56,7 +56,8 @@ static json_t *take_answer(const uint8_t *bytes, size_t length, struct error *er
     if (!answer)
         error_set(error, ERROR_INPUT, "the answer is not JSON");
     else if (refusal)
-        error_set(error, ERROR_INPUT, "%s", refusal);
+        /* "tried": it was not the request that was wrong. */
+        error_set(error, json_is_true(json_object_get(answer, "tried")) ? ERROR_HOST : ERROR_INPUT, "%s", refusal);
     if (refusal) {
         json_decref(answer);
         return NULL;
@@ -64,9 +65,15 @@ static json_t *take_answer(const uint8_t *bytes, size_t length, struct error *er
     return answer;
 }
 
-static json_t *converse(struct link *link, const char *request, struct error *error)
+/* The host time until which an answer is waited for. */
+static uint64_t end_of_patience(const struct control_options *to)
 {
-    uint64_t until = host_clock_now() + PATIENCE;
+    return host_clock_now() + (to->patience_ms ? to->patience_ms : PATIENCE_MS) * MILLISECOND;
+}
+
+static json_t *converse(struct link *link, const struct control_options *to, const char *request, struct error *error)
+{
+    uint64_t until = end_of_patience(to);
     const uint8_t *bytes;
     size_t length;
 
@@ -93,9 +100,9 @@ static json_t *converse(struct link *link, const char *request, struct error *er
 }
 
 /* Until the end of the answer's line, or of the connection, or of our patience. */
-static json_t *receive_line(int fd, struct error *error)
+static json_t *receive_line(int fd, const struct control_options *to, struct error *error)
 {
-    uint64_t until = host_clock_now() + PATIENCE;
+    uint64_t until = end_of_patience(to);
     char line[CONTROL_LINE + 2];
     size_t length = 0;
 
@@ -116,8 +123,9 @@ static json_t *receive_line(int fd, struct error *error)
 }
 
 /* One line there, one back. */
-static json_t *ask_socket(const char *path, const char *request, struct error *error)
+static json_t *ask_socket(const struct control_options *to, const char *request, struct error *error)
 {
+    const char *path = to->address + strlen(SOCKET_PREFIX);
     struct sockaddr_un where;
     json_t *answer = NULL;
 
@@ -128,7 +136,7 @@ static json_t *ask_socket(const char *path, const char *request, struct error *e
         send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 || send(fd, "\n", 1, MSG_NOSIGNAL) < 0)
         error_errno(error, "nobody answers there");
     else
-        answer = receive_line(fd, error);
+        answer = receive_line(fd, to, error);
     if (fd >= 0)
         close(fd);
     return answer;
@@ -143,7 +151,7 @@ static json_t *ask_link(const struct control_options *to, const char *request, s
     struct link *link = link_connect(to->address, SESSION_CONTROL, to->key ? key : NULL, error);
     if (!link)
         return NULL;
-    json_t *answer = converse(link, request, error);
+    json_t *answer = converse(link, to, request, error);
     link_close(link);
     explicit_bzero(key, sizeof key);
     return answer;
@@ -158,7 +166,7 @@ json_t *control_request(const struct control_options *to, json_t *request, struc
     if (!text)
         error_set(error, ERROR_HOST, "out of memory");
     else if (strncmp(to->address, SOCKET_PREFIX, strlen(SOCKET_PREFIX)) == 0)
-        answer = ask_socket(to->address + strlen(SOCKET_PREFIX), text, error);
+        answer = ask_socket(to, text, error);
     else
         answer = ask_link(to, text, error);
     free(text);

@@ -12,6 +12,7 @@
 
 struct control_options {
     const char *address, *key;
+    unsigned patience_ms; /* for an answer; 0: two seconds */
 };
 
 /* Parser of an address and --key, for a command of this kind. */
@@ -20,7 +21,7 @@ extern const struct argp control_argp;
 /* Sends a request, which is consumed, and waits for the answer as below. */
 json_t *control_request(const struct control_options *options, json_t *request, struct error *error);
 
-/* Sends {"command": command} and waits for the answer, at most two seconds. NULL with the error; an answer with an
+/* Sends {"command": command} and waits for the answer. NULL with the error; an answer with an
  * "error" in it is one. */
 json_t *control_ask(const struct control_options *options, const char *command, struct error *error);
 
