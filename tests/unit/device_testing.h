@@ -1,6 +1,6 @@
 /*
- * What the tests of the chips share: a seeded random generator, a recording interrupt line, port accesses, and the two
- * properties that every device with state must have:
+ * What the tests of the chips share: a seeded random generator, a recording interrupt line, port accesses, and the
+ * properties that a device with state must have, as tests that are given the device by subject_test:
  *
  *   round trip: saved at any moment and restored into a fresh device, both go on the same, answer by answer and byte by
  *   byte of their saved state;
@@ -135,6 +135,7 @@ static inline void assert_same_state(const struct subject *subject, void *a, voi
     bytes_writer_free(&right);
 }
 
+/* The round trip, from one seed. */
 static inline void check_round_trip(const struct subject *subject, uint64_t seed)
 {
     void *original = subject_new(subject);
@@ -180,6 +181,7 @@ static inline bool try_hostile(const struct subject *subject, const uint8_t *byt
     return taken;
 }
 
+/* The hostile restore, from one seed. */
 static inline void check_hostile_restore(const struct subject *subject, uint64_t seed)
 {
     void *device = subject_new(subject);
@@ -213,6 +215,21 @@ static inline void check_hostile_restore(const struct subject *subject, uint64_t
         bytes_writer_free(&saved);
     }
     free(device);
+}
+
+/* An entry of a program's list of tests: one of the tests below, of this subject. */
+#define subject_test(test, subject) cmocka_unit_test_prestate(test, (void *)(subject))
+
+static inline void restored_runs_on_the_same(void **subject)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++)
+        check_round_trip(*subject, seed);
+}
+
+static inline void hostile_state_is_safe(void **subject)
+{
+    for (uint64_t seed = 1; seed <= 2; seed++)
+        check_hostile_restore(*subject, seed);
 }
 
 #endif

@@ -474,19 +474,6 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct clock), subject_init, subject_state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 5; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 5150);
-}
-
 static void steps_do_not_matter(void **unused)
 {
     (void)unused;
@@ -532,8 +519,8 @@ int main(void)
         cmocka_unit_test(alarm_with_dont_care),
         cmocka_unit_test(next_alarm_agrees_with_waiting_for_it),
         cmocka_unit_test(memory_and_sizes),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
         cmocka_unit_test(steps_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

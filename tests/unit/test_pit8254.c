@@ -537,19 +537,6 @@ static uint64_t timer_operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct timer), timer_init, timer_state, timer_operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 5; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 99);
-}
-
 static void steps_do_not_matter(void **unused)
 {
     (void)unused;
@@ -600,8 +587,8 @@ int main(void)
         cmocka_unit_test(bytes_are_read_low_first),
         cmocka_unit_test(read_back_gives_status_then_count),
         cmocka_unit_test(gate_2_and_out_2),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
         cmocka_unit_test(steps_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -473,19 +473,6 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct serial), serial_init, serial_state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 5; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 777);
-}
-
 static void steps_do_not_matter(void **unused)
 {
     (void)unused;
@@ -530,8 +517,8 @@ int main(void)
         cmocka_unit_test(break_in_loopback),
         cmocka_unit_test(fifo_control),
         cmocka_unit_test(backlog_keeps_order_and_bounds),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
         cmocka_unit_test(steps_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
