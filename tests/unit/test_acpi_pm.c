@@ -29,8 +29,10 @@ static void on_off(void *context)
     board->offs++;
 }
 
-static void board_init(struct board *board)
+static void board_init(void *device)
 {
+    struct board *board = device;
+
     board->sci = (struct line_record){0};
     board->offs = 0;
     acpi_pm_init(&board->pm, line_record_wire(&board->sci), (struct acpi_pm_wire){on_off, board});
@@ -228,11 +230,6 @@ static void turning_off(void **unused)
     control(&board, SLEEP(ACPI_PM_SLEEP_OFF));
 }
 
-static void init(void *device)
-{
-    board_init(device);
-}
-
 static void state(void *device, struct state *visit)
 {
     struct board *board = device;
@@ -270,7 +267,7 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
     return event_in(board, STATUS, 4) ^ acpi_pm_deadline(&board->pm);
 }
 
-static const struct subject subject = {sizeof(struct board), init, state, operate};
+static const struct subject subject = {sizeof(struct board), board_init, state, operate};
 
 int main(void)
 {

@@ -21,8 +21,10 @@ static void on_reset(void *context)
     board->resets++;
 }
 
-static void board_init(struct board *board)
+static void board_init(void *device)
 {
+    struct board *board = device;
+
     board->irq = (struct line_record){0};
     board->resets = 0;
     i8042_init(&board->chip, line_record_wire(&board->irq), (struct reset_wire){on_reset, board});
@@ -410,11 +412,6 @@ static void linux_probe(void **unused)
     expect_nothing(&board);
 }
 
-static void init(void *device)
-{
-    board_init(device);
-}
-
 static void state(void *device, struct state *visit)
 {
     struct board *board = device;
@@ -453,7 +450,7 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
     return status(board) | (board->resets - resets) << 8;
 }
 
-static const struct subject subject = {sizeof(struct board), init, state, operate};
+static const struct subject subject = {sizeof(struct board), board_init, state, operate};
 
 int main(void)
 {

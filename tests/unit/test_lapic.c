@@ -68,8 +68,10 @@ static void out(struct board *board, unsigned offset, uint32_t value)
     port_out(lapic_write, &board->lapic, offset, 4, value, 0);
 }
 
-static void set_up(struct board *board)
+static void set_up(void *device)
 {
+    struct board *board = device;
+
     board_init(board);
     out(board, SVR, 0x1ff);
 }
@@ -478,11 +480,6 @@ static void pic_behind_lint0(void **unused)
     assert_false(lapic_passes_pic(&board.lapic));
 }
 
-static void init(void *device)
-{
-    set_up(device);
-}
-
 static void state(void *device, struct state *visit)
 {
     struct board *board = device;
@@ -541,7 +538,7 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
     return in(board, offset) + (uint64_t)lapic_passes_pic(&board->lapic);
 }
 
-static const struct subject subject = {sizeof(struct board), init, state, operate};
+static const struct subject subject = {sizeof(struct board), set_up, state, operate};
 
 int main(void)
 {
