@@ -2,11 +2,8 @@
  * All the PC's chips wired together, under a stream of bytes read as a script: port accesses, the passing of time,
  * input from the host, interrupt acknowledges, and checkpoints.
  *
- * Two boards run the same script and must answer alike and end in the same state, although
- *   - a checkpoint replaces the second board by one restored from the first one's saved state, and
- *   - the second board's time passes in small steps where the first one's passes at once.
- * A third kind of checkpoint damages the saved state first, as the script says; if it is still accepted, both boards go
- * on from there. So every state that restoring accepts is run, under the sanitizers.
+ * Of the two boards (tests/fuzz/two_boards.h), the second one's time passes in small steps where the first one's passes
+ * at once.
  *
  * The disks' host keeps nothing: it gives bytes and failures that depend on the place alone, so that both boards' disks
  * are the same without being part of a checkpoint.
@@ -17,9 +14,8 @@
  * Build: clang -fsanitize=fuzzer,address,undefined, with vmm/devices, what is in vmm/, and base.
  */
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/check.h"
+#include "tests/fuzz/two_boards.h"
 #include "vmm/bus.h"
 #include "vmm/devices/acpi_pm.h"
 #include "vmm/devices/debug_exit.h"
@@ -183,10 +179,12 @@ static struct irq_wire irq(struct board *board, unsigned line)
     return (struct irq_wire){.set = i8259_set_line, .context = &board->pic, .line = line};
 }
 
-static struct board *board_new(void)
+/* All of a board is in its state. */
+static struct board *board_new(const struct board *beside)
 {
     struct board *board = calloc(1, sizeof *board);
 
+    (void)beside;
     CHECK(board);
     lapic_init(&board->lapic, on_end_of_interrupt, board);
     ioapic82093_init(&board->ioapic, (struct msi_wire){.send = on_message, .context = board});
@@ -253,53 +251,6 @@ static void board_state(struct board *board, struct state *state)
     state_u32(state, "exits", &board->exits);
 }
 
-static struct bytes_writer board_save(struct board *board)
-{
-    struct bytes_writer out = bytes_writer(1 << 20);
-    struct state state = state_save(&out);
-    struct error error;
-
-    board_state(board, &state);
-    CHECK(state_end(&state, &error) == 0);
-    return out;
-}
-
-/* A new board from saved bytes, or NULL when they are refused. */
-static struct board *board_restored(const struct bytes_writer *saved)
-{
-    struct board *board = board_new();
-    struct state state = state_restore(saved->data, saved->length);
-    struct error error;
-
-    board_state(board, &state);
-    if (state_end(&state, &error) == 0)
-        return board;
-    board_free(board);
-    return NULL;
-}
-
-static void check_equal(struct board *a, struct board *b)
-{
-    struct bytes_writer left = board_save(a);
-    struct bytes_writer right = board_save(b);
-
-    CHECK(left.length == right.length && memcmp(left.data, right.data, left.length) == 0);
-    bytes_writer_free(&left);
-    bytes_writer_free(&right);
-}
-
-struct script {
-    struct bytes_reader in;
-    struct board *one;
-    struct board *two;
-    uint64_t now;
-};
-
-static uint8_t next(struct script *script)
-{
-    return (uint8_t)bytes_get_uint(&script->in, 1);
-}
-
 static uint64_t later(uint64_t now, uint64_t by)
 {
     return by < UINT64_MAX - now ? now + by : UINT64_MAX;
@@ -332,20 +283,20 @@ static void pass_time(struct script *script, uint64_t until, unsigned steps)
     uint64_t from = script->now;
 
     for (unsigned i = 1; i < steps; i++)
-        advance_all(script->two, from + (until - from) / steps * i);
-    advance_all(script->two, until);
-    advance_all(script->one, until);
+        advance_all(script->boards[1], from + (until - from) / steps * i);
+    advance_all(script->boards[1], until);
+    advance_all(script->boards[0], until);
     script->now = until;
 }
 
 static void access_ports(struct script *script, uint64_t port, unsigned size, bool read, uint64_t value)
 {
     if (read) {
-        CHECK(bus_read(&script->one->ports, port, size, script->now) ==
-              bus_read(&script->two->ports, port, size, script->now));
+        CHECK(bus_read(&script->boards[0]->ports, port, size, script->now) ==
+              bus_read(&script->boards[1]->ports, port, size, script->now));
     } else {
-        bus_write(&script->one->ports, port, size, value, script->now);
-        bus_write(&script->two->ports, port, size, value, script->now);
+        bus_write(&script->boards[0]->ports, port, size, value, script->now);
+        bus_write(&script->boards[1]->ports, port, size, value, script->now);
     }
 }
 
@@ -353,11 +304,11 @@ static void step_ports(struct script *script, uint8_t op)
 {
     static const uint16_t bases[] = {0x20, 0xa0,  0x4d0, 0x40,  0x40, 0x61, 0x70, 0x3f8, 0x3f8, 0xf4, 0xe08,
                                      0x80, 0x1f0, 0x1f0, 0x3f6, 0x60, 0x60, 0x64, 0x600, 0x604, 0xcf9};
-    uint8_t where = next(script);
+    uint8_t where = (uint8_t)take(script, 1);
     uint64_t port = bases[where % 21] + (where / 21) % 8u;
     unsigned size = op & 0x40 ? 1u << (op >> 4 & 3) % 3 : 1;
     bool read = op & 0x80;
-    uint64_t value = read ? 0 : bytes_get_uint(&script->in, size);
+    uint64_t value = read ? 0 : take(script, size);
     /* A disk's data come and go in long rows. */
     unsigned times = port == IDE_COMMAND_PORT && size > 1 ? 300 : 1;
 
@@ -368,15 +319,15 @@ static void step_ports(struct script *script, uint8_t op)
 /* Whole registers of the two APICs; of the I/O APIC's, its window mostly. The deadline by its own door. */
 static void step_memory(struct script *script, uint8_t op)
 {
-    struct board *one = script->one, *two = script->two;
-    uint8_t where = next(script);
+    struct board *one = script->boards[0], *two = script->boards[1];
+    uint8_t where = (uint8_t)take(script, 1);
     uint64_t address = where < 0xc0 ? (where & 63) * 0x10u : 0x400 + (where & 3 ? 0x10 : 0);
 
     if (op & 0x80) {
         CHECK(bus_read(&one->memory, address, 4, script->now) == bus_read(&two->memory, address, 4, script->now));
         return;
     }
-    uint64_t value = bytes_get_uint(&script->in, op & 0x40 ? 4 : 2);
+    uint64_t value = take(script, op & 0x40 ? 4 : 2);
     if (op & 8) {
         lapic_write_deadline(&one->lapic, later(script->now, value));
         lapic_write_deadline(&two->lapic, later(script->now, value));
@@ -388,11 +339,11 @@ static void step_memory(struct script *script, uint8_t op)
 
 static void step_time(struct script *script, uint8_t op)
 {
-    uint64_t until = later(script->now, bytes_get_uint(&script->in, 1u << (op >> 6)));
+    uint64_t until = later(script->now, take(script, 1u << (op >> 6)));
 
     if (op & 0x20) {
-        uint64_t due = deadline(script->one);
-        CHECK(due == deadline(script->two));
+        uint64_t due = deadline(script->boards[0]);
+        CHECK(due == deadline(script->boards[1]));
         if (due != NO_DEADLINE && due > script->now)
             until = due;
     }
@@ -403,31 +354,31 @@ static void step_input(struct script *script, uint8_t op)
 {
     uint8_t bytes[32];
     size_t length = op >> 3 & 15;
-    size_t room = uart16550_room(&script->one->uart);
+    size_t room = uart16550_room(&script->boards[0]->uart);
 
-    CHECK(room == uart16550_room(&script->two->uart));
+    CHECK(room == uart16550_room(&script->boards[1]->uart));
     length = length < room ? length : room;
     bytes_get(&script->in, bytes, length);
-    uart16550_receive(&script->one->uart, bytes, length, script->now);
-    uart16550_receive(&script->two->uart, bytes, length, script->now);
+    uart16550_receive(&script->boards[0]->uart, bytes, length, script->now);
+    uart16550_receive(&script->boards[1]->uart, bytes, length, script->now);
 }
 
 static void step_keys(struct script *script, uint8_t op)
 {
     uint8_t codes[16];
-    size_t length = op >> 3 & 15, room = i8042_room(&script->one->i8042);
+    size_t length = op >> 3 & 15, room = i8042_room(&script->boards[0]->i8042);
 
-    CHECK(room == i8042_room(&script->two->i8042));
+    CHECK(room == i8042_room(&script->boards[1]->i8042));
     length = length < room ? length : room;
     bytes_get(&script->in, codes, length);
-    i8042_press(&script->one->i8042, codes, length);
-    i8042_press(&script->two->i8042, codes, length);
+    i8042_press(&script->boards[0]->i8042, codes, length);
+    i8042_press(&script->boards[1]->i8042, codes, length);
 }
 
 static void acknowledge_lapic(struct script *script)
 {
-    CHECK(lapic_output(&script->one->lapic) == lapic_output(&script->two->lapic));
-    CHECK(lapic_acknowledge(&script->one->lapic) == lapic_acknowledge(&script->two->lapic));
+    CHECK(lapic_output(&script->boards[0]->lapic) == lapic_output(&script->boards[1]->lapic));
+    CHECK(lapic_acknowledge(&script->boards[0]->lapic) == lapic_acknowledge(&script->boards[1]->lapic));
 }
 
 static void step_acknowledge(struct script *script, uint8_t op)
@@ -436,11 +387,11 @@ static void step_acknowledge(struct script *script, uint8_t op)
         acknowledge_lapic(script);
         return;
     }
-    bool output = i8259_output(&script->one->pic);
+    bool output = i8259_output(&script->boards[0]->pic);
 
-    CHECK(output == i8259_output(&script->two->pic));
+    CHECK(output == i8259_output(&script->boards[1]->pic));
     if (output || (op & 0x80))
-        CHECK(i8259_acknowledge(&script->one->pic) == i8259_acknowledge(&script->two->pic));
+        CHECK(i8259_acknowledge(&script->boards[0]->pic) == i8259_acknowledge(&script->boards[1]->pic));
 }
 
 /* The lines on which no device of ours sits. */
@@ -450,39 +401,13 @@ static void step_line(struct script *script, uint8_t op)
 
     if (line <= 2 || line == 4 || line == 8 || line == ACPI_PM_SCI || line == IDE_IRQ)
         line = 5;
-    set_both(script->one, line, op & 8);
-    set_both(script->two, line, op & 8);
-}
-
-static void step_checkpoint(struct script *script, uint8_t op)
-{
-    struct bytes_writer saved = board_save(script->one);
-    bool hostile = op & 0x80;
-
-    check_equal(script->one, script->two);
-    for (unsigned i = op >> 3 & 15; hostile && i > 0; i--) {
-        size_t at = bytes_get_uint(&script->in, 2) % saved.length;
-        saved.data[at] = next(script);
-    }
-    struct board *restored = board_restored(&saved);
-    CHECK(restored || hostile);
-    if (restored) {
-        struct bytes_writer again = board_save(restored);
-        CHECK(again.length == saved.length && memcmp(again.data, saved.data, saved.length) == 0);
-        bytes_writer_free(&again);
-        board_free(script->two);
-        script->two = restored;
-        if (hostile) {
-            board_free(script->one);
-            script->one = board_restored(&saved);
-        }
-    }
-    bytes_writer_free(&saved);
+    set_both(script->boards[0], line, op & 8);
+    set_both(script->boards[1], line, op & 8);
 }
 
 static void step(struct script *script)
 {
-    uint8_t op = next(script);
+    uint8_t op = (uint8_t)take(script, 1);
 
     switch (op & 7) {
     case 2:
@@ -501,7 +426,7 @@ static void step(struct script *script)
         step_acknowledge(script, op);
         break;
     case 6:
-        step_checkpoint(script, op);
+        checkpoint(script, op & 0x80, op >> 3 & 15);
         break;
     case 7:
         step_line(script, op);
@@ -514,12 +439,8 @@ static void step(struct script *script)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct script script = {.in = bytes_reader(data, size), .one = board_new(), .two = board_new()};
+    struct script script = script_run(data, size, MAX_STEPS);
 
-    for (unsigned i = 0; i < MAX_STEPS && bytes_left(&script.in) > 0; i++)
-        step(&script);
-    check_equal(script.one, script.two);
-    board_free(script.one);
-    board_free(script.two);
+    script_free(&script);
     return 0;
 }

@@ -6,16 +6,14 @@
  * device up as a driver would, and that lay out and offer a chain of descriptors; where those lie, and what is in them,
  * is the script's. Anything of it may be overwritten afterwards, by the guest or by the devices themselves.
  *
- * Two boards run the same script and must answer alike and end in the same state, although a checkpoint replaces the
- * second by one restored from the first one's saved state. Another kind of checkpoint damages the saved state first; if
- * it is still accepted, both go on from there. And a device may write to memory only through its door: a shadow that
- * gets the bytes that were reported must always be equal to memory.
+ * Two boards run the script (tests/fuzz/two_boards.h), and must have the same memory too. A device may write to memory
+ * only through its door: a shadow that gets the bytes that were reported must always be equal to memory.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/check.h"
+#include "tests/fuzz/two_boards.h"
 #include "tests/unit/disk_testing.h"
 #include "vmm/devices/pci_host.h"
 #include "vmm/devices/virtio_balloon.h"
@@ -110,13 +108,17 @@ static struct virtio_wires wires(struct board *board, unsigned number)
     };
 }
 
-static struct board *board_new(void)
+static struct board *board_new(const struct board *beside)
 {
     static const uint8_t address[VIRTIO_NET_ADDRESS] = {2, 0, 0, 0, 0, 1};
     struct board *board = aligned_alloc(4096, sizeof *board);
 
     CHECK(board);
     memset(board, 0, sizeof *board);
+    if (beside) {
+        memcpy(board->memory, beside->memory, MEMORY);
+        memcpy(board->shadow, beside->memory, MEMORY);
+    }
     board->ram = (struct ram){.bytes = board->memory, .size = MEMORY, .dirty = board->dirty, .dirty_words = 1};
     pci_host_init(&board->host, (struct irq_wire){.set = on_line, .context = board});
     struct virtio_wires w[DEVICES];
@@ -136,6 +138,11 @@ static struct board *board_new(void)
     return board;
 }
 
+static void board_free(struct board *board)
+{
+    free(board);
+}
+
 static void board_state(struct board *board, struct state *state)
 {
     pci_host_state(&board->host, state);
@@ -152,53 +159,12 @@ static void board_state(struct board *board, struct state *state)
     state_bytes(state, "disk", board->disk.bytes, sizeof board->disk.bytes);
 }
 
-static struct bytes_writer board_save(struct board *board)
+static void check_memory(const struct script *script)
 {
-    struct bytes_writer out = bytes_writer(1 << 20);
-    struct state state = state_save(&out);
-    struct error error;
+    const struct board *a = script->boards[0], *b = script->boards[1];
 
-    board_state(board, &state);
-    CHECK(state_end(&state, &error) == 0);
-    return out;
-}
-
-/* A new board from saved bytes and memory, or NULL when they are refused. */
-static struct board *board_restored(const struct bytes_writer *saved, const uint8_t *memory)
-{
-    struct board *board = board_new();
-    struct state state = state_restore(saved->data, saved->length);
-    struct error error;
-
-    memcpy(board->memory, memory, MEMORY);
-    memcpy(board->shadow, memory, MEMORY);
-    board_state(board, &state);
-    if (state_end(&state, &error) == 0)
-        return board;
-    free(board);
-    return NULL;
-}
-
-static void check_equal(struct board *a, struct board *b)
-{
-    struct bytes_writer left = board_save(a);
-    struct bytes_writer right = board_save(b);
-
-    CHECK(left.length == right.length && memcmp(left.data, right.data, left.length) == 0);
     CHECK(memcmp(a->memory, b->memory, MEMORY) == 0);
     CHECK(memcmp(a->memory, a->shadow, MEMORY) == 0 && memcmp(b->memory, b->shadow, MEMORY) == 0);
-    bytes_writer_free(&left);
-    bytes_writer_free(&right);
-}
-
-struct script {
-    struct bytes_reader in;
-    struct board *boards[2];
-};
-
-static uint64_t take(struct script *script, unsigned width)
-{
-    return bytes_get_uint(&script->in, width);
 }
 
 /* One access of both boards' guests through one pair of handlers. */
@@ -457,29 +423,8 @@ static void step_input(struct script *script, uint8_t op)
 
 static void step_checkpoint(struct script *script, uint8_t op)
 {
-    struct bytes_writer saved = board_save(script->boards[0]);
-    bool hostile = op & 0x80;
-
-    check_equal(script->boards[0], script->boards[1]);
-    for (unsigned i = op >> 4 & 7; hostile && i > 0; i--) {
-        size_t at = take(script, 2) % saved.length;
-        saved.data[at] = (uint8_t)take(script, 1);
-    }
-    struct board *restored = board_restored(&saved, script->boards[0]->memory);
-    CHECK(restored || hostile);
-    if (restored) {
-        struct bytes_writer again = board_save(restored);
-        CHECK(again.length == saved.length && memcmp(again.data, saved.data, saved.length) == 0);
-        bytes_writer_free(&again);
-        free(script->boards[1]);
-        script->boards[1] = restored;
-        if (hostile) {
-            restored = board_restored(&saved, script->boards[0]->memory);
-            free(script->boards[0]);
-            script->boards[0] = restored;
-        }
-    }
-    bytes_writer_free(&saved);
+    check_memory(script);
+    checkpoint(script, op & 0x80, op >> 4 & 7);
 }
 
 static void step(struct script *script)
@@ -523,12 +468,9 @@ static void step(struct script *script)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct script script = {.in = bytes_reader(data, size), .boards = {board_new(), board_new()}};
+    struct script script = script_run(data, size, MAX_STEPS);
 
-    for (unsigned i = 0; i < MAX_STEPS && bytes_left(&script.in) > 0; i++)
-        step(&script);
-    check_equal(script.boards[0], script.boards[1]);
-    free(script.boards[0]);
-    free(script.boards[1]);
+    check_memory(&script);
+    script_free(&script);
     return 0;
 }

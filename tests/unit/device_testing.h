@@ -1,11 +1,12 @@
 /*
- * What the tests of the chips share: a seeded random generator, a recording interrupt line, port accesses, and the two
- * properties that every device with state must have:
+ * What the tests of the chips share: a seeded random generator, a recording interrupt line, port accesses, and the
+ * properties that a device with state must have, as tests that are given the device by subject_test:
  *
  *   round trip: saved at any moment and restored into a fresh device, both go on the same, answer by answer and byte by
  *   byte of their saved state;
  *   hostile restore: whatever bytes are restored, they are refused or give a device that runs on in bounds (the
- *   sanitizers watch) and saves the very bytes that it was restored from.
+ *   sanitizers watch) and saves the very bytes that it was restored from;
+ *   steps: where a device counts time, it ends the same whether time passes at once or in small steps.
  */
 #ifndef ENCORE_TESTS_UNIT_DEVICE_TESTING_H
 #define ENCORE_TESTS_UNIT_DEVICE_TESTING_H
@@ -65,6 +66,14 @@ static inline struct irq_wire line_record_wire(struct line_record *record)
     return (struct irq_wire){.set = line_record_set, .context = record};
 }
 
+/* Two lines of devices that are to do the same. */
+static inline void assert_same_line(const struct line_record *a, const struct line_record *b)
+{
+    assert_int_equal(a->level, b->level);
+    assert_int_equal(a->rises, b->rises);
+    assert_int_equal(a->falls, b->falls);
+}
+
 static inline uint64_t port_in(bus_read_fn *read, void *device, uint64_t offset, unsigned size, uint64_t now)
 {
     struct bus_access access = {.offset = offset, .size = (uint8_t)size, .now = now};
@@ -87,6 +96,15 @@ struct subject {
     void (*init)(void *device);
     void (*state)(void *device, struct state *state);
     uint64_t (*operate)(void *device, struct dice *dice, uint64_t *now);
+};
+
+/* One that counts time. `assert_same_output` compares what two of them have put out: their lines, and whatever else is
+ * not in their states. It is called after every operation and after every wait. */
+struct timed_subject {
+    const struct subject *subject;
+    void (*advance)(void *device, uint64_t now);
+    void (*assert_same_output)(void *a, void *b);
+    uint32_t longest_wait; /* in nanoseconds */
 };
 
 static inline void *subject_new(const struct subject *subject)
@@ -135,6 +153,7 @@ static inline void assert_same_state(const struct subject *subject, void *a, voi
     bytes_writer_free(&right);
 }
 
+/* The round trip, from one seed. */
 static inline void check_round_trip(const struct subject *subject, uint64_t seed)
 {
     void *original = subject_new(subject);
@@ -180,6 +199,7 @@ static inline bool try_hostile(const struct subject *subject, const uint8_t *byt
     return taken;
 }
 
+/* The hostile restore, from one seed. */
 static inline void check_hostile_restore(const struct subject *subject, uint64_t seed)
 {
     void *device = subject_new(subject);
@@ -213,6 +233,58 @@ static inline void check_hostile_restore(const struct subject *subject, uint64_t
         bytes_writer_free(&saved);
     }
     free(device);
+}
+
+/* An entry of a program's list of tests: one of the tests below, of this subject. */
+#define subject_test(test, subject) cmocka_unit_test_prestate(test, (void *)(subject))
+
+static inline void restored_runs_on_the_same(void **subject)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++)
+        check_round_trip(*subject, seed);
+}
+
+static inline void hostile_state_is_safe(void **subject)
+{
+    for (uint64_t seed = 1; seed <= 2; seed++)
+        check_hostile_restore(*subject, seed);
+}
+
+/* Waits now and then for years, as far as half of guest time. */
+static inline uint64_t wait_for_years(struct dice *dice, uint64_t now)
+{
+    if (dice_below(dice, 50) != 0 || now > UINT64_MAX / 2)
+        return now;
+    return now + ((uint64_t)dice_roll(dice) << 26);
+}
+
+static inline void steps_do_not_matter(void **timed_subject)
+{
+    const struct timed_subject *timed = *timed_subject;
+    const struct subject *subject = timed->subject;
+    void *at_once = subject_new(subject);
+    void *in_steps = subject_new(subject);
+    struct dice dice = {12};
+    uint64_t now = 0;
+
+    for (unsigned round = 0; round < 3000; round++) {
+        struct dice same = dice;
+        uint64_t same_now = now;
+        uint64_t answer = subject->operate(at_once, &dice, &now);
+        assert_int_equal(subject->operate(in_steps, &same, &same_now), answer);
+        timed->assert_same_output(at_once, in_steps);
+        now = wait_for_years(&dice, now);
+        uint64_t until = now + dice_below(&dice, timed->longest_wait);
+        for (; now < until; now += 1 + dice_below(&dice, timed->longest_wait / 7))
+            timed->advance(in_steps, now);
+        now = until;
+        timed->advance(in_steps, now);
+        timed->advance(at_once, now);
+        assert_same_state(subject, at_once, in_steps);
+        timed->assert_same_output(at_once, in_steps);
+    }
+    free(at_once);
+    free(in_steps);
 }
 
 #endif

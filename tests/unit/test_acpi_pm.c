@@ -29,8 +29,10 @@ static void on_off(void *context)
     board->offs++;
 }
 
-static void board_init(struct board *board)
+static void board_init(void *device)
 {
+    struct board *board = device;
+
     board->sci = (struct line_record){0};
     board->offs = 0;
     acpi_pm_init(&board->pm, line_record_wire(&board->sci), (struct acpi_pm_wire){on_off, board});
@@ -228,11 +230,6 @@ static void turning_off(void **unused)
     control(&board, SLEEP(ACPI_PM_SLEEP_OFF));
 }
 
-static void init(void *device)
-{
-    board_init(device);
-}
-
 static void state(void *device, struct state *visit)
 {
     struct board *board = device;
@@ -270,20 +267,7 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
     return event_in(board, STATUS, 4) ^ acpi_pm_deadline(&board->pm);
 }
 
-static const struct subject subject = {sizeof(struct board), init, state, operate};
-
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 10; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 32);
-}
+static const struct subject subject = {sizeof(struct board), board_init, state, operate};
 
 int main(void)
 {
@@ -295,8 +279,8 @@ int main(void)
         cmocka_unit_test(status_is_cleared_by_ones),
         cmocka_unit_test(interrupt_is_a_level),
         cmocka_unit_test(turning_off),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,19 +120,12 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct fw_cfg), init, state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    check_round_trip(&subject, 1);
-    check_hostile_restore(&subject, 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(items_are_read_byte_by_byte),   cmocka_unit_test(what_is_not_there_reads_zero),
-        cmocka_unit_test(the_directory_names_the_files), cmocka_unit_test(only_a_word_selects),
-        cmocka_unit_test(restored_runs_on_the_same),
+        cmocka_unit_test(items_are_read_byte_by_byte),     cmocka_unit_test(what_is_not_there_reads_zero),
+        cmocka_unit_test(the_directory_names_the_files),   cmocka_unit_test(only_a_word_selects),
+        subject_test(restored_runs_on_the_same, &subject), subject_test(hostile_state_is_safe, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,8 +21,10 @@ static void on_reset(void *context)
     board->resets++;
 }
 
-static void board_init(struct board *board)
+static void board_init(void *device)
 {
+    struct board *board = device;
+
     board->irq = (struct line_record){0};
     board->resets = 0;
     i8042_init(&board->chip, line_record_wire(&board->irq), (struct reset_wire){on_reset, board});
@@ -410,11 +412,6 @@ static void linux_probe(void **unused)
     expect_nothing(&board);
 }
 
-static void init(void *device)
-{
-    board_init(device);
-}
-
 static void state(void *device, struct state *visit)
 {
     struct board *board = device;
@@ -453,20 +450,7 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
     return status(board) | (board->resets - resets) << 8;
 }
 
-static const struct subject subject = {sizeof(struct board), init, state, operate};
-
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 10; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 8042);
-}
+static const struct subject subject = {sizeof(struct board), board_init, state, operate};
 
 int main(void)
 {
@@ -483,8 +467,8 @@ int main(void)
         cmocka_unit_test(room),
         cmocka_unit_test(resets_the_machine),
         cmocka_unit_test(linux_probe),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

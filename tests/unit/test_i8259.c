@@ -534,19 +534,6 @@ static void state(void *device, struct state *visit)
 
 static const struct subject subject = {sizeof(struct i8259_pair), init, state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 10; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 1234);
-}
-
 /* The slave's INT is the master's IR2 after whatever has happened; restoring depends on it. */
 static void cascade_line_is_always_the_slaves(void **unused)
 {
@@ -582,8 +569,8 @@ int main(void)
         cmocka_unit_test(special_mask_mode),
         cmocka_unit_test(polling),
         cmocka_unit_test(register_reads),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
         cmocka_unit_test(cascade_line_is_always_the_slaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,20 +159,6 @@ static uint64_t subject_operate(void *device, struct dice *dice, uint64_t *now)
 static const struct subject subject = {
     .size = sizeof(struct bench), .init = subject_init, .state = subject_state, .operate = subject_operate};
 
-static void round_trip(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 1; seed <= 10; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_restore(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 1; seed <= 2; seed++)
-        check_hostile_restore(&subject, seed);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,8 +166,8 @@ int main(void)
         cmocka_unit_test(two_drives_share_the_registers),
         cmocka_unit_test(the_master_answers_for_a_missing_slave),
         cmocka_unit_test(interrupts_can_be_held_back),
-        cmocka_unit_test(round_trip),
-        cmocka_unit_test(hostile_restore),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,8 +29,10 @@ static void on_message(void *context, uint64_t address, uint32_t data)
     board->data = data;
 }
 
-static void board_init(struct board *board)
+static void board_init(void *device)
 {
+    struct board *board = device;
+
     board->sent = 0;
     ioapic82093_init(&board->ioapic, (struct msi_wire){.send = on_message, .context = board});
 }
@@ -259,11 +261,6 @@ static void trigger_mode_changes(void **unused)
     assert_int_equal(board.sent, 2);
 }
 
-static void init(void *device)
-{
-    board_init(device);
-}
-
 static void state(void *device, struct state *visit)
 {
     struct board *board = device;
@@ -297,20 +294,7 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
     return board->sent == sent ? 0 : (uint64_t)(board->sent - sent) << 60 ^ board->address << 16 ^ board->data;
 }
 
-static const struct subject subject = {sizeof(struct board), init, state, operate};
-
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 10; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 290566);
-}
+static const struct subject subject = {sizeof(struct board), board_init, state, operate};
 
 int main(void)
 {
@@ -323,8 +307,8 @@ int main(void)
         cmocka_unit_test(masked_levels),
         cmocka_unit_test(shared_vector),
         cmocka_unit_test(trigger_mode_changes),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,8 +68,10 @@ static void out(struct board *board, unsigned offset, uint32_t value)
     port_out(lapic_write, &board->lapic, offset, 4, value, 0);
 }
 
-static void set_up(struct board *board)
+static void set_up(void *device)
 {
+    struct board *board = device;
+
     board_init(board);
     out(board, SVR, 0x1ff);
 }
@@ -478,11 +480,6 @@ static void pic_behind_lint0(void **unused)
     assert_false(lapic_passes_pic(&board.lapic));
 }
 
-static void init(void *device)
-{
-    set_up(device);
-}
-
 static void state(void *device, struct state *visit)
 {
     struct board *board = device;
@@ -541,20 +538,7 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
     return in(board, offset) + (uint64_t)lapic_passes_pic(&board->lapic);
 }
 
-static const struct subject subject = {sizeof(struct board), init, state, operate};
-
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 10; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 82093);
-}
+static const struct subject subject = {sizeof(struct board), set_up, state, operate};
 
 int main(void)
 {
@@ -572,8 +556,8 @@ int main(void)
         cmocka_unit_test(errors),
         cmocka_unit_test(disabled_by_software),
         cmocka_unit_test(pic_behind_lint0),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

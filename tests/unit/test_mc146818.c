@@ -474,46 +474,17 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct clock), subject_init, subject_state, operate};
 
-static void restored_runs_on_the_same(void **unused)
+static void advance(void *device, uint64_t now)
 {
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 5; seed++)
-        check_round_trip(&subject, seed);
+    mc146818_advance(&((struct clock *)device)->rtc, now);
 }
 
-static void hostile_state_is_safe(void **unused)
+static void assert_same_output(void *a, void *b)
 {
-    (void)unused;
-    check_hostile_restore(&subject, 5150);
+    assert_same_line(&((struct clock *)a)->irq, &((struct clock *)b)->irq);
 }
 
-static void steps_do_not_matter(void **unused)
-{
-    (void)unused;
-    struct dice dice = {12};
-    struct clock one;
-    struct clock many;
-    subject_init(&one);
-    subject_init(&many);
-    uint64_t now = 0;
-    for (unsigned round = 0; round < 3000; round++) {
-        struct dice same = dice;
-        uint64_t same_now = now;
-        operate(&one, &dice, &now);
-        operate(&many, &same, &same_now);
-        if (dice_below(&dice, 50) == 0)
-            now = now > UINT64_MAX / 2 ? now : now + dice_roll(&dice) * (SECOND / 16);
-        uint64_t until = now + dice_below(&dice, 2000000000);
-        for (uint64_t at = now; at < until; at += 1 + dice_below(&dice, 300000000))
-            mc146818_advance(&many.rtc, at);
-        mc146818_advance(&many.rtc, until);
-        mc146818_advance(&one.rtc, until);
-        now = until;
-        assert_same_state(&subject, &one, &many);
-        assert_int_equal(one.irq.level, many.irq.level);
-        assert_int_equal(one.irq.rises, many.irq.rises);
-    }
-}
+static const struct timed_subject timed_subject = {&subject, advance, assert_same_output, 2 * SECOND};
 
 int main(void)
 {
@@ -532,9 +503,9 @@ int main(void)
         cmocka_unit_test(alarm_with_dont_care),
         cmocka_unit_test(next_alarm_agrees_with_waiting_for_it),
         cmocka_unit_test(memory_and_sizes),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
-        cmocka_unit_test(steps_do_not_matter),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
+        subject_test(steps_do_not_matter, &timed_subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

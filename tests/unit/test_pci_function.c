@@ -292,18 +292,6 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct card), card_init, card_state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    check_round_trip(&subject, 21);
-}
-
-static void hostile_states(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 22);
-}
-
 /* What the guest could not have written is refused, byte by byte. */
 static void another_devices_state(void **unused)
 {
@@ -331,8 +319,8 @@ int main(void)
         cmocka_unit_test(pin),
         cmocka_unit_test(messages),
         cmocka_unit_test(masked_messages),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_states),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
         cmocka_unit_test(another_devices_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

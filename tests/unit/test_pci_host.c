@@ -209,24 +209,15 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct machine), machine_init, machine_state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    check_round_trip(&subject, 31);
-}
-
-static void hostile_states(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 32);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mechanism_one),  cmocka_unit_test(who_is_there),
-        cmocka_unit_test(windows),        cmocka_unit_test(interrupt_lines),
-        cmocka_unit_test(hostile_states), cmocka_unit_test(restored_runs_on_the_same),
+        cmocka_unit_test(mechanism_one),
+        cmocka_unit_test(who_is_there),
+        cmocka_unit_test(windows),
+        cmocka_unit_test(interrupt_lines),
+        subject_test(hostile_state_is_safe, &subject),
+        subject_test(restored_runs_on_the_same, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

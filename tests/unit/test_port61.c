@@ -97,25 +97,12 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct board), board_init, board_state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 5; seed++)
-        check_round_trip(&subject, seed);
-}
-
-static void hostile_state_is_safe(void **unused)
-{
-    (void)unused;
-    check_hostile_restore(&subject, 61);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(low_bits_are_kept),         cmocka_unit_test(refresh_toggles_every_18_pulses),
-        cmocka_unit_test(gate_and_out_of_channel_2), cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
+        cmocka_unit_test(low_bits_are_kept),           cmocka_unit_test(refresh_toggles_every_18_pulses),
+        cmocka_unit_test(gate_and_out_of_channel_2),   subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,19 +56,13 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct port92), init, state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    check_round_trip(&subject, 1);
-    check_hostile_restore(&subject, 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a20_is_on_and_kept),
         cmocka_unit_test(resets_once_when_the_bit_rises),
-        cmocka_unit_test(restored_runs_on_the_same),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,18 +76,12 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct board), init, state, operate};
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    check_round_trip(&subject, 1);
-    check_hostile_restore(&subject, 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resets_when_bit_2_rises),
-        cmocka_unit_test(restored_runs_on_the_same),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -473,45 +473,21 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
 
 static const struct subject subject = {sizeof(struct serial), serial_init, serial_state, operate};
 
-static void restored_runs_on_the_same(void **unused)
+static void advance(void *device, uint64_t now)
 {
-    (void)unused;
-    for (uint64_t seed = 1; seed <= 5; seed++)
-        check_round_trip(&subject, seed);
+    uart16550_advance(&((struct serial *)device)->uart, now);
 }
 
-static void hostile_state_is_safe(void **unused)
+static void assert_same_output(void *a, void *b)
 {
-    (void)unused;
-    check_hostile_restore(&subject, 777);
+    struct serial *one = a, *other = b;
+
+    assert_same_line(&one->irq, &other->irq);
+    assert_int_equal(one->sent_count, other->sent_count);
+    assert_memory_equal(one->sent, other->sent, sizeof one->sent);
 }
 
-static void steps_do_not_matter(void **unused)
-{
-    (void)unused;
-    struct dice dice = {16550};
-    struct serial one;
-    struct serial many;
-    uint64_t now = 0;
-    serial_init(&one);
-    serial_init(&many);
-    for (unsigned round = 0; round < 3000; round++) {
-        struct dice same = dice;
-        uint64_t same_now = now;
-        operate(&one, &dice, &now);
-        operate(&many, &same, &same_now);
-        uint64_t until = now + dice_below(&dice, 100000000);
-        for (uint64_t at = now; at < until; at += 1 + dice_below(&dice, 30000000))
-            uart16550_advance(&many.uart, at);
-        uart16550_advance(&many.uart, until);
-        uart16550_advance(&one.uart, until);
-        now = until;
-        assert_same_state(&subject, &one, &many);
-        assert_int_equal(one.irq.level, many.irq.level);
-        assert_int_equal(one.irq.rises, many.irq.rises);
-        assert_int_equal(one.sent_count, many.sent_count);
-    }
-}
+static const struct timed_subject timed_subject = {&subject, advance, assert_same_output, 100000000};
 
 int main(void)
 {
@@ -530,9 +506,9 @@ int main(void)
         cmocka_unit_test(break_in_loopback),
         cmocka_unit_test(fifo_control),
         cmocka_unit_test(backlog_keeps_order_and_bounds),
-        cmocka_unit_test(restored_runs_on_the_same),
-        cmocka_unit_test(hostile_state_is_safe),
-        cmocka_unit_test(steps_do_not_matter),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &subject),
+        subject_test(steps_do_not_matter, &timed_subject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,25 +146,18 @@ static uint64_t operate(void *device, struct dice *dice, uint64_t *now)
     return guest_operate(&machine->guest, dice) + machine->balloon.actual;
 }
 
-static void restored_runs_on_the_same(void **unused)
-{
-    (void)unused;
-    const struct subject subject = {sizeof(struct machine), machine_init, machine_state, operate};
-    check_round_trip(&subject, 81);
-}
-
-static void hostile_states(void **unused)
-{
-    (void)unused;
-    const struct subject own = {sizeof(struct machine), machine_init, own_state, operate};
-    check_hostile_restore(&own, 82);
-}
+static const struct subject subject = {sizeof(struct machine), machine_init, machine_state, operate};
+static const struct subject own = {sizeof(struct machine), machine_init, own_state, operate};
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(target),     cmocka_unit_test(inflate_and_deflate),       cmocka_unit_test(memory_that_stays),
-        cmocka_unit_test(no_numbers), cmocka_unit_test(restored_runs_on_the_same), cmocka_unit_test(hostile_states),
+        cmocka_unit_test(target),
+        cmocka_unit_test(inflate_and_deflate),
+        cmocka_unit_test(memory_that_stays),
+        cmocka_unit_test(no_numbers),
+        subject_test(restored_runs_on_the_same, &subject),
+        subject_test(hostile_state_is_safe, &own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
