@@ -16,7 +16,7 @@
 
 enum position_kind {
     AT_EXIT,     /* the first boundary after exit `exits`; never names an interrupt acknowledge */
-    AT_TICK,     /* `exits` exits done, the engine's tick counter at `ticks`, and RIP at `rip` */
+    AT_TICK,     /* `exits` exits done, the engine's tick counter at `ticks`, and the next instruction at `rip` */
     AT_LANDMARK, /* `exits` exits done, then the first time that RIP, the registers and RAM are all as given */
 };
 
@@ -24,7 +24,7 @@ struct position {
     enum position_kind kind;
     uint64_t exits;
     uint64_t ticks;          /* AT_TICK: the engine's count since the machine started */
-    uint64_t rip;            /* AT_TICK, AT_LANDMARK */
+    uint64_t rip;            /* AT_TICK, AT_LANDMARK: RIP as a linear address, that is, with the base of CS */
     struct digest registers; /* AT_LANDMARK: of the canonical processor state */
     struct digest ram;       /* AT_LANDMARK: of all guest memory */
 };

@@ -24,9 +24,10 @@
 /* From hit to hit of a breakpoint is slow going. */
 #define SLOW_ROUNDS 4
 
-/* A boot sector of 16-bit code: again: inc ax; add bx, ax; mov [0x8000], bx; dec cx; jnz again; out 0x80, al; jmp again
- */
-static const uint8_t loop_code[] = {0x40, 0x01, 0xc3, 0x89, 0x1e, 0x00, 0x80, 0x49, 0x75, 0xf6, 0xe6, 0x80, 0xeb, 0xf2};
+/* A boot sector of 16-bit code: jmp 0x07c0:5; again: inc ax; add bx, ax; mov [0x8000], bx; dec cx; jnz again; out 0x80,
+ * al; jmp again. CS has a base, as it often has in such code: a place is more than its RIP. */
+static const uint8_t loop_code[] = {0xea, 0x05, 0x00, 0xc0, 0x07, 0x40, 0x01, 0xc3, 0x89, 0x1e,
+                                    0x00, 0x80, 0x49, 0x75, 0xf6, 0xe6, 0x80, 0xeb, 0xf2};
 
 static uint64_t door_clock(void *context, uint64_t now)
 {

@@ -31,6 +31,11 @@ static void test_real_mode(void **state)
     pc_code(pc, 0x2ffff, "\x5a", 1);
     pc->cpu.idtr.limit = 0x3ff;
     pc_start(pc);
+    /* A place's address is linear: with the base of CS. */
+    struct position there = {.kind = AT_TICK, .ticks = 2, .rip = 0x10005}, named;
+    assert_int_equal(pc_run(pc, &there), ENGINE_STOP_POSITION);
+    assert_true(engine_name_position(pc->engine, &named, &pc->error));
+    assert_true(position_equal(&named, &there));
     assert_int_equal(pc_run(pc, NULL), ENGINE_STOP_HALT);
     assert_int_equal(pc->cpu.gprs[GPR_RBX] & 0xff, 0x47);
     assert_int_equal(pc->cpu.gprs[GPR_RDX], 7);

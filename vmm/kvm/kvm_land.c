@@ -52,22 +52,17 @@ int kvm_set_breakpoint(struct kvm_engine *kvm, const uint64_t *breakpoint, struc
     return kvm_debug(kvm, &debug, error);
 }
 
-static int read_rip(struct kvm_engine *kvm, uint64_t *rip, struct error *error)
-{
-    struct kvm_regs regs;
-
-    if (kvm_read_regs(kvm, &regs, error) < 0)
-        return -1;
-    *rip = regs.rip;
-    return 0;
-}
-
-static int read_privilege(struct kvm_engine *kvm, unsigned *level, struct error *error)
+/* RIP as a linear address, which is what a breakpoint is set on (SDM volume 3, 17.2.5), and the privilege level.
+ * Outside 64-bit mode CS has a base: the same RIP may be many places. */
+static int read_place(struct kvm_engine *kvm, uint64_t *rip, unsigned *level, struct error *error)
 {
     struct kvm_sregs sregs;
+    struct kvm_regs regs;
 
-    if (kvm_read_sregs(kvm, &sregs, error) < 0)
+    if (kvm_read_regs(kvm, &regs, error) < 0 || kvm_read_sregs(kvm, &sregs, error) < 0)
         return -1;
+    bool flat = (sregs.efer & EFER_LMA) && sregs.cs.l;
+    *rip = flat ? regs.rip : (uint32_t)(sregs.cs.base + regs.rip);
     *level = sregs.ss.dpl;
     return 0;
 }
@@ -94,7 +89,7 @@ bool kvm_name_position(struct engine *engine, struct position *position, struct 
     int pending = kvm_event_pending(kvm, error);
     if (pending != 0)
         return false;
-    if (read_rip(kvm, &position->rip, error) < 0 || read_privilege(kvm, &level, error) < 0)
+    if (read_place(kvm, &position->rip, &level, error) < 0)
         return false;
     if (engine->caps.ticks && (level == 0 || kvm->counter.branches)) {
         position->kind = AT_TICK;
@@ -150,8 +145,9 @@ static enum kvm_event approach(struct kvm_engine *kvm, uint64_t remaining, struc
 static int tick_reached(struct kvm_engine *kvm, const struct position *until, uint64_t *remaining, struct error *error)
 {
     uint64_t ticks, rip;
+    unsigned level;
 
-    if (kvm_counter_read(&kvm->counter, &ticks, error) < 0 || read_rip(kvm, &rip, error) < 0)
+    if (kvm_counter_read(&kvm->counter, &ticks, error) < 0 || read_place(kvm, &rip, &level, error) < 0)
         return -2;
     if (ticks > until->ticks)
         return -1;
@@ -171,9 +167,10 @@ static int tick_reached(struct kvm_engine *kvm, const struct position *until, ui
 static int landmark_reached(struct kvm_engine *kvm, const struct position *until, struct error *error)
 {
     struct digest digest;
+    unsigned level;
     uint64_t rip;
 
-    if (read_rip(kvm, &rip, error) < 0)
+    if (read_place(kvm, &rip, &level, error) < 0)
         return -2;
     if (rip != until->rip)
         return 0;
@@ -190,29 +187,22 @@ static int landmark_reached(struct kvm_engine *kvm, const struct position *until
 }
 
 /* Whether a single step can be taken here: in user code, only where debugging it was seen to work. Elsewhere the #DB
- * goes to the guest. A timer may well stop the guest there, since native user code takes time and no ticks. 1, 0; -1:
- * host error. */
-static int can_step(struct kvm_engine *kvm, bool pending, struct error *error)
+ * goes to the guest. A timer may well stop the guest there, since native user code takes time and no ticks. */
+static bool can_step(const struct kvm_engine *kvm, bool pending, unsigned level)
 {
-    unsigned level;
-
-    if (pending || kvm->probe.user_breakpoint)
-        return !pending;
-    return read_privilege(kvm, &level, error) < 0 ? -1 : level == 0;
+    return !pending && (kvm->probe.user_breakpoint || level == 0);
 }
 
 /* To the next time that RIP is the place's; or, with `step`, one instruction further if that is safe here. */
 static enum kvm_event to_next_hit(struct kvm_engine *kvm, const struct position *until, bool step, struct error *error)
 {
     uint64_t rip;
+    unsigned level;
     int pending = kvm_event_pending(kvm, error);
 
-    if (pending < 0 || read_rip(kvm, &rip, error) < 0)
+    if (pending < 0 || read_place(kvm, &rip, &level, error) < 0)
         return KVM_EVENT_ERROR;
-    int can = step || rip == until->rip ? can_step(kvm, pending, error) : 0;
-    if (can < 0)
-        return KVM_EVENT_ERROR;
-    if (can && (rip == until->rip || (step && !kvm_at_iret(kvm, rip))))
+    if (can_step(kvm, pending, level) && (rip == until->rip || (step && !kvm_at_iret(kvm, rip))))
         return kvm_step(kvm, error);
     if (kvm_set_breakpoint(kvm, &until->rip, error) < 0)
         return KVM_EVENT_ERROR;

@@ -178,11 +178,6 @@ static struct block *build(struct soft *cpu, uint64_t rip, uint64_t phys, const 
     return block;
 }
 
-static uint64_t fetch_linear(const struct soft *cpu, uint64_t rip)
-{
-    return (rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask;
-}
-
 static const uint8_t *fetch_bytes(struct soft *cpu, uint64_t phys)
 {
     const uint8_t *bytes = soft_ram(cpu, phys, 1);
@@ -194,7 +189,7 @@ static const uint8_t *fetch_bytes(struct soft *cpu, uint64_t phys)
 struct block *soft_find_block(struct soft *cpu)
 {
     uint64_t rip = cpu->rip;
-    uint64_t phys = soft_translate(cpu, NULL, fetch_linear(cpu, rip), ACCESS_FETCH, false);
+    uint64_t phys = soft_translate(cpu, NULL, soft_fetch_linear(cpu, rip), ACCESS_FETCH, false);
     struct block *block = cpu->hash[hash_address(phys, cpu->mode)];
     while (block && (block->phys != phys || block->rip != rip || block->mode != cpu->mode))
         block = block->hash_next;
@@ -215,7 +210,7 @@ struct block *soft_single_block(struct soft *cpu)
 {
     uint8_t bytes[INSN_MAX];
     struct builder b = {.cpu = cpu, .block = soft_scratch(cpu), .rip = cpu->rip};
-    uint64_t linear = fetch_linear(cpu, cpu->rip);
+    uint64_t linear = soft_fetch_linear(cpu, cpu->rip);
     uint64_t phys = soft_translate(cpu, NULL, linear, ACCESS_FETCH, false);
     unsigned room = 4096 - (unsigned)(phys & 4095);
     unsigned available = room < INSN_MAX ? room : INSN_MAX;

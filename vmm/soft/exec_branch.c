@@ -17,7 +17,7 @@ static inline struct block *recent_block(struct soft *cpu, uint64_t rip)
     struct block *block = cpu->jump[jump_index(rip)];
     if (!block || block->rip != rip || block->mode != cpu->mode)
         return NULL;
-    uint64_t linear = (rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask;
+    uint64_t linear = soft_fetch_linear(cpu, rip);
     const struct tlb_entry *entry = &cpu->tlb->fetch[tlb_index(linear)];
     if (entry->tag != (linear & ~UINT64_C(4095)) || entry->addend != (block->phys & ~UINT64_C(4095)))
         return NULL;

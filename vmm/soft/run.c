@@ -52,7 +52,7 @@ _Noreturn void soft_shutdown(struct soft *cpu)
 static void note_code(struct soft *cpu)
 {
     struct engine_fault *fault = &cpu->engine.fault;
-    uint64_t linear = (cpu->rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask, phys;
+    uint64_t linear = soft_fetch_linear(cpu, cpu->rip), phys;
     uint32_t code;
     fault->code_length = 0;
     while (fault->code_length < sizeof fault->code) {
@@ -175,7 +175,7 @@ static bool debugging(const struct soft *cpu)
  * was (SDM volume 3, 17.3.1.1). After MOV SS there is none. */
 static bool take_instruction_breakpoint(struct soft *cpu)
 {
-    uint64_t linear = (cpu->rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask;
+    uint64_t linear = soft_fetch_linear(cpu, cpu->rip);
     unsigned hits = 0;
     if ((cpu->rflags & RFLAGS_RF) || cpu->shadow_ss)
         return false;
@@ -242,7 +242,7 @@ static bool arrived(struct soft *cpu, const struct position *until, bool *failed
         return false;
     if (until->kind == AT_EXIT)
         return true;
-    if (cpu->rip != until->rip)
+    if (soft_fetch_linear(cpu, cpu->rip) != until->rip)
         return false;
     if (until->kind == AT_TICK)
         return soft_ticks(cpu) == until->ticks;
@@ -322,14 +322,15 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
     return true;
 }
 
-/* While a landmark is looked for, blocks that hold its RIP are gone through instruction by instruction. */
-static void execute_towards(struct soft *cpu, uint64_t rip)
+/* While a landmark is looked for, blocks that hold its place are gone through instruction by instruction. */
+static void execute_towards(struct soft *cpu, uint64_t linear)
 {
     struct block *block = soft_find_block(cpu);
-    bool inside = block == soft_scratch(cpu) || (rip - block->rip < block->bytes && rip != block->rip);
+    uint64_t ahead = linear - soft_fetch_linear(cpu, block->rip);
+    bool inside = block == soft_scratch(cpu) || (ahead < block->bytes && ahead != 0);
     /* No going on from block to block past it. */
     soft_attend(cpu);
-    if (inside || block->count > cpu->left || cpu->rip == rip)
+    if (inside || block->count > cpu->left || ahead == 0)
         execute_single(cpu);
     else
         execute(cpu, block);
@@ -399,6 +400,7 @@ bool soft_name_position(struct engine *engine, struct position *position, struct
         *position = position_at_exit(engine->exits);
         return true;
     }
-    *position = (struct position){.kind = AT_TICK, .exits = engine->exits, .ticks = ticks, .rip = cpu->rip};
+    *position = (struct position){
+        .kind = AT_TICK, .exits = engine->exits, .ticks = ticks, .rip = soft_fetch_linear(cpu, cpu->rip)};
     return true;
 }

@@ -331,6 +331,12 @@ void soft_drop_all(struct soft *cpu);
 /* select.c: the micro-operation for an instruction; NULL when it is undefined in this mode. */
 uop_fn *soft_select(const struct insn *insn, uint32_t mode, uint64_t next_rip, struct uop *u);
 
+/* The linear address from which the instruction at `rip` is fetched. */
+static inline uint64_t soft_fetch_linear(const struct soft *cpu, uint64_t rip)
+{
+    return (rip + cpu->seg_base[SEG_CS]) & cpu->linear_mask;
+}
+
 /* Goes on at `rip`, which may be anywhere. */
 void soft_jump(struct soft *cpu, uint64_t rip);
 
