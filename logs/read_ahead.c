@@ -46,49 +46,54 @@ struct read_ahead {
     uint8_t *buffers;
 };
 
-/* Reads the next frame into its slot. Called with the lock held: where a frame ends is known once it is read. */
-static struct slot *claim(struct read_ahead *ahead, struct frame_codec *codec)
+/* Takes the next frame for whoever asks, and moves on to the one behind it. Called with the lock held, so no more of it
+ * is read than its header. */
+static struct slot *claim(struct read_ahead *ahead)
 {
     struct slot *slot = &ahead->slots[ahead->claimed++ % SLOTS];
-    struct walk walk = {.source = ahead->source, .codec = codec, .frame = slot->stored};
+    struct frame_header header;
+    uint8_t bytes[FRAME_HEADER];
+    size_t got;
 
     CHECK(slot->state == SLOT_FREE);
     slot->state = SLOT_BEING_FILLED;
-    slot->frame = (struct read_ahead_frame){.at = ahead->next};
-    slot->result = walk_next(&walk, &ahead->next, &slot->frame.header, &slot->error) == WALK_FRAME ? 0 : -1;
-    slot->frame.after = ahead->next;
-    if (slot->result < 0 || slot->frame.header.kind != FRAME_CHECKPOINT_DATA ||
-        slot->frame.header.raw_length >= ahead->left)
+    slot->frame = (struct read_ahead_frame){.at = ahead->next, .after = ahead->next};
+    /* What is wrong with it will be said when the whole frame is read. */
+    if (ahead->source->read(ahead->source->context, ahead->next.offset, bytes, sizeof bytes, &got, &slot->error) ||
+        got < sizeof bytes || frame_header_decode(bytes, &header, &slot->error) ||
+        header.kind != FRAME_CHECKPOINT_DATA || header.raw_length >= ahead->left) {
         ahead->stopped = true;
-    else
-        ahead->left -= slot->frame.header.raw_length;
+        return slot;
+    }
+    ahead->left -= header.raw_length;
+    ahead->next.offset += FRAME_HEADER + header.stored_length;
+    ahead->next.sequence++;
     return slot;
 }
 
-/* Decompresses what `claim` has read. */
-static void fill(struct slot *slot, struct frame_codec *codec)
+/* Reads the frame, and decompresses it. */
+static int fill(struct slot *slot, const struct log_source *source, struct frame_codec *codec)
 {
-    struct walk walk = {.codec = codec, .frame = slot->stored};
+    struct walk walk = {.source = source, .codec = codec, .frame = slot->stored};
+    struct read_ahead_frame *frame = &slot->frame;
 
-    if (slot->result < 0 || slot->frame.header.kind != FRAME_CHECKPOINT_DATA)
-        return;
-    if (!slot->frame.header.compressed) {
-        slot->frame.contents = slot->stored + FRAME_HEADER;
-        return;
-    }
-    slot->frame.contents = slot->raw;
-    slot->result = walk_contents(&walk, &slot->frame.header, slot->raw, &slot->error);
-    if (slot->result < 0)
-        walk_locate(&slot->frame.at, &slot->error);
+    if (walk_next(&walk, &frame->after, &frame->header, &slot->error) != WALK_FRAME)
+        return -1;
+    if (frame->header.kind != FRAME_CHECKPOINT_DATA)
+        return 0;
+    frame->contents = frame->header.compressed ? slot->raw : slot->stored + FRAME_HEADER;
+    if (frame->header.compressed && walk_contents(&walk, &frame->header, slot->raw, &slot->error))
+        return walk_locate(&frame->at, &slot->error);
+    return 0;
 }
 
-/* Makes one more frame ready. Called with the lock held, which is given up while there is much to do. */
+/* Makes one more frame ready. Called with the lock held, which is given up for most of it. */
 static void prepare(struct read_ahead *ahead, struct frame_codec *codec)
 {
-    struct slot *slot = claim(ahead, codec);
+    struct slot *slot = claim(ahead);
 
     pthread_mutex_unlock(&ahead->lock);
-    fill(slot, codec);
+    slot->result = fill(slot, ahead->source, codec);
     pthread_mutex_lock(&ahead->lock);
     slot->state = SLOT_READY;
 }
