@@ -74,6 +74,21 @@ static const uint8_t *next_piece(struct bytes_reader *input, size_t *length)
     return bytes_take(input, *length);
 }
 
+/* A copy of a message with some bits of it turned: those of `bits`. False when they turn none. The message itself
+ * stays, for the same bits once more would make it true again. */
+static bool alter(const struct bytes_writer *message, const uint8_t *bits, size_t length, struct bytes_writer *copy)
+{
+    bool altered = false;
+
+    bytes_writer_clear(copy);
+    bytes_put(copy, message->data, message->length);
+    for (size_t n = 0; n < length && n < copy->length; n++) {
+        copy->data[n] ^= bits[n];
+        altered |= bits[n] != 0;
+    }
+    return altered;
+}
+
 /* A client and a server with a key; in between somebody who sends pieces of the input, and true messages altered by
  * them, to either. */
 static void fuzz_session(struct bytes_reader *input)
@@ -81,6 +96,7 @@ static void fuzz_session(struct bytes_reader *input)
     static const uint8_t key[SESSION_KEY] = "nobody else has it";
     struct session *sides[] = {session_create(true, SESSION_LINK, key), session_create(false, SESSION_LINK, key)};
     struct bytes_writer way[] = {bytes_writer(1024), bytes_writer(1024)}, out = bytes_writer(1024);
+    struct bytes_writer sent = bytes_writer(1024);
     struct error error;
 
     CHECK(sides[0] && sides[1]);
@@ -89,16 +105,11 @@ static void fuzz_session(struct bytes_reader *input)
         unsigned what = (unsigned)bytes_get_uint(input, 1), to = what & 1;
         size_t length;
         const uint8_t *piece = next_piece(input, &length);
-        bool altered = false;
+        bool altered = true;
         if (what & 2) { /* the true message that is under way; perhaps altered */
-            for (size_t n = 0; n < length && n < way[to].length && (what & 4); n++) {
-                way[to].data[n] ^= piece[n];
-                altered |= piece[n] != 0;
-            }
-            piece = way[to].data;
+            altered = (what & 4) && alter(&way[to], piece, length, &sent);
+            piece = altered ? sent.data : way[to].data;
             length = way[to].length;
-        } else {
-            altered = true;
         }
         bool up = session_is_up(sides[to]);
         enum session_input came = session_receive(sides[to], piece, length, &out, &error);
@@ -119,6 +130,7 @@ static void fuzz_session(struct bytes_reader *input)
         bytes_writer_free(&way[n]);
     }
     bytes_writer_free(&out);
+    bytes_writer_free(&sent);
 }
 
 /* A number that may matter: small, or near `known`, or anything. */
