@@ -5,10 +5,12 @@
  *                                              "takeover MS", from SIGKILL to the first byte from the new primary
  *     replicated ENCORE GUEST latency N KEY    N commands, one at a time, alternately to a machine with a backup and to
  *                                              one without; prints "with US" and "without US", medians of batches
- *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints "with CPS", "without
- * CPS", and processor time of the guest's thread for each, "cpu_with US", ... GUEST is guests/kv. With a KEY of 1
- * everything is encrypted. All over ipc:// in a fresh directory
- * of TMPDIR, where the arbiter's files are too.
+ *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints "with CPS", "without CPS"
+ *                                              and "beside CPS", which is without, while another machine is busy too;
+ *                                              and what each cost the guest's thread, "cpu_with US" and so on
+ *
+ * GUEST is guests/kv. With a KEY of 1 everything is encrypted. All over ipc:// in a fresh directory of TMPDIR, where
+ * the arbiter's files are too.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -293,11 +296,10 @@ static double machine_time(const struct pair *pair)
     return (double)(user + system) * 1e3 / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* `count` commands without waiting for the answers: how many a second, and what they cost. */
-static void stream(struct pair *pair, unsigned count, const char *name)
+/* `count` commands without waiting for the answers. */
+static void stream(struct pair *pair, unsigned count)
 {
-    uint64_t begun = host_clock_now(), lines = pair->lines;
-    double busy = machine_time(pair);
+    uint64_t lines = pair->lines;
 
     for (unsigned typed = 0; pair->lines < lines + count;) {
         while (typed < count && pair->client.kept_length + 7 <= CLIENT_KEEP) {
@@ -306,20 +308,67 @@ static void stream(struct pair *pair, unsigned count, const char *name)
         }
         turn(pair, 5);
     }
+}
+
+/* How many of them a second, and what they cost. */
+static void measure_stream(struct pair *pair, unsigned count, const char *name)
+{
+    uint64_t begun = host_clock_now();
+    double busy = machine_time(pair);
+
+    stream(pair, count);
     printf("%s %.0f\n", name, count / ((double)(host_clock_now() - begun) / 1e9));
     printf("cpu_%s %.3f\n", name, (machine_time(pair) - busy) * 1e3 / count);
+}
+
+/* A process with a machine of its own, which is kept busy each time that a byte comes, for longer than others measure;
+ * then it sends the byte back. */
+static void neighbour(int fd, unsigned count)
+{
+    struct pair pair;
+    char byte;
+
+    start_pair(&pair, false);
+    while (write(fd, "r", 1) == 1 && read(fd, &byte, 1) == 1)
+        stream(&pair, 4 * count);
+    end_pair(&pair);
+    exit(0);
+}
+
+static void await_neighbour(int fd)
+{
+    char byte;
+
+    if (read(fd, &byte, 1) != 1)
+        fail("the machine beside", "is gone");
 }
 
 static void throughput(unsigned count)
 {
     struct pair with, without;
+    int fds[2];
 
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        fail("socketpair", "failed");
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        neighbour(fds[1], count);
+    }
+    close(fds[1]);
     start_pair(&with, true);
     start_pair(&without, false);
-    for (unsigned n = 0; n < 5; n++) {
-        stream(&without, count, "without");
-        stream(&with, count, "with");
+    for (unsigned n = 0; n < 9; n++) {
+        await_neighbour(fds[0]);
+        measure_stream(&without, count, "without");
+        measure_stream(&with, count, "with");
+        if (write(fds[0], "r", 1) != 1)
+            fail("the machine beside", "is gone");
+        measure_stream(&without, count, "beside");
     }
+    await_neighbour(fds[0]);
+    close(fds[0]);
+    waitpid(pid, NULL, 0);
     end_pair(&with);
     end_pair(&without);
 }

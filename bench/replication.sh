@@ -1,16 +1,17 @@
 # What a backup costs, and how long a takeover takes. Everything over ipc:// with a key, unless said otherwise; engine
 # soft, so that the figures are about replication.
 
-# Samples of the pairs "without X", "with Y" that a benchmark program prints.
+# Samples of "without X", "with Y", "beside Z" that a benchmark program prints, in this order.
 pair_samples() { # FIGURE
-    local name value without= cpu=
+    local name value without= with= cpu=
     while read -r name value; do
         sample "$1.$name" "$value"
         [ "$name" = without ] && without=$value
         [ "$name" = cpu_without ] && cpu=$value
         [ "$name" = cpu_with ] && sample "$1.cpu_ratio" "$(ratio "$cpu" "$value")"
-        [ "$name" = with ] && sample "$1.ratio" "$(ratio "$value" "$without")" &&
+        [ "$name" = with ] && with=$value && sample "$1.ratio" "$(ratio "$value" "$without")" &&
             sample "$1.added" "$(awk "BEGIN { print $value - $without }")"
+        [ "$name" = beside ] && sample "$1.ratio_beside" "$(ratio "$with" "$value")"
     done
 }
 
@@ -68,12 +69,14 @@ bench_commands() {
     row latency.without "one command at a time, without a backup" us
     row latency.with "... with one" us
     row latency.added "... added" us "<=" 150
-    command_line "$build/bench/replicated $encore $guests/kv throughput 50000 1"
-    "$build/bench/replicated" "$encore" "$guests/kv" throughput 50000 1 >"$work/lines" || exit 1
+    command_line "$build/bench/replicated $encore $guests/kv throughput 100000 1"
+    "$build/bench/replicated" "$encore" "$guests/kv" throughput 100000 1 >"$work/lines" || exit 1
     pair_samples throughput <"$work/lines"
     row throughput.without "commands a second, without a backup" ""
     row throughput.with "... with one" ""
+    row throughput.beside "... without, while another such machine is busy too" ""
     row throughput.ratio "with / without" "" ">=" 0.95
+    row throughput.ratio_beside "with / without, beside another machine" ""
     row throughput.cpu_without "processor time of the guest's thread for a command" us
     row throughput.cpu_with "... with a backup" us
     row throughput.cpu_ratio "without / with, of that" ""
@@ -92,7 +95,7 @@ sieve_one() { # alone|backup|beside
 }
 
 bench_sieve() {
-    local round how sieve=(--cmdline 'n=2000000 rounds=100' "$guests/sieve")
+    local round how sieve=(--cmdline 'n=2000000 rounds=300' "$guests/sieve")
     part "sieve with a backup and without"
     command_line "encore primary ... --cmdline '${sieve[1]}' BUILD/guests/sieve, and encore backup ..."
     for ((round = 0; round < runs; round++)); do

@@ -31,8 +31,14 @@ bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t leng
 {
     *filler = (struct page_filler){.memory = memory, .length = length, .written = written, .context = context};
     filler->run = malloc(FILLER_RUN);
-    filler->userfault = filler->run ? open_userfault() : -1;
-    return filler->run != NULL;
+    filler->there = calloc(length / FILLER_PAGE / 64 + 1, sizeof *filler->there);
+    filler->userfault = -1;
+    if (!filler->run || !filler->there) {
+        page_filler_destroy(filler);
+        return false;
+    }
+    filler->userfault = open_userfault();
+    return true;
 }
 
 /* Does without. */
@@ -49,6 +55,7 @@ void page_filler_destroy(struct page_filler *filler)
 {
     give_up(filler);
     free(filler->run);
+    free(filler->there);
     *filler = (struct page_filler){.userfault = -1};
 }
 
@@ -80,23 +87,51 @@ static size_t place(struct page_filler *filler, uint8_t *to, const uint8_t *from
     return 0;
 }
 
+static bool is_there(const struct page_filler *filler, size_t offset)
+{
+    return filler->there[offset / FILLER_PAGE / 64] >> offset / FILLER_PAGE % 64 & 1;
+}
+
+/* How many bytes from `offset` on, up to `end`, lie in pages that were written before, or in pages that were not. */
+static size_t span(const struct page_filler *filler, size_t offset, size_t end)
+{
+    size_t at = offset + FILLER_PAGE;
+
+    while (at < end && is_there(filler, at) == is_there(filler, offset))
+        at += FILLER_PAGE;
+    return at - offset;
+}
+
+/* Writes some of the bytes for `offset` on, at most up to `end`. Returns how many. */
+static size_t write_some(struct page_filler *filler, size_t offset, size_t end, const uint8_t *from)
+{
+    size_t length = span(filler, offset, end);
+    size_t placed = 0;
+
+    if (filler->userfault >= 0 && !is_there(filler, offset)) {
+        placed = place(filler, filler->memory + offset, from, length);
+        /* Somebody wrote that page before us. */
+        if (placed == 0 && filler->userfault >= 0)
+            length = FILLER_PAGE;
+    }
+    if (placed == 0)
+        memcpy(filler->memory + offset, from, length);
+    return placed ? placed : length;
+}
+
 /* Writes the run that waits. */
 static void write_run(struct page_filler *filler)
 {
-    uint8_t *to = filler->memory + filler->offset;
-    size_t length = filler->waiting;
-    size_t done = 0;
+    size_t offset = filler->offset, end = offset + filler->waiting;
 
-    while (done < length) {
-        size_t placed = filler->userfault >= 0 ? place(filler, to + done, filler->run + done, length - done) : 0;
-        /* A page that is there already is copied, and without userfault all the rest. */
-        size_t copied = placed ? 0 : filler->userfault >= 0 ? FILLER_PAGE : length - done;
-        memcpy(to + done, filler->run + done, copied);
-        done += placed + copied;
+    for (size_t at = offset; at < end;) {
+        size_t done = write_some(filler, at, end, filler->run + (at - offset));
+        for (size_t to = at + done; at < to; at += FILLER_PAGE)
+            filler->there[at / FILLER_PAGE / 64] |= UINT64_C(1) << at / FILLER_PAGE % 64;
     }
     filler->waiting = 0;
-    if (length > 0)
-        filler->written(filler->context, filler->offset, length);
+    if (end > offset)
+        filler->written(filler->context, offset, end - offset);
 }
 
 void page_filler_put(struct page_filler *filler, size_t offset, const uint8_t *bytes)

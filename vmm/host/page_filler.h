@@ -32,6 +32,7 @@ struct page_filler {
     bool registered;        /* pages that are not there are SIGBUS */
     size_t offset, waiting; /* where the run begins that waits, and its bytes so far */
     uint8_t *run;           /* the bytes themselves; owned */
+    uint64_t *there;        /* a bit for each page that was written already; owned */
 };
 
 /* For memory[length]. Returns false when memory is exhausted; then page_filler_destroy is harmless but not needed. */
