@@ -41,7 +41,7 @@ static const char *encore, *guest;
 static char key_path[80];
 static uint8_t key[SESSION_KEY];
 
-static void fail(const char *what, const char *why)
+static _Noreturn void fail(const char *what, const char *why)
 {
     fprintf(stderr, "replicated: %s: %s\n", what, why);
     exit(1);
