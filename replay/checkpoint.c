@@ -191,6 +191,7 @@ static void note_pages(void *context, size_t offset, size_t length)
 
 static int apply_page(void *context, struct machine *machine, uint64_t page, const uint8_t *bytes, struct error *error)
 {
+    _Static_assert(FILLER_PAGE == RAM_PAGE_SIZE, "pages are put as they stand in a checkpoint");
     struct restore *restore = context;
 
     (void)error;
@@ -257,7 +258,8 @@ static int find_chain(struct log_reader *reader, uint32_t id, uint32_t *chain, s
     return length;
 }
 
-/* The checkpoints of the chain, the oldest, which is its last, first. */
+/* The checkpoints of the chain, the oldest, which is its last, first. Each ends with its state, so no page waits after
+ * it. */
 static int apply_chain(struct machine *machine, struct traffic *traffic, struct log_reader *reader,
                        const uint32_t *chain, int length, struct error *error)
 {
@@ -270,7 +272,6 @@ static int apply_chain(struct machine *machine, struct traffic *traffic, struct 
         return error_set(error, ERROR_HOST, "out of memory for restoring a checkpoint");
     while (result == 0 && length-- > 0)
         result = checkpoint_visit(machine, reader, chain[length], &apply, error);
-    page_filler_flush(&restore.filler);
     page_filler_destroy(&restore.filler);
     return result;
 }

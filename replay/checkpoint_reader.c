@@ -6,7 +6,6 @@
  * than ITEM_MAX.
  */
 #include <inttypes.h>
-#include <string.h>
 #include <sys/types.h>
 
 #include "replay/checkpoint.h"
@@ -161,14 +160,11 @@ static ssize_t take_waiting(struct parser *parser, const uint8_t *bytes, size_t 
     ssize_t taken = take_items(parser, waiting->data, waiting->length, error);
     if (taken < 0)
         return -1;
-    if ((size_t)taken >= before) {
-        bytes_writer_clear(waiting);
-        return taken - (ssize_t)before;
-    }
-    if (taken > 0)
-        memmove(waiting->data, waiting->data + taken, waiting->length - (size_t)taken);
-    waiting->length -= (size_t)taken;
-    return (ssize_t)more;
+    if (taken == 0)
+        return (ssize_t)more;
+    /* Only one item waited, so its end is among the new bytes. */
+    bytes_writer_clear(waiting);
+    return taken - (ssize_t)before;
 }
 
 static int take_piece(void *context, const uint8_t *bytes, size_t length, struct error *error)

@@ -57,8 +57,7 @@ static void update_word(struct page_digests *digests, struct ram *ram, size_t wo
 
 void page_digests_update(struct page_digests *digests, struct ram *ram)
 {
-    for (size_t word = 0; word < ram->dirty_words; word++)
-        update_word(digests, ram, word);
+    page_digests_update_some(digests, ram, 0, ram->size >> RAM_PAGE_SHIFT);
 }
 
 void page_digests_update_some(struct page_digests *digests, struct ram *ram, uint64_t first, uint64_t count)

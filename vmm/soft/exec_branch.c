@@ -123,12 +123,12 @@ static uint64_t target_of(struct soft *cpu, const struct uop *u)
     return rip;
 }
 
-static UOP(jmp_indirect)
+static __attribute__((noinline)) UOP(jmp_indirect_long)
 {
     return soft_jump(cpu, target_of(cpu, u));
 }
 
-static UOP(call_indirect)
+static __attribute__((noinline)) UOP(call_indirect_long)
 {
     uint64_t rip = target_of(cpu, u);
     soft_push(cpu, u, u->size, uop_tail(u)->next_rip);
@@ -142,21 +142,16 @@ static UOP(jmp_register_64)
 {
     uint64_t rip = DST(64);
     if (__builtin_expect(!soft_canonical(rip), 0))
-        return jmp_indirect(cpu, u);
+        return jmp_indirect_long(cpu, u);
     return jump(cpu, rip);
-}
-
-static UOP(jmp_memory_64_long)
-{
-    return jmp_indirect(cpu, u);
 }
 
 static UOP(jmp_memory_64)
 {
-    SHORT_ADDRESS(jmp_memory_64)
+    SHORT_ADDRESS(jmp_indirect)
     const uint8_t *host = soft_fast(cpu->tlb->read, linear, 8);
     if (__builtin_expect(!host || !soft_canonical(*(const mem64 *)host), 0))
-        return jmp_memory_64_long(cpu, u);
+        return jmp_indirect_long(cpu, u);
     return jump(cpu, *(const mem64 *)host);
 }
 
@@ -165,25 +160,20 @@ static UOP(call_register_64)
     uint64_t linear = cpu->RSP - 8, rip = DST(64);
     uint8_t *host = soft_fast(cpu->tlb->write, linear, 8);
     if (!host || !soft_canonical(rip))
-        return call_indirect(cpu, u);
+        return call_indirect_long(cpu, u);
     *(mem64 *)host = uop_tail(u)->next_rip;
     cpu->RSP = linear;
     return jump(cpu, rip);
 }
 
-static UOP(call_memory_64_long)
-{
-    return call_indirect(cpu, u);
-}
-
 static UOP(call_memory_64)
 {
-    SHORT_ADDRESS(call_memory_64)
+    SHORT_ADDRESS(call_indirect)
     const uint8_t *from = soft_fast(cpu->tlb->read, linear, 8);
     uint64_t stack = cpu->RSP - 8;
     uint8_t *to = soft_fast(cpu->tlb->write, stack, 8);
     if (__builtin_expect(!from || !to || !soft_canonical(*(const mem64 *)from), 0))
-        return call_memory_64_long(cpu, u);
+        return call_indirect_long(cpu, u);
     uint64_t rip = *(const mem64 *)from;
     *(mem64 *)to = uop_tail(u)->next_rip;
     cpu->RSP = stack;
@@ -267,11 +257,11 @@ uop_fn *branch_uop(const struct insn *insn, uint32_t mode)
     case OP_JMP:
         return checked ? jmp_checked : jmp;
     case OP_JMP_IND:
-        return !long_mode ? jmp_indirect : insn->memory ? jmp_memory_64 : jmp_register_64;
+        return !long_mode ? jmp_indirect_long : insn->memory ? jmp_memory_64 : jmp_register_64;
     case OP_CALL:
         return long_mode ? call_64 : call_near;
     case OP_CALL_IND:
-        return !long_mode ? call_indirect : insn->memory ? call_memory_64 : call_register_64;
+        return !long_mode ? call_indirect_long : insn->memory ? call_memory_64 : call_register_64;
     case OP_RET:
         return long_mode ? ret_64 : ret_near;
     case OP_LOOP:
