@@ -28,6 +28,8 @@
 #include "vmm/host/clock.h"
 
 #define MS UINT64_C(1000000)
+/* Many and short, for the host's speed changes within seconds. */
+#define ROUNDS 31
 
 struct pair {
     pid_t primary, backup;
@@ -358,7 +360,7 @@ static void throughput(unsigned count)
     close(fds[1]);
     start_pair(&with, true);
     start_pair(&without, false);
-    for (unsigned n = 0; n < 9; n++) {
+    for (unsigned n = 0; n < ROUNDS; n++) {
         await_neighbour(fds[0]);
         measure_stream(&without, count, "without");
         measure_stream(&with, count, "with");

@@ -69,8 +69,8 @@ bench_commands() {
     row latency.without "one command at a time, without a backup" us
     row latency.with "... with one" us
     row latency.added "... added" us "<=" 150
-    command_line "$build/bench/replicated $encore $guests/kv throughput 100000 1"
-    "$build/bench/replicated" "$encore" "$guests/kv" throughput 100000 1 >"$work/lines" || exit 1
+    command_line "$build/bench/replicated $encore $guests/kv throughput 20000 1"
+    "$build/bench/replicated" "$encore" "$guests/kv" throughput 20000 1 >"$work/lines" || exit 1
     pair_samples throughput <"$work/lines"
     row throughput.without "commands a second, without a backup" ""
     row throughput.with "... with one" ""

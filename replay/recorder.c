@@ -13,11 +13,13 @@
 /* After a stop at a place without a name, and while an interrupt waits that could not be taken, the guest is stopped
  * again after this time; it also stops at its next exit. */
 #define RETRY_INTERVAL (MILLISECOND / 10)
-/* The guest gets at least so long between two stops. */
+/* The guest gets at least so long between two stops, and at most twice as long when something is due. */
 #define LEAST_RUN (MILLISECOND / 20)
 /* While the guest has interrupts off, inputs wait for a better place, but no longer than this. An input given there
  * would wait in the chips all the same, and cost a second stop when interrupts are on again. */
 #define DEFER_MAX (2 * MILLISECOND)
+/* Output leaves at boundaries; one is made for it at the latest so long after its first byte. */
+#define OUTPUT_WAIT MILLISECOND
 /* How long the end may wait for a place with a name. */
 #define STOP_PATIENCE (2 * SECOND)
 /* With the virtual clock no deadline stops the guest for the host's sake: it is stopped so often instead, for output
@@ -137,13 +139,23 @@ static void set_alarm(struct recorder *recorder)
         when = recorder->relay_at;
     if (recorder_net_at(recorder) < when)
         when = recorder_net_at(recorder);
+    if (recorder->output_at && recorder->output_at < when)
+        when = recorder->output_at;
     if (recorder->options.timeout && recorder->started + recorder->options.timeout < when)
         when = recorder->started + recorder->options.timeout;
     if (recorder->options.progress && recorder->last_progress + PROGRESS_INTERVAL < when)
         when = recorder->last_progress + PROGRESS_INTERVAL;
+    /* In steps of LEAST_RUN, so that a device whose deadline is always near does not set the host's timer anew each
+     * time that it moves. */
     if (when < now + LEAST_RUN)
-        when = now + LEAST_RUN;
+        when = (now / LEAST_RUN + 2) * LEAST_RUN;
     kicker_alarm(recorder->kicker, when);
+}
+
+/* In this exit the guest has begun to print. */
+static bool output_begins(const struct recorder *recorder)
+{
+    return recorder->outbox.streams[0].length > 0 && !recorder->output_at;
 }
 
 static bool door_exit_served(void *context)
@@ -161,6 +173,9 @@ static bool door_exit_served(void *context)
         /* Whatever the clock brings about, the machine does by itself. */
     } else if (waits && !recorder->retry_at) {
         recorder->retry_at = host_clock_now() + RETRY_INTERVAL;
+        set_alarm(recorder);
+    } else if (output_begins(recorder)) {
+        recorder->output_at = host_clock_now() + OUTPUT_WAIT;
         set_alarm(recorder);
     } else if (machine_deadline(machine) != recorder->deadline) {
         set_alarm(recorder);
@@ -316,12 +331,15 @@ static bool defer(struct recorder *recorder, uint64_t now)
 {
     const struct engine *engine = recorder->machine->engine;
 
-    if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping ||
+    if (engine->interruptible || engine->halted)
+        recorder->masked = false;
+    if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping || recorder->masked ||
         recorder->machine->virtual_clock)
         return false;
     if (!recorder->deferred_since)
         recorder->deferred_since = now;
-    return now - recorder->deferred_since < DEFER_MAX;
+    recorder->masked = now - recorder->deferred_since >= DEFER_MAX;
+    return !recorder->masked;
 }
 
 /* At a boundary: applies what is due if the place has a name, and decides when to be back. Returns 1 when the recording

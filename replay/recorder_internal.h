@@ -55,7 +55,9 @@ struct recorder {
     uint64_t deadline;       /* the machine's, when the alarm was last set */
     uint64_t relay_at;       /* host time at which the relay wants its next call; UINT64_MAX: none */
     uint64_t retry_at;       /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
+    uint64_t output_at;      /* host time at which waiting console output is to leave; 0: not known to wait */
     uint64_t deferred_since; /* host time; 0: nothing was put off */
+    bool masked;             /* putting off was in vain, and since then no boundary was one with interrupts on */
     uint64_t last_time;      /* host time of the last TIME record */
     uint64_t last_flush;     /* host time */
     uint64_t last_progress;

@@ -79,6 +79,7 @@ static int release(struct recorder *recorder, unsigned stream, struct error *err
 int recorder_release_output(struct recorder *recorder, struct error *error)
 {
     recorder->frames_wait = false;
+    recorder->output_at = 0;
     for (unsigned stream = 0; stream < OUTPUT_STREAMS; stream++) {
         if (recorder->outbox.streams[stream].length > 0 && release(recorder, stream, error) < 0)
             return -1;

@@ -16,8 +16,9 @@
 #include "vmm/host/entropy.h"
 
 #define MILLISECOND UINT64_C(1000000)
-/* Time passes for the replica in steps of at most this. */
-#define TURN_MS 5
+#define SECOND      UINT64_C(1000000000)
+/* While the peer's link is not up, what makes it so is tended at least so often. */
+#define LINK_TURN (5 * MILLISECOND)
 /* A handshake that is not answered is begun again after this time. */
 #define HANDSHAKE_AGAIN (20 * MILLISECOND)
 #define SHOW_EVERY      (200 * MILLISECOND)
@@ -171,6 +172,20 @@ static void take_signal(struct node *node)
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_HANDOVER});
 }
 
+/* How long nothing need happen for the node to have something to do. */
+static uint64_t time_to_turn(const struct node *node)
+{
+    uint64_t turn = node->options.replica.beat_every / 2;
+    uint64_t now = host_clock_now();
+
+    if (node->peer && !link_is_up(node->peer) && turn > LINK_TURN)
+        turn = LINK_TURN;
+    uint64_t due = node->replica ? replica_due(node->replica) : UINT64_MAX;
+    if (due <= now)
+        return 0;
+    return due - now < turn ? due - now : turn;
+}
+
 static void wait_for_something(struct node *node)
 {
     struct pollfd fds[12];
@@ -191,7 +206,9 @@ static void wait_for_something(struct node *node)
         if (candidates[n] >= 0)
             fds[count++] = (struct pollfd){.fd = candidates[n], .events = POLLIN};
     }
-    (void)poll(fds, count, TURN_MS);
+    uint64_t turn = time_to_turn(node);
+    struct timespec limit = {.tv_sec = (time_t)(turn / SECOND), .tv_nsec = (long)(turn % SECOND)};
+    (void)ppoll(fds, count, &limit, NULL);
 }
 
 static void finish_when_told(struct node *node)

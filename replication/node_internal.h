@@ -58,7 +58,7 @@ struct node {
     bool live;                       /* the machine runs by itself */
 
     uint64_t now;
-    uint64_t tend_at, show_at;
+    uint64_t show_at;
     uint64_t joins, join_pause;
     bool handover_asked; /* through the control link, where the answer is waited for */
     bool leaving;        /* a signal came: hand over, or end */

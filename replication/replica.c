@@ -213,6 +213,23 @@ void replica_free(struct replica *replica)
     free(replica);
 }
 
+uint64_t replica_due(const struct replica *replica)
+{
+    bool backup = is_backup(replica->state);
+    bool beats = backup ? replica->welcomed && replica->state != REPLICA_TAKING_OVER : replica->stream != 0;
+    bool suspects = backup ? replica->state == REPLICA_BACKUP && !replica->bye
+                           : replica->state == REPLICA_PRIMARY || replica->state == REPLICA_HANDING_OVER;
+    uint64_t due = UINT64_MAX;
+
+    if (is_over(replica->state))
+        return due;
+    if (beats)
+        due = replica->sent_at + replica->config.beat_every;
+    if (suspects && replica->heard_at + replica->config.suspect_after < due)
+        due = replica->heard_at + replica->config.suspect_after + 1;
+    return due;
+}
+
 struct replica_status replica_status(const struct replica *replica, uint64_t now)
 {
     bool backup = is_backup(replica->state);

@@ -66,7 +66,7 @@ struct replica_config {
 struct replica_config replica_config_default(void);
 
 enum replica_event_kind {
-    REPLICA_EVENT_TIME,     /* time has passed; to be sent at least every beat_every / 2 */
+    REPLICA_EVENT_TIME,     /* time has passed; to be sent at replica_due, and at least every beat_every / 2 */
     REPLICA_EVENT_LINK_UP,  /* backup: the link to the primary is fresh; what was under way on an older one is lost */
     REPLICA_EVENT_MESSAGE,  /* `message` arrived */
     REPLICA_EVENT_STREAM,   /* primary: the log written for the backup grew by `bytes`, `length` */
@@ -147,6 +147,10 @@ void replica_free(struct replica *replica);
 /* Takes one event; `actions` is emptied first. Hostile messages are answered by REFUSE or ignored; they change nothing
  * else. When memory for the stream is exhausted, the backup counts as lost. */
 void replica_step(struct replica *replica, const struct replica_event *event, struct replica_actions *actions);
+
+/* When the next TIME is due to the instant: for a heartbeat, or because the other side may have fallen silent. After
+ * TIME it is later than that event's `now`. UINT64_MAX: never. */
+uint64_t replica_due(const struct replica *replica);
 
 /* For status lines and for pacing. */
 struct replica_status {

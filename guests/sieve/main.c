@@ -72,8 +72,11 @@ uint32_t guest_main(const struct boot_info *info)
     uint32_t n = (uint32_t)option_number("n", 200000, 2, SIEVE_MAX);
     uint32_t rounds = (uint32_t)option_number("rounds", 1, 1, 1000000);
     uint32_t primes = 0;
-    for (uint32_t round = 0; round < rounds; round++)
+    for (uint32_t round = 0; round < rounds; round++) {
+        if (option_given("dots"))
+            console_print(".");
         primes = count_by_sieve(n);
+    }
     uint32_t again = count_by_recurrence(n);
     console_print("sieve: %u primes up to %u\n", primes, n);
     if (primes == again)

@@ -31,6 +31,10 @@ mutate two-requests-at-a-time contract replication/replica.c '.asked = request->
 mutate two-members one-member $primary '    if (replica->state != REPLICA_ALONE)
         return replica_refuse' '    if (replica->state != REPLICA_ALONE && replica->state != REPLICA_PRIMARY)
         return replica_refuse'
+mutate due-before-it-is contract replication/replica.c 'replica->config.suspect_after + 1;' \
+    'replica->config.suspect_after - 1;'
+mutate beats-of-nobody contract replication/replica.c 'replica->welcomed && replica->state != REPLICA_TAKING_OVER' \
+    'replica->welcomed'
 mutate old-welcome contract $backup 'welcome->epoch < replica->epoch ||' ''
 mutate diverged-takes-over liveness $backup '} else if (replica->diverged) {' '} else if (false) {'
 

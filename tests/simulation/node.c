@@ -308,6 +308,8 @@ void node_step(struct sim_world *world, struct sim_node *node, struct replica_ev
     enter_epoch(world, node);
     if (actions->count > REPLICA_ACTIONS_MAX)
         checker_fail(&world->checker, "contract", "%zu actions in one step", actions->count);
+    if (replica_due(node->replica) <= event.now)
+        checker_fail(&world->checker, "contract", "what was due is due again at once");
     for (size_t n = 0; n < actions->count && node->alive && !world->checker.failed; n++) {
         if (node->crash_after == 0) {
             world->counts[SIM_CRASHES]++;
@@ -374,6 +376,14 @@ void node_console(struct sim_world *world, struct sim_node *node, const uint8_t 
         !pipe_send(world, SIM_CONSOLE + (unsigned)node->host, 1, world->letter.data, world->letter.length))
         pipe_cut(world, SIM_CONSOLE + (unsigned)node->host);
     node_speak(world, node);
+}
+
+uint64_t node_next_tick(struct sim_world *world, const struct sim_node *node)
+{
+    uint64_t turn = sim_between(world, SIM_MS, node->config.beat_every / 2);
+    uint64_t due = replica_due(node->replica) - clock_of(world, node);
+
+    return due < turn ? due : turn;
 }
 
 void node_tick(struct sim_world *world, struct sim_node *node)

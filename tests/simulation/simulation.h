@@ -239,6 +239,8 @@ void sim_trace(struct sim_world *world, const char *format, ...) __attribute__((
 void node_start(struct sim_world *world, int host, bool backup, int target);
 void node_kill(struct sim_world *world, struct sim_node *node, const char *why);
 void node_tick(struct sim_world *world, struct sim_node *node);
+/* How long from now until the next of them. */
+uint64_t node_next_tick(struct sim_world *world, const struct sim_node *node);
 void node_step(struct sim_world *world, struct sim_node *node, struct replica_event event);
 void node_message(struct sim_world *world, struct sim_node *node, const uint8_t *bytes, size_t length);
 void node_console(struct sim_world *world, struct sim_node *node, const uint8_t *bytes, size_t length);

@@ -96,7 +96,10 @@ static void node_event(struct sim_world *world, const struct sim_event *event)
                       event->generation);
     switch (event->kind) {
     case SIM_TICK:
-        again = sim_between(world, SIM_MS, node->config.beat_every / 2);
+        node_tick(world, node);
+        if (!node->alive || node->incarnation != event->generation)
+            return;
+        again = node_next_tick(world, node);
         break;
     case SIM_MACHINE:
         again = sim_between(world, 2 * SIM_MS, 8 * SIM_MS);
@@ -109,9 +112,7 @@ static void node_event(struct sim_world *world, const struct sim_event *event)
     }
     if (again)
         sim_at(world, world->now + again, event->kind, event->a, 0, event->generation);
-    if (event->kind == SIM_TICK)
-        node_tick(world, node);
-    else if (event->kind == SIM_MACHINE)
+    if (event->kind == SIM_MACHINE)
         stream_machine(world, node);
     else if (event->kind == SIM_REPLAY)
         stream_replay(world, node);
