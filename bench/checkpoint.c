@@ -6,7 +6,7 @@
  * Boots IMAGE and runs it until it halts; then writes TOUCHED_MEGABYTES of its memory and takes a whole checkpoint into
  * LOG, through the writer and the file that `encore record` uses, with the same steps as replay/recorder_inputs.c; then
  * writes as much again and takes one that holds only the changes. Last it restores both, each into a machine that is
- * fresh. `text` is memory that zstd halves or better, `random` memory that it cannot make smaller. What is timed:
+ * fresh. `text` is memory that LZ4 halves or better, `random` memory that it cannot make smaller. What is timed:
  *   whole, incremental   digest of the machine, pages compressed and written: the guest's pause
  *   restore, restore_2   checkpoint_restore of the first, and of the second with its parent: reading, checking,
  *                        decompressing, and the digest of all memory compared

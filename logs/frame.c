@@ -2,15 +2,10 @@
 
 #include <string.h>
 #include <xxhash.h>
-#include <zstd_errors.h>
 
 #include "base/check.h"
 
 #define CHECKSUM_AT 24u
-
-/* Contents shorter than this are not offered to zstd: records so few never became less, and it takes some microseconds
- * to say so. */
-#define COMPRESS_FROM 64u
 
 struct frame_codec frame_codec(const struct log_id *id, int level)
 {
@@ -19,10 +14,7 @@ struct frame_codec frame_codec(const struct log_id *id, int level)
 
 void frame_codec_free(struct frame_codec *codec)
 {
-    ZSTD_freeCCtx(codec->compressor);
-    ZSTD_freeDCtx(codec->decompressor);
-    codec->compressor = NULL;
-    codec->decompressor = NULL;
+    compression_free(&codec->compression);
 }
 
 /* The header's hash is the seed of the contents', so one number covers both without first bringing them together. */
@@ -30,26 +22,6 @@ static uint64_t frame_checksum(const struct frame_codec *codec, const uint8_t *b
                                size_t length)
 {
     return XXH3_64bits_withSeed(stored, length, XXH3_64bits_withSeed(bytes, CHECKSUM_AT, codec->seed));
-}
-
-/* Compresses into less than `length` bytes at `to`. Returns how many; 0 when it would not be less; -1 on failure. */
-static long compress(struct frame_codec *codec, int level, const void *raw, size_t length, uint8_t *to,
-                     struct error *error)
-{
-    if (length < COMPRESS_FROM)
-        return 0;
-    if (!codec->compressor) {
-        codec->compressor = ZSTD_createCCtx();
-        if (!codec->compressor)
-            return error_set(error, ERROR_HOST, "no memory for compression");
-    }
-    ZSTD_CCtx_setParameter(codec->compressor, ZSTD_c_compressionLevel, level);
-    size_t stored = ZSTD_compress2(codec->compressor, to, length - 1, raw, length);
-    if (!ZSTD_isError(stored))
-        return (long)stored;
-    if (ZSTD_getErrorCode(stored) == ZSTD_error_dstSize_tooSmall)
-        return 0;
-    return error_set(error, ERROR_HOST, "compression failed: %s", ZSTD_getErrorName(stored));
 }
 
 int frame_encode(struct frame_codec *codec, enum frame_kind kind, uint64_t sequence, uint32_t count, const void *raw,
@@ -62,8 +34,8 @@ int frame_encode(struct frame_codec *codec, enum frame_kind kind, uint64_t seque
     if (!bytes)
         return error_set(error, ERROR_HOST, "no memory for a frame");
     uint8_t *stored = bytes + FRAME_HEADER;
-    int level = kind == FRAME_CHECKPOINT_DATA ? FRAME_CHECKPOINT_LEVEL : codec->level;
-    long compressed = compress(codec, level, raw, length, stored, error);
+    enum compression how = kind == FRAME_CHECKPOINT_DATA ? COMPRESSION_LZ4 : COMPRESSION_ZSTD;
+    long compressed = compression_pack(&codec->compression, how, codec->level, raw, length, stored, error);
     if (compressed < 0) {
         out->length = start;
         return -1;
@@ -73,7 +45,7 @@ int frame_encode(struct frame_codec *codec, enum frame_kind kind, uint64_t seque
         memcpy(stored, raw, length);
     bytes_store(bytes, 2, FRAME_MAGIC);
     bytes_store(bytes + 2, 1, kind);
-    bytes_store(bytes + 3, 1, compressed != 0);
+    bytes_store(bytes + 3, 1, compressed ? how : COMPRESSION_NONE);
     bytes_store(bytes + 4, 8, sequence);
     bytes_store(bytes + 12, 4, stored_length);
     bytes_store(bytes + 16, 4, length);
@@ -86,17 +58,17 @@ int frame_encode(struct frame_codec *codec, enum frame_kind kind, uint64_t seque
 int frame_header_decode(const uint8_t *bytes, struct frame_header *header, struct error *error)
 {
     unsigned kind = bytes[2];
-    unsigned flags = bytes[3];
+    unsigned compression = bytes[3];
 
     if (bytes_load(bytes, 2) != FRAME_MAGIC)
         return error_set(error, ERROR_INPUT, "no frame begins here");
     if (kind < FRAME_RECORDS || kind > FRAME_INDEX)
         return error_set(error, ERROR_INPUT, "unknown kind of frame %u", kind);
-    if (flags > 1)
-        return error_set(error, ERROR_INPUT, "unknown flags 0x%02x in a frame's header", flags);
+    if (compression > COMPRESSION_LAST)
+        return error_set(error, ERROR_INPUT, "unknown compression %u in a frame's header", compression);
     *header = (struct frame_header){
         .kind = (enum frame_kind)kind,
-        .compressed = flags & 1,
+        .compression = (enum compression)compression,
         .sequence = bytes_load(bytes + 4, 8),
         .stored_length = (uint32_t)bytes_load(bytes + 12, 4),
         .raw_length = (uint32_t)bytes_load(bytes + 16, 4),
@@ -104,7 +76,7 @@ int frame_header_decode(const uint8_t *bytes, struct frame_header *header, struc
         .checksum = bytes_load(bytes + CHECKSUM_AT, 8),
     };
     bool lengths_agree =
-        header->compressed ? header->stored_length < header->raw_length : header->stored_length == header->raw_length;
+        compression ? header->stored_length < header->raw_length : header->stored_length == header->raw_length;
     if (header->raw_length < 1 || header->raw_length > FRAME_RAW_MAX || !lengths_agree)
         return error_set(error, ERROR_INPUT, "impossible lengths in a frame's header (%u stored, %u raw)",
                          header->stored_length, header->raw_length);
@@ -124,24 +96,10 @@ int frame_check(const struct frame_codec *codec, const uint8_t *bytes, const str
 int frame_contents(struct frame_codec *codec, const struct frame_header *header, const uint8_t *stored, uint8_t *raw,
                    struct error *error)
 {
-    if (!header->compressed) {
-        memcpy(raw, stored, header->raw_length);
-        return 0;
-    }
-    if (!codec->decompressor) {
-        codec->decompressor = ZSTD_createDCtx();
-        if (!codec->decompressor)
-            return error_set(error, ERROR_HOST, "no memory for decompression");
-    }
-    /* zstd takes several of its frames in a row for one; ours hold exactly one. */
-    if (ZSTD_findFrameCompressedSize(stored, header->stored_length) != header->stored_length)
-        return error_set(error, ERROR_INPUT, "the contents are not one zstd frame");
-    size_t got = ZSTD_decompressDCtx(codec->decompressor, raw, header->raw_length, stored, header->stored_length);
-    if (ZSTD_isError(got))
-        return error_set(error, ERROR_INPUT, "the contents do not decompress: %s", ZSTD_getErrorName(got));
-    if (got != header->raw_length)
-        return error_set(error, ERROR_INPUT, "the contents decompress to %zu bytes instead of %u", got,
-                         header->raw_length);
+    if (header->compression)
+        return compression_unpack(&codec->compression, header->compression, stored, header->stored_length, raw,
+                                  header->raw_length, error);
+    memcpy(raw, stored, header->raw_length);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Frames: the unit in which a log is written, sent, checked and lost.
  *
- * A frame is a header of fixed size followed by its contents, compressed with zstd when that makes them smaller. Its
+ * A frame is a header of fixed size followed by its contents, compressed when that makes them smaller. Its
  * checksum covers both, and starts from a seed made of the log's id, so that a frame of one log is never good in
  * another. Its sequence number makes a missing, doubled or moved frame visible. This file works from memory to memory;
  * logs/writer.h and logs/reader.h put frames into logs, and a network may carry them as they are.
@@ -9,7 +9,7 @@
  * Layout, little-endian:
  *    0  u16  magic FRAME_MAGIC                 16  u32  raw length: of the contents when decompressed
  *    2  u8   kind, an enum frame_kind          20  u32  count, see enum frame_kind
- *    3  u8   flags: bit 0, zstd                24  u64  checksum
+ *    3  u8   an enum compression               24  u64  checksum
  *    4  u64  sequence number, from 0           32  the stored bytes
  *   12  u32  stored length
  */
@@ -19,10 +19,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <zstd.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "logs/compression.h"
 #include "logs/header.h"
 
 #define FRAME_MAGIC     0xf145u
@@ -38,9 +38,9 @@ enum frame_kind {
 
 struct frame_header {
     enum frame_kind kind;
-    bool compressed;
+    enum compression compression;
     uint64_t sequence;
-    uint32_t stored_length; /* <= raw_length; less if and only if compressed */
+    uint32_t stored_length; /* <= raw_length; less if and only if there is compression */
     uint32_t raw_length;    /* 1 to FRAME_RAW_MAX */
     uint32_t count;
     uint64_t checksum;
@@ -48,17 +48,12 @@ struct frame_header {
 
 /* What coding frames of one log takes. Not shared between threads. */
 struct frame_codec {
-    ZSTD_CCtx *compressor;   /* NULL until the first frame is encoded */
-    ZSTD_DCtx *decompressor; /* NULL until the first compressed frame is decoded */
-    int level;               /* of zstd's compression, but for checkpoints */
-    uint64_t seed;           /* the log's id, folded */
+    struct compression_state compression;
+    int level;     /* zstd's */
+    uint64_t seed; /* the log's id, folded */
 };
 
 #define FRAME_DEFAULT_LEVEL 3
-/* The guest stands still while a checkpoint is compressed, and whoever wants it back waits for its decompression: a
- * tenth more bytes than at level 1 cost a third less time. */
-#define FRAME_CHECKPOINT_LEVEL (-1)
-
 /* A codec for the log with this id; `level` is zstd's, 1 to 19. Holds no memory until it is used. */
 struct frame_codec frame_codec(const struct log_id *id, int level);
 void frame_codec_free(struct frame_codec *codec);

@@ -81,8 +81,8 @@ static int fill(struct slot *slot, const struct log_source *source, struct frame
         return -1;
     if (frame->header.kind != FRAME_CHECKPOINT_DATA)
         return 0;
-    frame->contents = frame->header.compressed ? slot->raw : slot->stored + FRAME_HEADER;
-    if (frame->header.compressed && walk_contents(&walk, &frame->header, slot->raw, &slot->error))
+    frame->contents = frame->header.compression ? slot->raw : slot->stored + FRAME_HEADER;
+    if (frame->header.compression && walk_contents(&walk, &frame->header, slot->raw, &slot->error))
         return walk_locate(&frame->at, &slot->error);
     return 0;
 }

@@ -19,7 +19,7 @@ compile() { # SOURCE OUTPUT FILE-THAT-IT-REPLACES
     objects=$(find "$BUILD/tests/simulation" -name '*.o' ! -path "$BUILD/${3%.c}.o" | sort)
     # shellcheck disable=SC2086
     ${CC:-gcc} -std=gnu17 -D_GNU_SOURCE -w -O1 -I. "$1" tests/integration/replication_sim.c $objects \
-        "$BUILD/libencore.a" -o "$2" -pthread -lzstd -lxxhash -ljansson -lm
+        "$BUILD/libencore.a" -o "$2" -pthread -lzstd -llz4 -lxxhash -ljansson -lm
 }
 
 # One mutation, in the background; its lines go to a file, so that they stay together.

@@ -3,6 +3,7 @@
  */
 #include "tests/unit/log_samples.h"
 
+#include <lz4.h>
 #include <xxhash.h>
 #include <zstd.h>
 
@@ -51,9 +52,10 @@ static void round_trips(void **state)
         assert_int_equal(header.raw_length, length);
         assert_memory_equal(raw, back, length);
         if (i % 3 == 0)
-            assert_false(header.compressed);
+            assert_int_equal(header.compression, COMPRESSION_NONE);
         else if (length >= 100)
-            assert_true(header.compressed && (i % 3 == 2 || header.stored_length < length / 2));
+            assert_true(header.compression == (kind == FRAME_RECORDS ? COMPRESSION_ZSTD : COMPRESSION_LZ4) &&
+                        (i % 3 == 2 || header.stored_length < length / 2));
         bytes_writer_free(&out);
     }
     free(raw);
@@ -165,7 +167,13 @@ static void forged_contents_are_refused(void **state)
     memcpy(packed + length, packed, length);
     expect_refusal(&codec, frame, forge(&id, frame, 1, 20000, packed, 2 * length), "not one zstd frame");
     expect_refusal(&codec, frame, forge(&id, frame, 1, 100, zeros, 50), "not one zstd frame");
-    expect_refusal(&codec, frame, forge(&id, frame, 2, 50, zeros, 50), "unknown flags");
+    length = (uint32_t)LZ4_compress_default((const char *)zeros, (char *)packed, sizeof zeros, sizeof packed);
+    expect_refusal(&codec, frame, forge(&id, frame, 2, 9999, packed, length), "do not decompress");
+    expect_refusal(&codec, frame, forge(&id, frame, 2, 10001, packed, length), "instead of 10001");
+    expect_refusal(&codec, frame, forge(&id, frame, 2, 10000, packed, length - 1), "do not decompress");
+    expect_refusal(&codec, frame, forge(&id, frame, 2, 10000, packed, length + 1), "do not decompress");
+    expect_refusal(&codec, frame, forge(&id, frame, 2, 50, zeros, 50), "impossible lengths");
+    expect_refusal(&codec, frame, forge(&id, frame, 3, 50, zeros, 50), "unknown compression 3");
     expect_refusal(&codec, frame, forge(&id, frame, 0, 51, zeros, 50), "impossible lengths");
     expect_refusal(&codec, frame, forge(&id, frame, 1, 50, zeros, 50), "impossible lengths");
     expect_refusal(&codec, frame, forge(&id, frame, 0, 0, zeros, 0), "impossible lengths");

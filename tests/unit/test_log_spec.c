@@ -5,6 +5,7 @@
  */
 #include "tests/unit/log_samples.h"
 
+#include <lz4.h>
 #include <stdio.h>
 #include <xxhash.h>
 #include <zstd.h>
@@ -156,20 +157,22 @@ static struct spec_frame get_frame(const uint8_t *log, size_t length, size_t off
 
     assert_int_equal(get_fixed(&head, 2), 0xf145);
     frame.kind = get_byte(&head);
-    unsigned flags = get_byte(&head);
+    unsigned compression = get_byte(&head);
     assert_int_equal(get_fixed(&head, 8), sequence);
     size_t stored = get_fixed(&head, 4);
     size_t raw = get_fixed(&head, 4);
     frame.count = (uint32_t)get_fixed(&head, 4);
     uint64_t checksum = get_fixed(&head, 8);
-    assert_true(raw >= 1 && raw <= 262144 && flags <= 1);
-    assert_true(flags ? stored < raw : stored == raw);
+    assert_true(raw >= 1 && raw <= 262144 && compression <= 2);
+    assert_true(compression ? stored < raw : stored == raw);
     assert_true((size_t)(head.end - head.at) >= stored);
     assert_true(checksum == XXH3_64bits_withSeed(head.at, stored, XXH3_64bits_withSeed(bytes, 24, seed)));
     frame.raw = malloc(raw);
     assert_non_null(frame.raw);
-    if (flags)
+    if (compression == 1)
         assert_int_equal(ZSTD_decompress(frame.raw, raw, head.at, stored), raw);
+    else if (compression == 2)
+        assert_int_equal(LZ4_decompress_safe((const char *)head.at, (char *)frame.raw, (int)stored, (int)raw), raw);
     else
         memcpy(frame.raw, head.at, raw);
     frame.contents = (struct text){.at = frame.raw, .end = frame.raw + raw};
