@@ -70,6 +70,7 @@ static int write_piece(struct checkpoint_writer *writer, struct error *error)
         return error_set(error, ERROR_HOST, "out of memory");
     int result = writer->write(writer->context, writer->piece.data, writer->piece.length, error);
     bytes_writer_clear(&writer->piece);
+    writer->run = 0;
     return result;
 }
 
@@ -85,16 +86,32 @@ static void open_list(struct checkpoint_writer *writer, unsigned list, uint64_t 
         bytes_put_uint(&writer->piece, 1, list - 1);
     writer->list = list;
     writer->next = 0;
+    writer->run = 0;
 }
 
-/* One entry of a list; without bytes for the kinds that have none. */
-static int put_entry(struct checkpoint_writer *writer, unsigned list, uint64_t number, enum entry_kind kind,
+/* Makes the last run longer by one, or begins another. */
+static void extend_run(struct checkpoint_writer *writer, uint64_t number, enum run_kind kind)
+{
+    struct bytes_writer *piece = &writer->piece;
+    uint8_t *length = writer->run && !piece->failed ? piece->data + writer->run : NULL;
+
+    if (length && number == writer->next && length[-1] == kind && *length < RUN_LENGTH_MAX) {
+        ++*length;
+        return;
+    }
+    bytes_put_varint(piece, number + 1 - writer->next);
+    bytes_put_uint(piece, 1, kind);
+    writer->run = piece->length;
+    bytes_put_uint(piece, 1, 1);
+}
+
+/* One more page or cluster; without bytes for the kinds that have none. */
+static int put_entry(struct checkpoint_writer *writer, unsigned list, uint64_t number, enum run_kind kind,
                      const uint8_t *bytes, size_t length, struct error *error)
 {
     open_list(writer, list, number);
-    bytes_put_varint(&writer->piece, number + 1 - writer->next);
-    bytes_put_uint(&writer->piece, 1, kind);
-    if (kind == ENTRY_BYTES)
+    extend_run(writer, number, kind);
+    if (kind == RUN_BYTES)
         bytes_put(&writer->piece, bytes, length);
     writer->next = number + 1;
     writer->entries[list]++;
@@ -105,7 +122,7 @@ int checkpoint_writer_page(struct checkpoint_writer *writer, const struct ram *r
 {
     const uint8_t *bytes = ram->bytes + (page << RAM_PAGE_SHIFT);
 
-    return put_entry(writer, 0, page, page_is_zero(bytes) ? ENTRY_ZERO : ENTRY_BYTES, bytes, RAM_PAGE_SIZE, error);
+    return put_entry(writer, 0, page, page_is_zero(bytes) ? RUN_ZERO : RUN_BYTES, bytes, RAM_PAGE_SIZE, error);
 }
 
 int checkpoint_writer_cluster(struct checkpoint_writer *writer, const struct disk *disk, uint64_t cluster,
@@ -118,9 +135,9 @@ int checkpoint_writer_cluster(struct checkpoint_writer *writer, const struct dis
     if (!lost && disk_save_cluster(disk, cluster, bytes, error) < 0)
         return -1;
     return put_entry(writer, disk->number + 1, cluster,
-                     lost                  ? ENTRY_LOST
-                     : page_is_zero(bytes) ? ENTRY_ZERO
-                                           : ENTRY_BYTES,
+                     lost                  ? RUN_LOST
+                     : page_is_zero(bytes) ? RUN_ZERO
+                                           : RUN_BYTES,
                      bytes, disk_cluster_length(disk, cluster), error);
 }
 
@@ -225,6 +242,12 @@ static int apply_state(void *context, struct machine *machine, const uint8_t *se
     return engine_set_cpu(machine->engine, &cpu, ticks, error);
 }
 
+/* Pages are written from where they stand in what was read. */
+static void write_pages(void *context)
+{
+    page_filler_write(&((struct restore *)context)->filler);
+}
+
 static const struct log_checkpoint *find(const struct log_checkpoint *list, size_t count, uint32_t id)
 {
     for (size_t i = 0; i < count; i++) {
@@ -264,8 +287,11 @@ static int apply_chain(struct machine *machine, struct traffic *traffic, struct 
                        const uint32_t *chain, int length, struct error *error)
 {
     struct restore restore = {.machine = machine, .traffic = traffic};
-    const struct checkpoint_visitor apply = {
-        .context = &restore, .page = apply_page, .cluster = apply_cluster, .state = apply_state};
+    const struct checkpoint_visitor apply = {.context = &restore,
+                                             .page = apply_page,
+                                             .cluster = apply_cluster,
+                                             .state = apply_state,
+                                             .bytes_go = write_pages};
     int result = 0;
 
     if (!page_filler_create(&restore.filler, machine->ram.bytes, machine->ram.size, note_pages, &restore))

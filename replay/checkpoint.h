@@ -36,6 +36,7 @@ struct checkpoint_writer {
     void *context;
     unsigned list;                       /* what is listed at present: 0 pages of RAM, n + 1 clusters of disk n */
     uint64_t next;                       /* number of the last page or cluster of this list, plus one */
+    size_t run;                          /* where in the piece the length of its last run stands; 0: it cannot grow */
     uint64_t entries[MACHINE_DISKS + 1]; /* of pages, and of clusters of each disk, so far */
 };
 
@@ -69,6 +70,8 @@ struct checkpoint_visitor {
     int (*cluster)(void *context, struct disk *disk, uint64_t cluster, const uint8_t *bytes, struct error *error);
     /* The state sections, last. */
     int (*state)(void *context, struct machine *machine, const uint8_t *sections, size_t length, struct error *error);
+    /* The bytes that were given so far are about to go away. May be NULL. */
+    void (*bytes_go)(void *context);
 };
 
 /* Goes through checkpoint `id` of a log, which may be hostile, piece by piece. The machine only says what there can be

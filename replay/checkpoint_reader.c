@@ -1,9 +1,9 @@
 /*
  * Reading checkpoints: see checkpoint_visit in checkpoint.h.
  *
- * The bytes come in pieces, and a checkpoint may be larger than memory. So they are taken apart item by item (a page, a
- * cluster, the end of a list, the state); what is not a whole item yet waits for the next piece, and no item is larger
- * than ITEM_MAX.
+ * The bytes come in pieces, and a checkpoint may be larger than memory. So they are taken apart item by item (the head
+ * of a run, a page, a cluster, the end of a list, the state); what is not a whole item yet waits for the next piece,
+ * and no item is larger than ITEM_MAX.
  */
 #include <inttypes.h>
 #include <sys/types.h>
@@ -14,7 +14,7 @@
 #define VARINT_MAX 10
 #define ITEM_MAX   (CHECKPOINT_STATE_MAX + VARINT_MAX)
 
-enum stage { IN_VERSION, IN_LIST, IN_LIST_END, IN_STATE, AT_END };
+enum stage { IN_VERSION, IN_LIST, IN_RUN, IN_LIST_END, IN_STATE, AT_END };
 
 struct parser {
     struct machine *machine;
@@ -22,7 +22,8 @@ struct parser {
     struct bytes_writer waiting; /* the beginning of an item */
     enum stage stage;
     struct disk *disk;                   /* whose clusters are listed; NULL: pages of RAM are */
-    uint64_t next;                       /* number of the list's last entry, plus one */
+    uint64_t next;                       /* number of the list's last page or cluster, plus one */
+    uint64_t left;                       /* of the run at hand: how many are to come */
     uint64_t entries[MACHINE_DISKS + 1]; /* so far: of RAM, of each disk */
 };
 
@@ -39,26 +40,24 @@ static int take_version(struct parser *parser, struct bytes_reader *in, struct e
     return 0;
 }
 
-static int visit_entry(struct parser *parser, uint64_t number, uint64_t kind, const uint8_t *bytes, struct error *error)
+static int visit_entry(struct parser *parser, uint64_t kind, const uint8_t *bytes, struct error *error)
 {
     static const uint8_t zeros[DISK_CLUSTER];
     const struct checkpoint_visitor *visitor = parser->visitor;
     struct disk *disk = parser->disk;
-    unsigned list = disk ? disk->number + 1 : 0;
-    uint64_t limit = disk ? CHECKPOINT_CLUSTERS_MAX(disk) : CHECKPOINT_PAGES_MAX(parser->machine->ram.size);
+    uint64_t number = parser->next++;
 
-    if (kind > (disk ? ENTRY_LOST : ENTRY_BYTES))
-        return error_set(error, ERROR_INPUT, "its lists are damaged");
-    if (parser->entries[list]++ >= limit)
-        return error_set(error, ERROR_INPUT, "it mentions more than the machine has");
     if (!disk)
         return visitor->page(visitor->context, parser->machine, number, bytes, error);
-    return visitor->cluster(visitor->context, disk, number, kind == ENTRY_ZERO ? zeros : bytes, error);
+    return visitor->cluster(visitor->context, disk, number, kind == RUN_ZERO ? zeros : bytes, error);
 }
 
-static int take_entry(struct parser *parser, struct bytes_reader *in, struct error *error)
+/* What a run begins with, and all of it when its pages or clusters have no bytes. */
+static int take_run(struct parser *parser, struct bytes_reader *in, struct error *error)
 {
     const struct disk *disk = parser->disk;
+    uint64_t *entries = &parser->entries[disk ? disk->number + 1 : 0];
+    uint64_t limit = disk ? CHECKPOINT_CLUSTERS_MAX(disk) : CHECKPOINT_PAGES_MAX(parser->machine->ram.size);
     uint64_t count = disk ? disk->clusters : parser->machine->ram.size >> RAM_PAGE_SHIFT;
     uint64_t step = bytes_get_varint(in);
 
@@ -66,16 +65,37 @@ static int take_entry(struct parser *parser, struct bytes_reader *in, struct err
         parser->stage = IN_LIST_END;
         return 0;
     }
-    if (step > count - parser->next)
-        return error_set(error, ERROR_INPUT, "it mentions what lies outside of memory or a disk");
-    uint64_t number = parser->next + step - 1;
     uint64_t kind = bytes_get_uint(in, 1);
-    const uint8_t *bytes =
-        kind == ENTRY_BYTES ? bytes_take(in, disk ? disk_cluster_length(disk, number) : RAM_PAGE_SIZE) : NULL;
+    uint64_t length = bytes_get_varint(in);
     if (in->bad)
         return 0;
-    parser->next = number + 1;
-    return visit_entry(parser, number, kind, bytes, error);
+    if (step > count - parser->next || length > count - parser->next - (step - 1))
+        return error_set(error, ERROR_INPUT, "it mentions what lies outside of memory or a disk");
+    if (kind > (disk ? RUN_LOST : RUN_BYTES) || length == 0)
+        return error_set(error, ERROR_INPUT, "its lists are damaged");
+    if (length > limit - *entries)
+        return error_set(error, ERROR_INPUT, "it mentions more than the machine has");
+    *entries += length;
+    parser->next += step - 1;
+    parser->left = kind == RUN_BYTES ? length : 0;
+    parser->stage = kind == RUN_BYTES ? IN_RUN : IN_LIST;
+    for (uint64_t i = 0; kind != RUN_BYTES && i < length; i++) {
+        if (visit_entry(parser, kind, NULL, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int take_entry(struct parser *parser, struct bytes_reader *in, struct error *error)
+{
+    const struct disk *disk = parser->disk;
+    const uint8_t *bytes = bytes_take(in, disk ? disk_cluster_length(disk, parser->next) : RAM_PAGE_SIZE);
+
+    if (in->bad)
+        return 0;
+    if (--parser->left == 0)
+        parser->stage = IN_LIST;
+    return visit_entry(parser, RUN_BYTES, bytes, error);
 }
 
 static int take_list_end(struct parser *parser, struct bytes_reader *in, struct error *error)
@@ -114,6 +134,8 @@ static int take_item(struct parser *parser, struct bytes_reader *in, struct erro
     case IN_VERSION:
         return take_version(parser, in, error);
     case IN_LIST:
+        return take_run(parser, in, error);
+    case IN_RUN:
         return take_entry(parser, in, error);
     case IN_LIST_END:
         return take_list_end(parser, in, error);
@@ -141,6 +163,8 @@ static ssize_t take_items(struct parser *parser, const uint8_t *bytes, size_t le
         }
         in = item;
     }
+    if (parser->visitor->bytes_go)
+        parser->visitor->bytes_go(parser->visitor->context);
     if (bytes_left(&in) > ITEM_MAX)
         return error_set(error, ERROR_INPUT, "it is damaged");
     return (ssize_t)(length - bytes_left(&in));
@@ -188,7 +212,7 @@ static int take_piece(void *context, const uint8_t *bytes, size_t length, struct
 /* The most bytes that a checkpoint of this machine can have. */
 static uint64_t size_max(const struct machine *machine)
 {
-    const uint64_t entry = RAM_PAGE_SIZE + VARINT_MAX + 8; /* with its share of lists' ends */
+    const uint64_t entry = RAM_PAGE_SIZE + 2 * VARINT_MAX + 8; /* with a run of its own, and its share of lists' ends */
     uint64_t size = CHECKPOINT_PAGES_MAX(machine->ram.size) * entry + ITEM_MAX + 64;
 
     for (unsigned i = 0; i < machine->disk_count; i++)

@@ -299,7 +299,7 @@ static void expect_refusal(const char *words, const uint8_t *lists, size_t lengt
     struct bytes_writer data = bytes_writer(1 << 16);
     struct error error = {.kind = ERROR_NONE};
 
-    bytes_put_varint(&data, 2);
+    bytes_put_varint(&data, 3);
     bytes_put(&data, lists, length);
     bytes_put(&data, "\0\0\0\0\0\0\0", 7);
     assert_false(accepted(data.data, data.length, (struct digest){0}, &error));
@@ -316,24 +316,24 @@ static void expect_refusal(const char *words, const uint8_t *lists, size_t lengt
 
 static void lists_of_what_cannot_be(void **state)
 {
-    uint8_t cluster[3 + 2 + 5 * (2 + DISK_CLUSTER)] = {0, 2, 1};
-    size_t length = 3;
+    /* A run of five clusters of disk 1. */
+    static const uint8_t clusters[6 + 5 * DISK_CLUSTER + 2] = {0, 2, 1, 1, 1, 5};
 
     (void)state;
-    REFUSE("outside", 0x81, 0x02, 0);          /* page 256 of 256 */
-    REFUSE("outside", 0x80, 0x02, 0, 0x01, 0); /* page 255, and one more */
-    REFUSE("lists are damaged", 1, 2);         /* a page that is lost */
-    REFUSE("lists are damaged", 0, 3);         /* what follows is not known */
+    REFUSE("outside", 0x81, 0x02, 0, 1);             /* page 256 of 256 */
+    REFUSE("outside", 0x80, 0x02, 0, 1, 0x01, 0, 1); /* page 255, and one more */
+    REFUSE("outside", 0x80, 0x02, 0, 2);             /* ... in one run */
+    REFUSE("outside", 1, 0, 0x81, 0x02);
+    REFUSE("outside", 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01);
+    REFUSE("lists are damaged", 1, 2, 1); /* a page that is lost */
+    REFUSE("lists are damaged", 1, 0, 0); /* a run of nothing */
+    REFUSE("lists are damaged", 0, 3);    /* what follows is not known */
     REFUSE("no such disk", 0, 2, 2);
-    REFUSE("outside", 0, 2, 0, 12, 0); /* cluster 11 of 11 */
-    REFUSE("lists are damaged", 0, 2, 0, 1, 3);
+    REFUSE("outside", 0, 2, 0, 12, 0, 1); /* cluster 11 of 11 */
+    REFUSE("outside", 0, 2, 0, 11, 0, 2);
+    REFUSE("lists are damaged", 0, 2, 0, 1, 3, 1);
     /* More than the quota of four clusters. */
-    for (unsigned i = 0; i < 5; i++) {
-        cluster[length++] = 1;
-        cluster[length++] = 1;
-        length += DISK_CLUSTER;
-    }
-    expect_refusal("more is written to it than may be", cluster, length);
+    expect_refusal("more is written to it than may be", clusters, sizeof clusters);
 }
 
 static void mentions_are_counted(void **state)
@@ -346,7 +346,7 @@ static void mentions_are_counted(void **state)
     specimen_free(s);
     bytes_put(&lists, "\0", 1);
     for (uint64_t i = 0; i <= limit; i++)
-        bytes_put(&lists, "\2\0\1\2\0", 5); /* a list of disk 0: cluster 0 is lost */
+        bytes_put(&lists, "\2\0\1\2\1\0", 6); /* a list of disk 0: cluster 0 is lost */
     expect_refusal("mentions more than", lists.data, lists.length);
     bytes_writer_free(&lists);
 }

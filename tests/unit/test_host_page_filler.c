@@ -13,6 +13,8 @@ struct world {
     struct page_filler filler;
     uint8_t *memory;
     uint8_t *expected;
+    uint8_t *source;         /* of what is put */
+    bool scattered;          /* pages that follow each other do not do so there */
     unsigned written[PAGES]; /* how often we were told of each */
 };
 
@@ -30,9 +32,9 @@ static void note(void *context, size_t offset, size_t length)
 
 static void begin(struct world *world, bool userfault)
 {
-    *world = (struct world){.expected = calloc(1, LENGTH)};
+    *world = (struct world){.expected = calloc(1, LENGTH), .source = calloc(1, LENGTH)};
     world->memory = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(world->memory != MAP_FAILED && world->expected);
+    assert_true(world->memory != MAP_FAILED && world->expected && world->source);
     assert_true(page_filler_create(&world->filler, world->memory, LENGTH, note, world));
     if (!userfault && world->filler.userfault >= 0) {
         close(world->filler.userfault);
@@ -45,16 +47,17 @@ static void end(struct world *world)
     page_filler_destroy(&world->filler);
     munmap(world->memory, LENGTH);
     free(world->expected);
+    free(world->source);
 }
 
 /* A page of the filler and of what is expected; of zeros when `value` is 0. */
 static void put(struct world *world, unsigned page, uint8_t value)
 {
-    uint8_t bytes[FILLER_PAGE];
+    uint8_t *bytes = world->source + (world->scattered ? PAGES - 1 - page : page) * FILLER_PAGE;
 
-    memset(bytes, value, sizeof bytes);
-    bytes[page % sizeof bytes] ^= value ? 0x55 : 0;
-    memcpy(world->expected + page * FILLER_PAGE, bytes, sizeof bytes);
+    memset(bytes, value, FILLER_PAGE);
+    bytes[page] ^= value ? 0x55 : 0;
+    memcpy(world->expected + page * FILLER_PAGE, bytes, FILLER_PAGE);
     page_filler_put(&world->filler, page * FILLER_PAGE, value ? bytes : NULL);
 }
 
@@ -88,6 +91,7 @@ static void fill_some(bool userfault)
 
     for (unsigned pattern = 1; pattern < 200; pattern++) {
         begin(&world, userfault);
+        world.scattered = pattern % 2;
         for (unsigned page = 0; page < PAGES; page += pattern)
             world.memory[page * FILLER_PAGE] = 0xcc;
         for (unsigned page = 0; page < PAGES; page++) {
@@ -96,6 +100,9 @@ static void fill_some(bool userfault)
             else
                 put(&world, page, (uint8_t)(1 + page % 200));
         }
+        /* Written, the bytes are not needed any more. */
+        page_filler_write(&world.filler);
+        memset(world.source, 0xee, LENGTH);
         page_filler_flush(&world.filler);
         assert_memory_equal(world.memory, world.expected, LENGTH);
         /* After a flush memory may be touched, and filled again. */

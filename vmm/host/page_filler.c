@@ -30,13 +30,10 @@ bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t leng
                         void *context)
 {
     *filler = (struct page_filler){.memory = memory, .length = length, .written = written, .context = context};
-    filler->run = malloc(FILLER_RUN);
     filler->there = calloc(length / FILLER_PAGE / 64 + 1, sizeof *filler->there);
     filler->userfault = -1;
-    if (!filler->run || !filler->there) {
-        page_filler_destroy(filler);
+    if (!filler->there)
         return false;
-    }
     filler->userfault = open_userfault();
     return true;
 }
@@ -54,7 +51,6 @@ static void give_up(struct page_filler *filler)
 void page_filler_destroy(struct page_filler *filler)
 {
     give_up(filler);
-    free(filler->run);
     free(filler->there);
     *filler = (struct page_filler){.userfault = -1};
 }
@@ -119,8 +115,7 @@ static size_t write_some(struct page_filler *filler, size_t offset, size_t end, 
     return placed ? placed : length;
 }
 
-/* Writes the run that waits. */
-static void write_run(struct page_filler *filler)
+void page_filler_write(struct page_filler *filler)
 {
     size_t offset = filler->offset, end = offset + filler->waiting;
 
@@ -136,16 +131,18 @@ static void write_run(struct page_filler *filler)
 
 void page_filler_put(struct page_filler *filler, size_t offset, const uint8_t *bytes)
 {
+    static const uint8_t zeros[FILLER_RUN];
+    size_t waiting = filler->waiting;
+
     CHECK(offset % FILLER_PAGE == 0 && offset < filler->length);
     claim_memory(filler);
-    if (filler->waiting == FILLER_RUN || offset != filler->offset + filler->waiting)
-        write_run(filler);
-    if (filler->waiting == 0)
+    bool goes_on = waiting > 0 && waiting < FILLER_RUN && offset == filler->offset + waiting &&
+                   (bytes ? bytes == filler->run + waiting : filler->run == zeros);
+    if (!goes_on) {
+        page_filler_write(filler);
         filler->offset = offset;
-    if (bytes)
-        memcpy(filler->run + filler->waiting, bytes, FILLER_PAGE);
-    else
-        memset(filler->run + filler->waiting, 0, FILLER_PAGE);
+        filler->run = bytes ? bytes : zeros;
+    }
     filler->waiting += FILLER_PAGE;
 }
 
@@ -153,7 +150,7 @@ void page_filler_flush(struct page_filler *filler)
 {
     struct uffdio_range range = {(uintptr_t)filler->memory, filler->length};
 
-    write_run(filler);
+    page_filler_write(filler);
     if (filler->registered && ioctl(filler->userfault, UFFDIO_UNREGISTER, &range) < 0)
         give_up(filler);
     filler->registered = false;

@@ -17,7 +17,8 @@
 #include <stdint.h>
 
 #define FILLER_PAGE ((size_t)4096)
-/* Pages that follow each other are put there together, so many bytes at a time. */
+/* Pages that follow each other, in memory and in what is put there, are written together, at most so many bytes at a
+ * time: they are still in the cache when we tell of them. */
 #define FILLER_RUN (16 * FILLER_PAGE)
 
 /* Pages have been written: `length` bytes from `offset` on, which may be read again. */
@@ -31,7 +32,7 @@ struct page_filler {
     int userfault;          /* -1: the host has none for us */
     bool registered;        /* pages that are not there are SIGBUS */
     size_t offset, waiting; /* where the run begins that waits, and its bytes so far */
-    uint8_t *run;           /* the bytes themselves; owned */
+    const uint8_t *run;     /* the bytes themselves; the caller's */
     uint64_t *there;        /* a bit for each page that was written already; owned */
 };
 
@@ -41,10 +42,12 @@ bool page_filler_create(struct page_filler *filler, uint8_t *memory, size_t leng
 void page_filler_destroy(struct page_filler *filler);
 
 /* The page at `offset`, a multiple of FILLER_PAGE within the memory, gets these FILLER_PAGE bytes; NULL: zeros. It may
- * be written at once or later. */
+ * be written at once or later, so they stay as they are until page_filler_write. */
 void page_filler_put(struct page_filler *filler, size_t offset, const uint8_t *bytes);
 
-/* All pages that were put are written, and the memory is everybody's again. */
+/* All pages that were put are written. */
+void page_filler_write(struct page_filler *filler);
+/* ... and the memory is everybody's again. */
 void page_filler_flush(struct page_filler *filler);
 
 #endif
