@@ -44,8 +44,8 @@ static uint64_t seed(void)
 }
 
 /* A frame whose header says what it is told to say, with a checksum that fits. */
-static void put_frame(struct bytes_writer *log, uint64_t sequence, unsigned kind, unsigned flags, uint32_t raw_length,
-                      uint32_t count, const uint8_t *stored, size_t length)
+static void put_frame(struct bytes_writer *log, uint64_t sequence, unsigned kind, unsigned compression,
+                      uint32_t raw_length, uint32_t count, const uint8_t *stored, size_t length)
 {
     uint8_t *bytes = bytes_reserve(log, FRAME_HEADER + length);
 
@@ -53,7 +53,7 @@ static void put_frame(struct bytes_writer *log, uint64_t sequence, unsigned kind
         return;
     bytes_store(bytes, 2, FRAME_MAGIC);
     bytes_store(bytes + 2, 1, kind);
-    bytes_store(bytes + 3, 1, flags);
+    bytes_store(bytes + 3, 1, compression);
     bytes_store(bytes + 4, 8, sequence);
     bytes_store(bytes + 12, 4, length);
     bytes_store(bytes + 16, 4, raw_length);
@@ -63,20 +63,20 @@ static void put_frame(struct bytes_writer *log, uint64_t sequence, unsigned kind
     bytes_store(bytes + 24, 8, XXH3_64bits_withSeed(stored, length, inner));
 }
 
-/* The input as a series of frames, each: kind, flags, count, raw length, stored length, stored bytes. */
+/* The input as a series of frames, each: kind, compression, count, raw length, stored length, stored bytes. */
 static void put_frames(struct bytes_writer *log, struct bytes_reader *input)
 {
     for (uint64_t sequence = 0; bytes_left(input) > 6; sequence++) {
         unsigned kind = (unsigned)bytes_get_uint(input, 1) & 3;
-        unsigned flags = (unsigned)bytes_get_uint(input, 1);
+        unsigned compression = (unsigned)bytes_get_uint(input, 1) & 3;
         uint32_t count = (uint32_t)bytes_get_uint(input, 1);
         uint32_t raw_length = (uint32_t)bytes_get_uint(input, 2);
         size_t length = (size_t)bytes_get_uint(input, 1);
         if (length > bytes_left(input))
             length = bytes_left(input);
-        if (!(flags & 1))
+        if (compression == COMPRESSION_NONE)
             raw_length = (uint32_t)length;
-        put_frame(log, sequence, kind, flags, raw_length, count, input->at, length);
+        put_frame(log, sequence, kind, compression, raw_length, count, input->at, length);
         input->at += length;
     }
 }

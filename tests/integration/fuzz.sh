@@ -12,5 +12,6 @@ run fuzz_soft_decode 50000
 run fuzz_devices 2000
 run fuzz_virtio 60000
 run fuzz_log_reader 5000
+run fuzz_checkpoint 5000
 run fuzz_replication 50000
 finish
