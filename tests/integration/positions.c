@@ -7,12 +7,14 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,11 +25,15 @@
 #define ROUNDS 12
 /* From hit to hit of a breakpoint is slow going. */
 #define SLOW_ROUNDS 4
+#define KICKS       20000
 
 /* A boot sector of 16-bit code: jmp 0x07c0:5; again: inc ax; add bx, ax; mov [0x8000], bx; dec cx; jnz again; out 0x80,
  * al; jmp again. CS has a base, as it often has in such code: a place is more than its RIP. */
 static const uint8_t loop_code[] = {0xea, 0x05, 0x00, 0xc0, 0x07, 0x40, 0x01, 0xc3, 0x89, 0x1e,
                                     0x00, 0x80, 0x49, 0x75, 0xf6, 0xe6, 0x80, 0xeb, 0xf2};
+
+/* again: in al, 0x80; inc cx; jmp again: CX counts the exits. */
+static const uint8_t exits_code[] = {0xe4, 0x80, 0x41, 0xeb, 0xfb};
 
 static uint64_t door_clock(void *context, uint64_t now)
 {
@@ -57,7 +63,8 @@ struct specimen {
     struct machine machine;
 };
 
-static void create(struct specimen *specimen, const struct kvm_engine_options *options)
+static void create_with(struct specimen *specimen, const struct kvm_engine_options *options, const uint8_t *code,
+                        size_t length)
 {
     const struct door door = {
         .read_clock = door_clock, .entropy = door_entropy, .console_output = door_output, .exit_served = door_exit};
@@ -65,13 +72,18 @@ static void create(struct specimen *specimen, const struct kvm_engine_options *o
     uint8_t sector[512] = {0};
     struct error error;
 
-    memcpy(sector, loop_code, sizeof loop_code);
+    memcpy(sector, code, length);
     sector[510] = 0x55;
     sector[511] = 0xaa;
     specimen->engine = kvm_engine_create(options, &error);
     assert_non_null(specimen->engine);
     assert_int_equal(machine_create(&specimen->machine, &config, specimen->engine, &door, &error), 0);
     assert_int_equal(machine_boot(&specimen->machine, &config, sector, sizeof sector, "loop", NULL, &error), 0);
+}
+
+static void create(struct specimen *specimen, const struct kvm_engine_options *options)
+{
+    create_with(specimen, options, loop_code, sizeof loop_code);
 }
 
 static void destroy(struct specimen *specimen)
@@ -250,12 +262,61 @@ static void test_no_names(void **state)
     destroy(&specimen);
 }
 
+struct kicks {
+    struct engine *engine;
+    atomic_bool enough;
+};
+
+static void *kick_again_and_again(void *context)
+{
+    struct kicks *kicks = context;
+
+    for (unsigned n = 0; !atomic_load(&kicks->enough); n++) {
+        usleep(n * 7919 % 50); /* not always at the same moment of an exit */
+        engine_kick(kicks->engine);
+    }
+    return NULL;
+}
+
+/* A kick may come at any time, also while an access is being served; the place where the guest stands then is between
+ * two instructions all the same, and the access that was counted is done. */
+static void test_kicks_at_accesses(void **state)
+{
+    const struct kvm_engine_options options = {0};
+    struct specimen specimen;
+    struct cpu_state cpu;
+    struct error error;
+    pthread_t thread;
+
+    (void)state;
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    /* On one processor the kicks come between any two instructions of ours, not only where the guest is left. */
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    create_with(&specimen, &options, exits_code, sizeof exits_code);
+    struct kicks kicks = {.engine = specimen.engine};
+    assert_int_equal(pthread_create(&thread, NULL, kick_again_and_again, &kicks), 0);
+    for (unsigned n = 0; n < KICKS; n++) {
+        assert_int_equal(machine_run(&specimen.machine, NULL, &error), ENGINE_STOP_KICK);
+        assert_int_equal(engine_get_cpu(specimen.engine, &cpu, &error), 0);
+        uint16_t counted = (uint16_t)specimen.engine->exits;
+        /* Behind IN, before INC, one is not counted yet. */
+        assert_int_equal((uint16_t)cpu.gprs[GPR_RCX], (uint16_t)(counted - (cpu.rip == 0x7c02)));
+    }
+    atomic_store(&kicks.enough, true);
+    pthread_join(thread, NULL);
+    destroy(&specimen);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exits),     cmocka_unit_test(test_ticks),
         cmocka_unit_test(test_landmarks), cmocka_unit_test(test_a_tick_that_never_was),
-        cmocka_unit_test(test_no_names),
+        cmocka_unit_test(test_no_names),  cmocka_unit_test(test_kicks_at_accesses),
     };
 
     if (access("/dev/kvm", R_OK | W_OK) < 0) {

@@ -314,7 +314,9 @@ static enum engine_stop run_until(struct kvm_engine *kvm, const struct position 
     engine->stop_requested = false;
     while (!event_is_final(event)) {
         bool wanted = until && engine->exits >= until->exits;
-        if (wanted || engine->stop_requested || atomic_load(&kvm->kicked)) {
+        /* Looked at once: a kick that comes later finds the instruction incomplete, and has to wait for the next turn. */
+        bool kicked = atomic_load(&kvm->kicked);
+        if (wanted || engine->stop_requested || kicked) {
             event = kvm_settle(kvm, error);
             if (event_is_final(event))
                 break;
@@ -328,8 +330,10 @@ static enum engine_stop run_until(struct kvm_engine *kvm, const struct position 
             return ENGINE_STOP_REQUESTED;
         if (lands)
             return kvm_land(kvm, until, error);
-        if (atomic_exchange(&kvm->kicked, false))
+        if (kicked) {
+            atomic_store(&kvm->kicked, false);
             return ENGINE_STOP_KICK;
+        }
         int missed = event == KVM_EVENT_KICK && watches(kvm, until) ? beyond(kvm, until, error) : 0;
         if (missed)
             return missed < 0 ? ENGINE_STOP_ERROR : ENGINE_STOP_MISSED;
