@@ -5,9 +5,9 @@
  *                                              "takeover MS", from SIGKILL to the first byte from the new primary
  *     replicated ENCORE GUEST latency N KEY    N commands, one at a time, alternately to a machine with a backup and to
  *                                              one without; prints "with US" and "without US", medians of batches
- *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints "with CPS", "without CPS"
- *                                              and "beside CPS", which is without, while another machine is busy too;
- *                                              and what each cost the guest's thread, "cpu_with US" and so on
+ *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints "with CPS", "without
+ * CPS", "beside CPS", which is without, while another machine is busy too, and "spinning CPS", while a process only
+ * takes processor time; and what each cost the guest's thread, "cpu_with US" and so on
  *
  * GUEST is guests/kv. With a KEY of 1 everything is encrypted. All over ipc:// in a fresh directory of TMPDIR, where
  * the arbiter's files are too.
@@ -30,6 +30,8 @@
 #define MS UINT64_C(1000000)
 /* Many and short, for the host's speed changes within seconds. */
 #define ROUNDS 31
+/* What a backup under this load, both nodes and the threads of nanomsg take, in percent of a processor. */
+#define SPIN_SHARE 70
 
 struct pair {
     pid_t primary, backup;
@@ -345,9 +347,30 @@ static void await_neighbour(int fd)
         fail("the machine beside", "is gone");
 }
 
-static void throughput(unsigned count)
+/* A process that takes SPIN_SHARE % of a processor, and touches nothing but its registers, from one byte to the next.
+ */
+static void spinner(int fd, unsigned count)
 {
-    struct pair with, without;
+    struct pollfd next = {.fd = fd, .events = POLLIN};
+    char byte;
+
+    (void)count;
+    while (read(fd, &byte, 1) == 1) {
+        while (poll(&next, 1, 0) == 0) {
+            uint64_t until = host_clock_now() + SPIN_SHARE * MS / 100;
+            while (host_clock_now() < until)
+                ;
+            usleep((100 - SPIN_SHARE) * 10);
+        }
+        if (read(fd, &byte, 1) != 1)
+            break;
+    }
+    exit(0);
+}
+
+/* A process of its own, at the other end of a socket. */
+static pid_t beside(void (*run)(int fd, unsigned count), unsigned count, int *fd)
+{
     int fds[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
@@ -355,22 +378,42 @@ static void throughput(unsigned count)
     pid_t pid = fork();
     if (pid == 0) {
         close(fds[0]);
-        neighbour(fds[1], count);
+        run(fds[1], count);
     }
     close(fds[1]);
+    *fd = fds[0];
+    return pid;
+}
+
+static void tell(int fd)
+{
+    if (write(fd, "r", 1) != 1)
+        fail("the process beside", "is gone");
+}
+
+static void throughput(unsigned count)
+{
+    struct pair with, without;
+    int machine, loop;
+
+    pid_t pids[] = {beside(neighbour, count, &machine), beside(spinner, count, &loop)};
     start_pair(&with, true);
     start_pair(&without, false);
     for (unsigned n = 0; n < ROUNDS; n++) {
-        await_neighbour(fds[0]);
+        await_neighbour(machine);
         measure_stream(&without, count, "without");
         measure_stream(&with, count, "with");
-        if (write(fds[0], "r", 1) != 1)
-            fail("the machine beside", "is gone");
+        tell(loop);
+        measure_stream(&without, count, "spinning");
+        tell(loop);
+        tell(machine);
         measure_stream(&without, count, "beside");
     }
-    await_neighbour(fds[0]);
-    close(fds[0]);
-    waitpid(pid, NULL, 0);
+    await_neighbour(machine);
+    close(machine);
+    close(loop);
+    for (unsigned n = 0; n < 2; n++)
+        waitpid(pids[n], NULL, 0);
     end_pair(&with);
     end_pair(&without);
 }

@@ -1,7 +1,7 @@
 # What a backup costs, and how long a takeover takes. Everything over ipc:// with a key, unless said otherwise; engine
 # soft, so that the figures are about replication.
 
-# Samples of "without X", "with Y", "beside Z" that a benchmark program prints, in this order.
+# Samples of "without X", "with Y", "spinning Z", "beside Z" that a benchmark program prints, in this order.
 pair_samples() { # FIGURE
     local name value without= with= cpu=
     while read -r name value; do
@@ -11,6 +11,7 @@ pair_samples() { # FIGURE
         [ "$name" = cpu_with ] && sample "$1.cpu_ratio" "$(ratio "$cpu" "$value")"
         [ "$name" = with ] && with=$value && sample "$1.ratio" "$(ratio "$value" "$without")" &&
             sample "$1.added" "$(awk "BEGIN { print $value - $without }")"
+        [ "$name" = spinning ] && sample "$1.ratio_spinning" "$(ratio "$with" "$value")"
         [ "$name" = beside ] && sample "$1.ratio_beside" "$(ratio "$with" "$value")"
     done
 }
@@ -75,7 +76,9 @@ bench_commands() {
     row throughput.without "commands a second, without a backup" ""
     row throughput.with "... with one" ""
     row throughput.beside "... without, while another such machine is busy too" ""
+    row throughput.spinning "... without, while a loop takes 70 % of a processor" ""
     row throughput.ratio "with / without" "" ">=" 0.95
+    row throughput.ratio_spinning "with / without, beside the loop" ""
     row throughput.ratio_beside "with / without, beside another machine" ""
     row throughput.cpu_without "processor time of the guest's thread for a command" us
     row throughput.cpu_with "... with a backup" us

@@ -66,8 +66,8 @@ int frame_encode(struct frame_codec *codec, enum frame_kind kind, uint64_t seque
                  size_t length, struct bytes_writer *out, struct error *error);
 
 /*
- * Reads a frame's header from FRAME_HEADER bytes and checks everything but the checksum: magic, kind, flags, lengths.
- * Returns 0, or -1 with an ERROR_INPUT.
+ * Reads a frame's header from FRAME_HEADER bytes and checks everything but the checksum: magic, kind, compression,
+ * lengths. Returns 0, or -1 with an ERROR_INPUT.
  */
 int frame_header_decode(const uint8_t *bytes, struct frame_header *header, struct error *error);
 

@@ -13,8 +13,6 @@
 /* After a stop at a place without a name, and while an interrupt waits that could not be taken, the guest is stopped
  * again after this time; it also stops at its next exit. */
 #define RETRY_INTERVAL (MILLISECOND / 10)
-/* The guest gets at least so long between two stops, and at most twice as long when something is due. */
-#define LEAST_RUN (MILLISECOND / 20)
 /* While the guest has interrupts off, inputs wait for a better place, but no longer than this. An input given there
  * would wait in the chips all the same, and cost a second stop when interrupts are on again. */
 #define DEFER_MAX (2 * MILLISECOND)
@@ -22,12 +20,8 @@
 #define OUTPUT_WAIT MILLISECOND
 /* How long the end may wait for a place with a name. */
 #define STOP_PATIENCE (2 * SECOND)
-/* With the virtual clock no deadline stops the guest for the host's sake: it is stopped so often instead, for output
- * that has gathered. */
-#define ATTENTION_INTERVAL (20 * MILLISECOND)
 /* An open frame is handed on at least so often, so that a reader or a crash finds the log no older than this. */
-#define FLUSH_INTERVAL    (1 * SECOND)
-#define PROGRESS_INTERVAL (SECOND / 5)
+#define FLUSH_INTERVAL (1 * SECOND)
 
 void recorder_fail(struct recorder *recorder, const struct error *error)
 {
@@ -112,46 +106,6 @@ static void door_frame_output(void *context, uint8_t card, const uint8_t *frame,
     recorder_frame_output(context, card, frame, length);
 }
 
-/* When the guest is to be given the time. */
-static uint64_t time_due(const struct recorder *recorder, uint64_t now)
-{
-    bool halted = recorder->machine->engine->halted;
-    uint64_t when = recorder->deadline == NO_DEADLINE ? UINT64_MAX : recorder->origin + recorder->deadline;
-    uint64_t again = recorder->last_time + recorder_pace(recorder);
-
-    if (recorder->machine->virtual_clock)
-        return halted ? UINT64_MAX : now + ATTENTION_INTERVAL;
-    return halted || when < again ? when : again;
-}
-
-/* Sets the alarm for the next thing that time alone brings about. */
-static void set_alarm(struct recorder *recorder)
-{
-    uint64_t now = host_clock_now();
-
-    recorder->deadline = machine_deadline(recorder->machine);
-    uint64_t when = time_due(recorder, now);
-    if (recorder_checkpoint_at(recorder) < when)
-        when = recorder_checkpoint_at(recorder);
-    if (recorder->retry_at && recorder->retry_at < when)
-        when = recorder->retry_at;
-    if (recorder->relay_at < when)
-        when = recorder->relay_at;
-    if (recorder_net_at(recorder) < when)
-        when = recorder_net_at(recorder);
-    if (recorder->output_at && recorder->output_at < when)
-        when = recorder->output_at;
-    if (recorder->options.timeout && recorder->started + recorder->options.timeout < when)
-        when = recorder->started + recorder->options.timeout;
-    if (recorder->options.progress && recorder->last_progress + PROGRESS_INTERVAL < when)
-        when = recorder->last_progress + PROGRESS_INTERVAL;
-    /* In steps of LEAST_RUN, so that a device whose deadline is always near does not set the host's timer anew each
-     * time that it moves. */
-    if (when < now + LEAST_RUN)
-        when = (now / LEAST_RUN + 2) * LEAST_RUN;
-    kicker_alarm(recorder->kicker, when);
-}
-
 /* In this exit the guest has begun to print. */
 static bool output_begins(const struct recorder *recorder)
 {
@@ -173,12 +127,12 @@ static bool door_exit_served(void *context)
         /* Whatever the clock brings about, the machine does by itself. */
     } else if (waits && !recorder->retry_at) {
         recorder->retry_at = host_clock_now() + RETRY_INTERVAL;
-        set_alarm(recorder);
+        recorder_set_alarm(recorder);
     } else if (output_begins(recorder)) {
         recorder->output_at = host_clock_now() + OUTPUT_WAIT;
-        set_alarm(recorder);
+        recorder_set_alarm(recorder);
     } else if (machine_deadline(machine) != recorder->deadline) {
-        set_alarm(recorder);
+        recorder_set_alarm(recorder);
     }
     if (recorder->options.max_exits && machine->engine->exits >= recorder->options.max_exits)
         return true;
@@ -290,7 +244,7 @@ static void report_progress(struct recorder *recorder, uint64_t now)
     struct recorder_progress progress = {.guest_time = machine_time(recorder->machine),
                                          .exits = recorder->machine->engine->exits};
 
-    if (!recorder->options.progress || now - recorder->last_progress < PROGRESS_INTERVAL)
+    if (!recorder->options.progress || now - recorder->last_progress < RECORDER_PROGRESS)
         return;
     if (recorder->options.writer) {
         progress.raw_bytes = log_writer_counters(recorder->options.writer)->raw_bytes;
@@ -331,7 +285,8 @@ static bool defer(struct recorder *recorder, uint64_t now)
 {
     const struct engine *engine = recorder->machine->engine;
 
-    if (engine->interruptible || engine->halted)
+    /* An interrupt that waits is worth being looked for. */
+    if (engine->interruptible || engine->halted || machine_interrupt_waits(recorder->machine))
         recorder->masked = false;
     if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping || recorder->masked ||
         recorder->machine->virtual_clock)
@@ -348,6 +303,7 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
 {
     uint64_t now = host_clock_now();
 
+    recorder->stopped_at = now;
     note_events(recorder);
     if (recorder_release_output(recorder, error) < 0 || flush_if_old(recorder, now, error) < 0)
         return -1;
@@ -357,8 +313,8 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
     if (!*named) {
         if (error->kind != ERROR_NONE)
             return -1;
-        recorder->retry_at = now + RETRY_INTERVAL;
-        set_alarm(recorder);
+        recorder->retry_at = recorder_anything_due(recorder, now) ? now + RETRY_INTERVAL : 0;
+        recorder_set_alarm(recorder);
         return recorder->stopping && now >= recorder->stop_by;
     }
     recorder->deferred_since = 0;
@@ -374,7 +330,7 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
     recorder->retry_at = retry ? now + RETRY_INTERVAL : 0;
     if (recorder->options.console && console_quit(recorder->options.console))
         want_stop(recorder, LOG_END_SIGNAL);
-    set_alarm(recorder);
+    recorder_set_alarm(recorder);
     return recorder->stopping;
 }
 

@@ -17,7 +17,7 @@
 #define PACE_FOLLOWED   (25 * MILLISECOND)
 #define DIGEST_INTERVAL (1 * SECOND)
 
-static bool input_ready(const struct recorder *recorder)
+bool recorder_input_ready(const struct recorder *recorder)
 {
     bool waits = recorder->options.script ? script_ready(recorder->options.script)
                                           : recorder->input_waits || recorder->always_input;
@@ -27,8 +27,8 @@ static bool input_ready(const struct recorder *recorder)
 
 bool recorder_has_inputs(const struct recorder *recorder)
 {
-    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) || input_ready(recorder) ||
-           recorder_net_ready(recorder);
+    return recorder->events || recorder->stopping || kicker_events(recorder->kicker) ||
+           recorder_input_ready(recorder) || recorder_net_ready(recorder);
 }
 
 uint64_t recorder_checkpoint_at(const struct recorder *recorder)
@@ -108,7 +108,7 @@ static int apply_input(struct recorder *recorder, const struct position *at, str
     uint8_t bytes[LOG_BYTES_MAX];
     size_t room = machine_console_room(recorder->machine);
 
-    if (!input_ready(recorder))
+    if (!recorder_input_ready(recorder))
         return 0;
     size_t length = room < sizeof bytes ? room : sizeof bytes;
     if (!recorder->options.relay)
@@ -221,7 +221,7 @@ static int apply_inputs(struct recorder *recorder, const struct position *at, st
     if (!host_chose(recorder)) {
         do
             status = apply_input(recorder, at, error);
-        while (status == 0 && recorder->options.script && input_ready(recorder));
+        while (status == 0 && recorder->options.script && recorder_input_ready(recorder));
     }
     recorder->room_seen = false;
     return status;
@@ -229,7 +229,10 @@ static int apply_inputs(struct recorder *recorder, const struct position *at, st
 
 int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error)
 {
-    bool waits = recorder->retry_at && machine_interrupt_waits(recorder->machine);
+    const struct engine *engine = recorder->machine->engine;
+    /* Every record has the processor look at its line; where it may not take the interrupt, that would be in vain. */
+    bool waits =
+        recorder->retry_at && machine_interrupt_waits(recorder->machine) && (engine->interruptible || engine->halted);
 
     if (apply_time(recorder, at, waits, error) < 0 || apply_inputs(recorder, at, error) < 0 ||
         recorder_operator_apply(recorder, at, error) < 0 || recorder_net_apply(recorder, at, error) < 0 ||

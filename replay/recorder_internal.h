@@ -1,6 +1,7 @@
 /*
  * The recorder's insides, shared between its files:
  *   recorder.c          the loop, and the door's callbacks
+ *   recorder_alarm.c    when the guest is to be stopped next
  *   recorder_inputs.c   applying time, console bytes, digests and checkpoints at a boundary
  *   recorder_net.c      applying frames
  *   recorder_operator.c  applying an operator's orders
@@ -52,6 +53,7 @@ struct recorder {
     uint64_t disk_errors;    /* transfers in which the host failed */
     struct error disk_error; /* the first of them */
 
+    uint64_t stopped_at;     /* host time of the last boundary */
     uint64_t deadline;       /* the machine's, when the alarm was last set */
     uint64_t relay_at;       /* host time at which the relay wants its next call; UINT64_MAX: none */
     uint64_t retry_at;       /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
@@ -78,6 +80,14 @@ void recorder_fail(struct recorder *recorder, const struct error *error);
 uint64_t recorder_guest_now(const struct recorder *recorder);
 int recorder_append(struct recorder *recorder, const struct log_record *record, struct error *error);
 
+/* recorder_alarm.c */
+/* Progress is reported so often. */
+#define RECORDER_PROGRESS (SECOND / 5)
+/* Sets the alarm for the next stop that time alone brings about. */
+void recorder_set_alarm(struct recorder *recorder);
+/* Whether there is anything that needs a place with a name. */
+bool recorder_anything_due(const struct recorder *recorder, uint64_t now);
+
 /* recorder_inputs.c */
 /* The console's descriptor has something. */
 void recorder_console_event(struct recorder *recorder);
@@ -87,6 +97,8 @@ uint64_t recorder_checkpoint_at(const struct recorder *recorder);
 uint64_t recorder_pace(const struct recorder *recorder);
 /* The clock by which digests and checkpoints are due: guest time; with the virtual clock without that slept away. */
 uint64_t recorder_check_time(const struct recorder *recorder);
+/* Whether there is console input for which the guest has room. */
+bool recorder_input_ready(const struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */
 bool recorder_has_inputs(const struct recorder *recorder);
 /* Applies what is due, at a named place. */

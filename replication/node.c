@@ -17,7 +17,9 @@
 
 #define MILLISECOND UINT64_C(1000000)
 #define SECOND      UINT64_C(1000000000)
-/* While the peer's link is not up, what makes it so is tended at least so often. */
+/* There is a turn at least so often, for whatever is not due to the instant; more often while our link to the peer is
+ * not up. */
+#define TURN      (15 * MILLISECOND)
 #define LINK_TURN (5 * MILLISECOND)
 /* A handshake that is not answered is begun again after this time. */
 #define HANDSHAKE_AGAIN (20 * MILLISECOND)
@@ -175,11 +177,12 @@ static void take_signal(struct node *node)
 /* How long nothing need happen for the node to have something to do. */
 static uint64_t time_to_turn(const struct node *node)
 {
-    uint64_t turn = node->options.replica.beat_every / 2;
+    bool links = node->peer && node->peer != node->listening && !link_is_up(node->peer);
+    uint64_t turn = links ? LINK_TURN : TURN;
     uint64_t now = host_clock_now();
 
-    if (node->peer && !link_is_up(node->peer) && turn > LINK_TURN)
-        turn = LINK_TURN;
+    if (turn > node->options.replica.beat_every / 2)
+        turn = node->options.replica.beat_every / 2;
     uint64_t due = node->replica ? replica_due(node->replica) : UINT64_MAX;
     if (due <= now)
         return 0;
@@ -200,6 +203,7 @@ static void wait_for_something(struct node *node)
         node->control ? link_poll_fd(node->control) : -1,
         node->peer ? link_waiting_fd(node->peer) : -1,
         node->console ? link_waiting_fd(node->console) : -1,
+        node->control ? link_waiting_fd(node->control) : -1,
     };
 
     for (size_t n = 0; n < sizeof candidates / sizeof candidates[0]; n++) {

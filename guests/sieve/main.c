@@ -1,7 +1,7 @@
 /*
  * sieve: work for the processor alone. Counts the primes up to n with the sieve of Eratosthenes, then once more without
  * it, and exits with 1 if the two disagree. Options: n=NUMBER (default 200000, about 2 M instructions), rounds=NUMBER
- * (1): how often it sieves.
+ * (1): how often it sieves, dots: prints one before each round.
  */
 #include <stdbool.h>
 #include <stddef.h>

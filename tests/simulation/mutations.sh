@@ -62,8 +62,8 @@ mutate lag-patience lag $primary 'replica->contend_for_good = true;
         lose_member(replica, "the backup is too slow");' ';'
 
 # Going on.
-mutate never-claim liveness $backup 'claim(replica, "nothing is heard from the primary");' ';'
-mutate never-contend liveness $primary 'lose_member(replica, "nothing is heard from the backup");' ';'
+mutate never-claim contract $backup 'claim(replica, "nothing is heard from the primary");' ';'
+mutate never-contend contract $primary 'lose_member(replica, "nothing is heard from the backup");' ';'
 mutate never-ask-again liveness replication/replica.c 'replica->now < request->again_at' \
     'replica->now < request->again_at || request->told'
 

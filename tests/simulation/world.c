@@ -116,7 +116,7 @@ static void node_event(struct sim_world *world, const struct sim_event *event)
         stream_machine(world, node);
     else if (event->kind == SIM_REPLAY)
         stream_replay(world, node);
-    else
+    else if (event->kind == SIM_SAFE)
         stream_safe(world, node);
 }
 

@@ -195,6 +195,44 @@ static void carried_from_machine_to_machine(void **state)
     specimen_free(s);
 }
 
+/* Runs longer than one can be (RUN_LENGTH_MAX), of pages with bytes and of zeros, in data of several frames: whatever
+ * was read is used before it goes away. */
+static void long_runs(void **state)
+{
+    struct specimen *s = specimen_new(true);
+    struct digest digests[2];
+    struct test_sink sink;
+    struct error error;
+
+    (void)state;
+    struct log_writer *writer = log_begin(&sink);
+    struct ram *ram = &s->machine.ram;
+    for (uint64_t page = 10; page < 240; page++) {
+        uint8_t bytes[RAM_PAGE_SIZE];
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (uint8_t)(page * 31 + i * i + (i >> 8));
+        assert_true(ram_write(ram, page << RAM_PAGE_SHIFT, bytes, sizeof bytes));
+    }
+    digests[0] = digest_now(s);
+    take(s, writer, 0, true);
+    for (uint64_t page = 20; page < 220; page++) {
+        static const uint8_t zeros[RAM_PAGE_SIZE];
+        assert_true(ram_write(ram, page << RAM_PAGE_SHIFT, zeros, sizeof zeros));
+    }
+    digests[1] = digest_now(s);
+    take(s, writer, 1, false);
+    log_finish(writer);
+    for (uint32_t id = 0; id < 2; id++) {
+        struct specimen *copy = restore(&sink, id, &error);
+        if (!copy)
+            fail_msg("%s", error.text);
+        assert_true(digest_equal(digest_now(copy), digests[id]));
+        specimen_free(copy);
+    }
+    bytes_writer_free(&sink.bytes);
+    specimen_free(s);
+}
+
 /* The data of a whole checkpoint of a machine with something on its disks; the caller frees them. */
 static struct bytes_writer sample_data(struct digest *digest)
 {
@@ -374,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carried_from_machine_to_machine),
+        cmocka_unit_test(long_runs),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(changed_bytes_are_refused),
         cmocka_unit_test(lists_of_what_cannot_be),

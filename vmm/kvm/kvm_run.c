@@ -314,7 +314,8 @@ static enum engine_stop run_until(struct kvm_engine *kvm, const struct position 
     engine->stop_requested = false;
     while (!event_is_final(event)) {
         bool wanted = until && engine->exits >= until->exits;
-        /* Looked at once: a kick that comes later finds the instruction incomplete, and has to wait for the next turn. */
+        /* Looked at once: a kick that comes later finds the instruction incomplete, and has to wait for the next turn.
+         */
         bool kicked = atomic_load(&kvm->kicked);
         if (wanted || engine->stop_requested || kicked) {
             event = kvm_settle(kvm, error);
