@@ -285,19 +285,42 @@ static void latency(unsigned batches)
     end_pair(&without);
 }
 
-/* Processor time of the thread that runs the guest, ms: fields 14 and 15 of its stat (proc(5)). */
-static double machine_time(const struct pair *pair)
+/* Processor time, ms: fields 14 and 15 of a process's or thread's stat (proc(5)). */
+static double stat_time(const char *path)
 {
-    char path[64], text[512];
+    char text[512];
     unsigned long user, system;
 
-    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pair->primary, pair->primary);
     FILE *file = fopen(path, "r");
     if (!file || !fgets(text, sizeof text, file) ||
         sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
         fail(path, "cannot be read");
     fclose(file);
     return (double)(user + system) * 1e3 / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* Of the thread that runs the guest. */
+static double machine_time(const struct pair *pair)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pair->primary, pair->primary);
+    return stat_time(path);
+}
+
+/* Of both sides, all their threads, and the client. */
+static double time_of_all(const struct pair *pair)
+{
+    pid_t pids[] = {pair->primary, pair->backup, getpid()};
+    double sum = 0;
+
+    for (unsigned n = 0; n < 3; n++) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/stat", pids[n]);
+        if (pids[n])
+            sum += stat_time(path);
+    }
+    return sum;
 }
 
 /* `count` commands without waiting for the answers. */
@@ -318,11 +341,12 @@ static void stream(struct pair *pair, unsigned count)
 static void measure_stream(struct pair *pair, unsigned count, const char *name)
 {
     uint64_t begun = host_clock_now();
-    double busy = machine_time(pair);
+    double busy = machine_time(pair), all = time_of_all(pair);
 
     stream(pair, count);
     printf("%s %.0f\n", name, count / ((double)(host_clock_now() - begun) / 1e9));
     printf("cpu_%s %.3f\n", name, (machine_time(pair) - busy) * 1e3 / count);
+    printf("all_%s %.3f\n", name, (time_of_all(pair) - all) * 1e3 / count);
 }
 
 /* A process with a machine of its own, which is kept busy each time that a byte comes, for longer than others measure;

@@ -82,6 +82,8 @@ bench_commands() {
     row throughput.ratio_beside "with / without, beside another machine" ""
     row throughput.cpu_without "processor time of the guest's thread for a command" us
     row throughput.cpu_with "... with a backup" us
+    row throughput.all_without "processor time of all threads, the client's too, for a command" us
+    row throughput.all_with "... with a backup, on both sides" us
     row throughput.cpu_ratio "without / with, of that" ""
 }
 
