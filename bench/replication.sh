@@ -12,7 +12,8 @@ pair_samples() { # FIGURE
         [ "$name" = with ] && with=$value && sample "$1.ratio" "$(ratio "$value" "$without")" &&
             sample "$1.added" "$(awk "BEGIN { print $value - $without }")"
         [ "$name" = spinning ] && sample "$1.ratio_spinning" "$(ratio "$with" "$value")"
-        [ "$name" = beside ] && sample "$1.ratio_beside" "$(ratio "$with" "$value")"
+        [ "$name" = beside ] && sample "$1.ratio_beside" "$(ratio "$with" "$value")" &&
+            sample "$1.beside_ratio" "$(ratio "$value" "$without")"
     done
 }
 
@@ -78,6 +79,7 @@ bench_commands() {
     row throughput.beside "... without, while another such machine is busy too" ""
     row throughput.spinning "... without, while a loop takes 70 % of a processor" ""
     row throughput.ratio "with / without" "" ">=" 0.95
+    row throughput.beside_ratio "without, beside another machine / without: the host's part" ""
     row throughput.ratio_spinning "with / without, beside the loop" ""
     row throughput.ratio_beside "with / without, beside another machine" ""
     row throughput.cpu_without "processor time of the guest's thread for a command" us
@@ -108,12 +110,14 @@ bench_sieve() {
         for how in alone beside; do
             sample "sieve.ratio_$how" "$(ratio "$(tail -n 1 "$samples/sieve.$how")" "$(tail -n 1 "$samples/sieve.backup")")"
         done
+        sample sieve.beside_ratio "$(ratio "$(tail -n 1 "$samples/sieve.alone")" "$(tail -n 1 "$samples/sieve.beside")")"
         sample sieve.cpu_ratio "$(ratio "$(tail -n 1 "$samples/sieve.cpu_alone")" "$(tail -n 1 "$samples/sieve.cpu_backup")")"
     done
     row sieve.alone "wall time without a backup" s
     row sieve.beside "... and beside an 'encore run' of the same" s
     row sieve.backup "... with one, joining included" s
     row sieve.ratio_alone "without / with" "" ">=" 0.95
+    row sieve.beside_ratio "without / without, beside another machine: the host's part" ""
     row sieve.ratio_beside "without, beside another machine / with" ""
     row sieve.cpu_ratio "without / with, the primary's processor time" ""
 }

@@ -60,7 +60,7 @@ fi
 if new_case disk; then # what the guest wrote goes with it, and each side has its own
     guest=disk
     rounds=6000
-    [ "${SANITIZED:-0}" = 1 ] && rounds=600
+    [ "${SANITIZED:-0}" = 1 ] && rounds=1500
     seq 200000 | head -c 1048576 >"$case/image"
     cp "$case/image" "$case/copy"
     options="fill irq multiple=16 region=1024 rounds=$rounds"
