@@ -305,7 +305,8 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
 
     recorder->stopped_at = now;
     note_events(recorder);
-    if (recorder_release_output(recorder, error) < 0 || flush_if_old(recorder, now, error) < 0)
+    if (recorder_release_output(recorder, error) < 0 || recorder_relay_let_go(recorder, error) < 0 ||
+        flush_if_old(recorder, now, error) < 0)
         return -1;
     report_progress(recorder, now);
     error->kind = ERROR_NONE;
@@ -397,7 +398,8 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         record.at = position_at_exit(machine->engine->exits);
         named = true;
     }
-    if (recorder_release_output(recorder, error) < 0 || machine_digest(machine, &record.digest, error) < 0)
+    if (recorder_release_output(recorder, error) < 0 || recorder_relay_let_go(recorder, error) < 0 ||
+        machine_digest(machine, &record.digest, error) < 0)
         return -1;
     record.unnamed = !named;
     if (!named)
@@ -426,7 +428,7 @@ int recorder_run(struct recorder *recorder, struct machine *machine, const struc
 
     recorder->machine = machine;
     recorder->options = *options;
-    recorder->relay_at = UINT64_MAX;
+    recorder->relay_at = recorder->held_until = UINT64_MAX;
     recorder->last_output = machine->engine->exits;
     recorder->last_digest = recorder_check_time(recorder);
     recorder->next_checkpoint = recorder->last_digest;

@@ -44,8 +44,12 @@ struct recorder_relay {
     void (*drain)(void *context);
     /* Each record, after it was given to options->writer. In place of a checkpoint, a digest. */
     int (*record)(void *context, const struct log_record *record, struct error *error);
-    /* The bytes that the OUTPUT record just given announced; of a card, as outbox_next_frame takes them apart. */
+    /* The bytes that the OUTPUT record just given announced; of a card, as outbox_next_frame takes them apart. They may
+     * be held back, until `let_go` finds that it is time. */
     int (*output)(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error);
+    /* At every boundary, and at the end. *again_at: the host time of the boundary that held output waits for,
+     * UINT64_MAX when there is none. */
+    int (*let_go)(void *context, uint64_t *again_at, struct error *error);
     /* Input: up to `length` bytes; returns how many. *owner: who has the console from these bytes on; 0: as before. */
     size_t (*input)(void *context, uint8_t *bytes, size_t length, uint64_t *owner);
     /* An operator's order. False: there is none. */

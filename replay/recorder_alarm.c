@@ -49,6 +49,8 @@ void recorder_set_alarm(struct recorder *recorder)
         when = recorder->retry_at;
     if (recorder->output_at && recorder->output_at < when)
         when = recorder->output_at;
+    if (recorder->held_until < when)
+        when = recorder->held_until;
     if (recorder->options.progress && recorder->last_progress + RECORDER_PROGRESS < when)
         when = recorder->last_progress + RECORDER_PROGRESS;
     /* In steps, so that stops that follow each other closely do not set the host's timer anew each time. */

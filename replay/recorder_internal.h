@@ -53,11 +53,12 @@ struct recorder {
     uint64_t disk_errors;    /* transfers in which the host failed */
     struct error disk_error; /* the first of them */
 
-    uint64_t stopped_at;     /* host time of the last boundary */
-    uint64_t deadline;       /* the machine's, when the alarm was last set */
-    uint64_t relay_at;       /* host time at which the relay wants its next call; UINT64_MAX: none */
-    uint64_t retry_at;       /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
-    uint64_t output_at;      /* host time at which waiting console output is to leave; 0: not known to wait */
+    uint64_t stopped_at; /* host time of the last boundary */
+    uint64_t deadline;   /* the machine's, when the alarm was last set */
+    uint64_t relay_at;   /* host time at which the relay wants its next call; UINT64_MAX: none */
+    uint64_t retry_at;   /* host time; 0: no retry wanted. When the line is up, or the guest stood at no name */
+    uint64_t held_until; /* host time at which the relay lets output go that it holds back; UINT64_MAX: it holds none */
+    uint64_t output_at;  /* host time at which waiting console output is to leave; 0: not known to wait */
     uint64_t deferred_since; /* host time; 0: nothing was put off */
     bool masked;             /* putting off was in vain, and since then no boundary was one with interrupts on */
     uint64_t last_time;      /* host time of the last TIME record */
@@ -119,6 +120,7 @@ int recorder_operator_apply(struct recorder *recorder, const struct position *at
 
 /* recorder_relay.c: the relay's functions, where there is a relay. */
 int recorder_relay_record(struct recorder *recorder, const struct log_record *record, struct error *error);
+int recorder_relay_let_go(struct recorder *recorder, struct error *error);
 void recorder_relay_event(struct recorder *recorder);
 int recorder_relay_boundary(struct recorder *recorder, const struct position *at, struct error *error);
 /* Takes input from the relay, with a record of its own for a new owner. */

@@ -11,6 +11,13 @@ int recorder_relay_record(struct recorder *recorder, const struct log_record *re
     return relay ? relay->record(relay->context, record, error) : 0;
 }
 
+int recorder_relay_let_go(struct recorder *recorder, struct error *error)
+{
+    const struct recorder_relay *relay = recorder->options.relay;
+
+    return relay ? relay->let_go(relay->context, &recorder->held_until, error) : 0;
+}
+
 void recorder_relay_event(struct recorder *recorder)
 {
     recorder->options.relay->drain(recorder->options.relay->context);

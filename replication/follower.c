@@ -18,7 +18,7 @@
 #define UNSENT_MAX (8u << 20)
 /* A record goes to the backup at the latest after this time: input, whose sender waits to have it confirmed; others.
  * The latter is a little less than two heartbeats, so that it takes the place of the second. */
-#define FLUSH_INPUT  (MILLISECOND / 2)
+#define FLUSH_INPUT  MILLISECOND
 #define FLUSH_OTHERS (58 * MILLISECOND)
 /* Speed counts more than size here. */
 #define STREAM_LEVEL 1
@@ -297,7 +297,7 @@ int follower_tend(struct follower *follower, struct recorder *recorder, const st
     return flush_if_due(follower, again_at, error);
 }
 
-static int flush_before_output(struct follower *follower, struct error *error)
+int follower_flush_before_output(struct follower *follower, struct error *error)
 {
     follower->output_follows = true;
     int status = follower_flush(follower, error);
@@ -312,8 +312,6 @@ int follower_record(struct follower *follower, const struct log_record *record, 
     if (log_writer_append(follower->writer, record, error) < 0)
         return -1;
     switch (record->type) {
-    case LOG_OUTPUT:
-        return flush_before_output(follower, error);
     case LOG_END:
         return follower_flush(follower, error);
     case LOG_CONSOLE_IN:

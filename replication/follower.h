@@ -49,11 +49,13 @@ struct follower follower_none(struct port *port, struct machine *machine, const 
 int follower_tend(struct follower *follower, struct recorder *recorder, const struct port_orders *orders,
                   const struct position *at, uint64_t *again_at, struct error *error);
 
-/* A record of the machine. Output's, and the end's, is on its way to the backup when this returns. */
+/* A record of the machine. The end's is on its way to the backup when this returns. */
 int follower_record(struct follower *follower, const struct log_record *record, struct error *error);
 
 /* Sends what waits to be sent. */
 int follower_flush(struct follower *follower, struct error *error);
+/* ... right before output is told, which does not need the node to be woken twice. */
+int follower_flush_before_output(struct follower *follower, struct error *error);
 
 /* How long the log is; for what depends on a record that was just given. 0 when nobody follows. */
 uint64_t follower_offset(const struct follower *follower);

@@ -7,6 +7,10 @@
 #define MILLISECOND UINT64_C(1000000)
 /* Slowing down goes by slices of this length. */
 #define THROTTLE_SLICE (10 * MILLISECOND)
+/* A guest that goes on working prints more often than it is worth to send each piece by itself: to the backup, back as
+ * an acknowledgement, and to the client. So its console output leaves once in so long a time. */
+#define GATHER   MILLISECOND
+#define HELD_MAX (64u * 1024)
 
 struct relay {
     struct port *port;
@@ -15,7 +19,9 @@ struct relay {
     uint64_t input_untold; /* bytes of input that are recorded, and the node does not know where */
     uint64_t ran_since;    /* host time of the last standing still */
     bool stopped;
-    struct log_writer *kept; /* goes to its file before output that it tells of leaves; NULL: none is kept */
+    struct bytes_writer held; /* console output that was announced, and has not left */
+    uint64_t let_go_at;       /* host time at which some left last */
+    struct log_writer *kept;  /* goes to its file before output that it tells of leaves; NULL: none is kept */
 };
 
 static uint32_t log_number(const struct relay *relay)
@@ -55,11 +61,10 @@ static int relay_record(void *context, const struct log_record *record, struct e
     return 0;
 }
 
-static int relay_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
+static int let_out(struct relay *relay, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
 {
-    struct relay *relay = context;
-
-    if (relay->kept && log_writer_flush(relay->kept, error) < 0)
+    if ((relay->kept && log_writer_flush(relay->kept, error) < 0) ||
+        follower_flush_before_output(&relay->follower, error) < 0)
         return -1;
     tell_input(relay, port_tell_first);
     port_tell(relay->port, &(struct port_item){.news = NEWS_OUTPUT,
@@ -69,6 +74,47 @@ static int relay_output(void *context, uint8_t channel, const uint8_t *bytes, si
                                                .bytes = bytes,
                                                .length = length});
     return 0;
+}
+
+/* Whether what the console has printed had better leave together with what comes. */
+static bool gathers(const struct relay *relay, uint64_t now)
+{
+    const struct machine *machine = relay->follower.machine;
+
+    return relay->follower.following && machine->end == MACHINE_RUNS && !machine->engine->halted &&
+           relay->held.length < HELD_MAX && now - relay->let_go_at < GATHER;
+}
+
+static int let_go_now(struct relay *relay, struct error *error)
+{
+    if (relay->held.length == 0)
+        return 0;
+    relay->let_go_at = host_clock_now();
+    int status = let_out(relay, MACHINE_CONSOLE_COM1, relay->held.data, relay->held.length, error);
+    bytes_writer_clear(&relay->held);
+    return status;
+}
+
+static int relay_let_go(void *context, uint64_t *again_at, struct error *error)
+{
+    struct relay *relay = context;
+
+    *again_at = UINT64_MAX;
+    if (!gathers(relay, host_clock_now()))
+        return let_go_now(relay, error);
+    if (relay->held.length > 0)
+        *again_at = relay->let_go_at + GATHER;
+    return 0;
+}
+
+static int relay_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
+{
+    struct relay *relay = context;
+
+    if (channel != MACHINE_CONSOLE_COM1)
+        return let_out(relay, channel, bytes, length, error);
+    bytes_put(&relay->held, bytes, length);
+    return relay->held.failed ? error_set(error, ERROR_HOST, "out of memory") : 0;
 }
 
 static size_t relay_input(void *context, uint8_t *bytes, size_t length, uint64_t *owner)
@@ -106,6 +152,8 @@ static int stand_still(struct relay *relay, struct port_orders *orders, const st
 {
     bool told = false;
 
+    if ((orders->quiet || orders->wait) && let_go_now(relay, error) < 0)
+        return -1;
     while ((orders->quiet || orders->wait) && !orders->stop && !orders->end) {
         if (orders->quiet && !told) {
             if (follower_flush(&relay->follower, error) < 0)
@@ -154,6 +202,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .recorder = live->recorder,
         .kept = live->writer,
         .follower = follower_none(live->port, live->machine, live->description),
+        .held = bytes_writer(2 * HELD_MAX),
     };
     struct recorder_relay functions = {
         .context = &relay,
@@ -161,6 +210,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .drain = relay_drain,
         .record = relay_record,
         .output = relay_output,
+        .let_go = relay_let_go,
         .input = relay_input,
         .order = relay_order,
         .followed = relay_followed,
@@ -180,5 +230,6 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
     *stopped = relay.stopped;
     tell_input(&relay, port_tell);
     follower_end(&relay.follower);
+    bytes_writer_free(&relay.held);
     return status;
 }
