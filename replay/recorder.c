@@ -398,8 +398,7 @@ static int finish(struct recorder *recorder, const struct position *at, bool nam
         record.at = position_at_exit(machine->engine->exits);
         named = true;
     }
-    if (recorder_release_output(recorder, error) < 0 || recorder_relay_let_go(recorder, error) < 0 ||
-        machine_digest(machine, &record.digest, error) < 0)
+    if (recorder_release_output(recorder, error) < 0 || machine_digest(machine, &record.digest, error) < 0)
         return -1;
     record.unnamed = !named;
     if (!named)

@@ -47,7 +47,7 @@ struct recorder_relay {
     /* The bytes that the OUTPUT record just given announced; of a card, as outbox_next_frame takes them apart. They may
      * be held back, until `let_go` finds that it is time. */
     int (*output)(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error);
-    /* At every boundary, and at the end. *again_at: the host time of the boundary that held output waits for,
+    /* At every boundary. *again_at: the host time of the boundary that held output waits for,
      * UINT64_MAX when there is none. */
     int (*let_go)(void *context, uint64_t *again_at, struct error *error);
     /* Input: up to `length` bytes; returns how many. *owner: who has the console from these bytes on; 0: as before. */

@@ -77,12 +77,10 @@ static int let_out(struct relay *relay, uint8_t channel, const uint8_t *bytes, s
 }
 
 /* Whether what the console has printed had better leave together with what comes. */
-static bool gathers(const struct relay *relay, uint64_t now)
+static bool gathers(const struct relay *relay)
 {
-    const struct machine *machine = relay->follower.machine;
-
-    return relay->follower.following && machine->end == MACHINE_RUNS && !machine->engine->halted &&
-           relay->held.length < HELD_MAX && now - relay->let_go_at < GATHER;
+    return relay->held.length > 0 && relay->held.length < HELD_MAX && relay->follower.following &&
+           !relay->follower.machine->engine->halted && host_clock_now() - relay->let_go_at < GATHER;
 }
 
 static int let_go_now(struct relay *relay, struct error *error)
@@ -99,12 +97,9 @@ static int relay_let_go(void *context, uint64_t *again_at, struct error *error)
 {
     struct relay *relay = context;
 
-    *again_at = UINT64_MAX;
-    if (!gathers(relay, host_clock_now()))
-        return let_go_now(relay, error);
-    if (relay->held.length > 0)
-        *again_at = relay->let_go_at + GATHER;
-    return 0;
+    bool later = gathers(relay);
+    *again_at = later ? relay->let_go_at + GATHER : UINT64_MAX;
+    return later ? 0 : let_go_now(relay, error);
 }
 
 static int relay_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
@@ -227,6 +222,8 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
     for (unsigned card = 0; card < MACHINE_CARDS_MAX; card++)
         options.nets[card] = live->nets[card];
     int status = recorder_run(live->recorder, live->machine, &options, result, error);
+    if (status == 0)
+        status = let_go_now(&relay, error);
     *stopped = relay.stopped;
     tell_input(&relay, port_tell);
     follower_end(&relay.follower);

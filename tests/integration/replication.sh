@@ -243,6 +243,24 @@ if new_case computing; then
     kill_all
 fi
 
+# A guest that is stopped in the middle of printing: what it printed last leaves too, though it was to gather.
+if new_case stopped; then
+    guest=sieve
+    start_pair --log "$case/a.enc" --timeout 4s --cmdline 'n=3000 rounds=1000000 dots'
+    launch "$case/client.out" "$case/client.err" "$ENCORE" console --all "$(address A)"
+    client=$job
+    end_of A
+    wait $client
+    "$ENCORE" replay "$case/a.enc" >"$case/replayed" 2>"$case/replay.err"
+    if [ $code -eq 124 ] && [ -s "$case/replayed" ] && cmp "$case/client.out" "$case/replayed"; then
+        ok "replication: stopped: the client has all that was printed"
+    else
+        not_ok "replication: stopped: the client has all that was printed" "exit code $code; $(wc -c "$case/client.out" "$case/replayed")
+$(cat "$case"/*.err)"
+    fi
+    kill_all
+fi
+
 # Both logs replay, before and after a takeover; with --durable too. A replay checks every digest in its log; where both
 # logs hold the same moment they must hold the same digest.
 digests() { # FILE: lines "EXIT DIGEST"
