@@ -5,9 +5,12 @@
  *                                              "takeover MS", from SIGKILL to the first byte from the new primary
  *     replicated ENCORE GUEST latency N KEY    N commands, one at a time, alternately to a machine with a backup and to
  *                                              one without; prints "with US" and "without US", medians of batches
- *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints "with CPS", "without
- * CPS", "beside CPS", which is without, while another machine is busy too, and "spinning CPS", while a process only
- * takes processor time; and what each cost the guest's thread, "cpu_with US" and so on
+ *     replicated ENCORE GUEST throughput N KEY N commands without waiting for answers; prints for each condition the
+ *                                              commands a second, "without CPS"; what one cost the guest's thread,
+ *                                              "cpu_without US"; and all threads of both sides and the client,
+ *                                              "all_without US". The conditions: "with", "without", "beside", which is
+ *                                              without, while another machine is busy too, and "spinning", while a
+ *                                              process only takes processor time
  *
  * GUEST is guests/kv. With a KEY of 1 everything is encrypted. All over ipc:// in a fresh directory of TMPDIR, where
  * the arbiter's files are too.

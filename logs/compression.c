@@ -36,11 +36,11 @@ static long pack_zstd(struct compression_state *state, int level, const void *ra
 long compression_pack(struct compression_state *state, enum compression how, int level, const void *raw, size_t length,
                       uint8_t *to, struct error *error)
 {
-    if (length < PACK_FROM || how == COMPRESSION_NONE)
+    if (length < PACK_FROM)
         return 0;
     if (how == COMPRESSION_ZSTD)
         return pack_zstd(state, level, raw, length, to, error);
-    CHECK(length <= LZ4_MAX_INPUT_SIZE);
+    CHECK(how == COMPRESSION_LZ4 && length <= LZ4_MAX_INPUT_SIZE);
     /* 0: it does not fit into the room it is given. */
     return LZ4_compress_default(raw, (char *)to, (int)length, (int)length - 1);
 }

@@ -29,8 +29,8 @@ struct compression_state {
 
 void compression_free(struct compression_state *state);
 
-/* Compresses `length` bytes into fewer at `to`, which has room for `length`. `level` is zstd's. Returns how many there
- * are; 0 when there would not be fewer; -1 with an ERROR_HOST. */
+/* Compresses `length` bytes into fewer at `to`, which has room for `length`. `how` is not COMPRESSION_NONE; `level` is
+ * zstd's. Returns how many there are; 0 when there would not be fewer; -1 with an ERROR_HOST. */
 long compression_pack(struct compression_state *state, enum compression how, int level, const void *raw, size_t length,
                       uint8_t *to, struct error *error);
 

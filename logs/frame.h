@@ -54,6 +54,7 @@ struct frame_codec {
 };
 
 #define FRAME_DEFAULT_LEVEL 3
+
 /* A codec for the log with this id; `level` is zstd's, 1 to 19. Holds no memory until it is used. */
 struct frame_codec frame_codec(const struct log_id *id, int level);
 void frame_codec_free(struct frame_codec *codec);

@@ -77,9 +77,12 @@ static int take_run(struct parser *parser, struct bytes_reader *in, struct error
         return error_set(error, ERROR_INPUT, "it mentions more than the machine has");
     *entries += length;
     parser->next += step - 1;
-    parser->left = kind == RUN_BYTES ? length : 0;
-    parser->stage = kind == RUN_BYTES ? IN_RUN : IN_LIST;
-    for (uint64_t i = 0; kind != RUN_BYTES && i < length; i++) {
+    if (kind == RUN_BYTES) {
+        parser->left = length;
+        parser->stage = IN_RUN;
+        return 0;
+    }
+    while (length-- > 0) {
         if (visit_entry(parser, kind, NULL, error) < 0)
             return -1;
     }

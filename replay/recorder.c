@@ -283,13 +283,13 @@ static void note_events(struct recorder *recorder)
 /* Whether what is due waits for a place where the guest has interrupts on. */
 static bool defer(struct recorder *recorder, uint64_t now)
 {
-    const struct engine *engine = recorder->machine->engine;
+    const struct machine *machine = recorder->machine;
+    bool open = recorder_interrupts_open(recorder);
 
     /* An interrupt that waits is worth being looked for. */
-    if (engine->interruptible || engine->halted || machine_interrupt_waits(recorder->machine))
+    if (open || machine_interrupt_waits(machine))
         recorder->masked = false;
-    if (engine->interruptible || engine->halted || engine->exits == 0 || recorder->stopping || recorder->masked ||
-        recorder->machine->virtual_clock)
+    if (open || machine->engine->exits == 0 || recorder->stopping || recorder->masked || machine->virtual_clock)
         return false;
     if (!recorder->deferred_since)
         recorder->deferred_since = now;
@@ -314,7 +314,7 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
     if (!*named) {
         if (error->kind != ERROR_NONE)
             return -1;
-        recorder->retry_at = recorder_anything_due(recorder, now) ? now + RETRY_INTERVAL : 0;
+        recorder->retry_at = recorder_anything_due(recorder) ? now + RETRY_INTERVAL : 0;
         recorder_set_alarm(recorder);
         return recorder->stopping && now >= recorder->stop_by;
     }

@@ -25,6 +25,13 @@ bool recorder_input_ready(const struct recorder *recorder)
     return waits && machine_console_ready(recorder->machine);
 }
 
+bool recorder_interrupts_open(const struct recorder *recorder)
+{
+    const struct engine *engine = recorder->machine->engine;
+
+    return engine->interruptible || engine->halted;
+}
+
 bool recorder_has_inputs(const struct recorder *recorder)
 {
     return recorder->events || recorder->stopping || kicker_events(recorder->kicker) ||
@@ -229,10 +236,8 @@ static int apply_inputs(struct recorder *recorder, const struct position *at, st
 
 int recorder_apply(struct recorder *recorder, const struct position *at, struct error *error)
 {
-    const struct engine *engine = recorder->machine->engine;
     /* Every record has the processor look at its line; where it may not take the interrupt, that would be in vain. */
-    bool waits =
-        recorder->retry_at && machine_interrupt_waits(recorder->machine) && (engine->interruptible || engine->halted);
+    bool waits = recorder->retry_at && machine_interrupt_waits(recorder->machine) && recorder_interrupts_open(recorder);
 
     if (apply_time(recorder, at, waits, error) < 0 || apply_inputs(recorder, at, error) < 0 ||
         recorder_operator_apply(recorder, at, error) < 0 || recorder_net_apply(recorder, at, error) < 0 ||

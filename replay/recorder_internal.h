@@ -86,8 +86,8 @@ int recorder_append(struct recorder *recorder, const struct log_record *record, 
 #define RECORDER_PROGRESS (SECOND / 5)
 /* Sets the alarm for the next stop that time alone brings about. */
 void recorder_set_alarm(struct recorder *recorder);
-/* Whether there is anything that needs a place with a name. */
-bool recorder_anything_due(const struct recorder *recorder, uint64_t now);
+/* At a boundary: whether there is anything that needs a place with a name. */
+bool recorder_anything_due(const struct recorder *recorder);
 
 /* recorder_inputs.c */
 /* The console's descriptor has something. */
@@ -98,6 +98,8 @@ uint64_t recorder_checkpoint_at(const struct recorder *recorder);
 uint64_t recorder_pace(const struct recorder *recorder);
 /* The clock by which digests and checkpoints are due: guest time; with the virtual clock without that slept away. */
 uint64_t recorder_check_time(const struct recorder *recorder);
+/* Whether the guest would take an interrupt where it stands. */
+bool recorder_interrupts_open(const struct recorder *recorder);
 /* Whether there is console input for which the guest has room. */
 bool recorder_input_ready(const struct recorder *recorder);
 /* Whether anything is to be applied now; cheap, for every exit. */

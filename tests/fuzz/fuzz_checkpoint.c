@@ -8,51 +8,18 @@
  * A checkpoint's record has a digest too, which guards against accidents; here it never fits, so restoring always ends
  * with that complaint at last, and the machine is looked at all the same.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "logs/writer.h"
-#include "replay/checkpoint.h"
-#include "vmm/soft/soft_engine.h"
+#include "tests/unit/checkpoint_testing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define DISKS     2
-#define DISK_SIZE (10 * DISK_CLUSTER + 512)
 #define TICKS     1000
 #define STRETCHES 10
 #define EXITS     50
 #define DATA_MAX  (4u << 20)
-
-struct specimen {
-    uint8_t sector[512]; /* that the machine is booted from */
-    struct engine *engine;
-    struct machine machine;
-    struct traffic traffic;
-    uint8_t overlays[DISKS][DISK_SIZE];
-    uint64_t exits; /* at which it is enough */
-};
-
-static int backing_transfer(void *context, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length,
-                            struct error *error)
-{
-    (void)error;
-    if (kind == DISK_READ_IMAGE)
-        memset(bytes, 0x77, length);
-    else if (kind == DISK_READ_OVERLAY)
-        memcpy(bytes, (uint8_t *)context + offset, length);
-    else if (kind == DISK_WRITE_OVERLAY)
-        memcpy((uint8_t *)context + offset, bytes, length);
-    return 0;
-}
-
-static bool on_disk(void *context, unsigned disk, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length)
-{
-    struct error error;
-
-    return backing_transfer(((struct specimen *)context)->overlays[disk], kind, offset, bytes, length, &error) == 0;
-}
 
 static uint64_t on_read_clock(void *context, uint64_t now)
 {
@@ -90,42 +57,20 @@ static bool on_exit_served(void *context)
 
 static struct specimen *specimen_new(bool booted)
 {
-    struct specimen *s = calloc(1, sizeof *s);
-    const struct engine_host none = {0};
-    struct machine_config config = {.ram_size = MACHINE_RAM_MIN,
-                                    .virtual_clock = true, /* lets us say where it stops */
-                                    .boot.protocol = BOOT_SECTOR,
-                                    .disk_count = DISKS,
-                                    .net_count = 1,
-                                    .virtio_console = true};
-    enum boot_protocol chosen;
-    struct error error = {0};
-
-    CHECK(s);
-    s->sector[510] = 0x55;
-    s->sector[511] = 0xaa;
-    const struct door door = {.context = s,
-                              .read_clock = on_read_clock,
+    const struct machine_config config = {.virtual_clock = true, /* lets us say where it stops */
+                                          .disks = {{.interface = DISK_VIRTIO}, {.interface = DISK_IDE}},
+                                          .net_count = 1,
+                                          .virtio_console = true};
+    const struct door door = {.read_clock = on_read_clock,
                               .entropy = on_entropy,
                               .console_output = on_byte,
                               .frame_output = on_frame,
-                              .disk = on_disk,
                               .exit_served = on_exit_served};
-    for (unsigned i = 0; i < DISKS; i++)
-        config.disks[i] = (struct disk_config){.size = DISK_SIZE,
-                                               .interface = i ? DISK_IDE : DISK_VIRTIO,
-                                               .backing = {.context = s->overlays[i], .transfer = backing_transfer}};
-    s->engine = soft_engine_create(&none, &error);
-    CHECK(s->engine && machine_create(&s->machine, &config, s->engine, &door, &error) == 0);
-    CHECK(!booted || machine_boot(&s->machine, &config, s->sector, sizeof s->sector, "sector", &chosen, &error) == 0);
-    return s;
-}
+    struct error error = {0};
 
-static void specimen_free(struct specimen *s)
-{
-    engine_destroy(s->engine);
-    machine_destroy(&s->machine);
-    free(s);
+    struct specimen *s = specimen_make(config, door, booted, &error);
+    CHECK(s);
+    return s;
 }
 
 static int put_bytes(void *context, const void *bytes, size_t length, struct error *error)

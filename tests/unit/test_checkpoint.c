@@ -4,76 +4,18 @@
  */
 #include "tests/unit/log_samples.h"
 
-#include "replay/checkpoint.h"
-#include "vmm/soft/soft_engine.h"
-
-#define DISKS 2
-#define SIZE  (10 * DISK_CLUSTER + 512)
-
-struct specimen {
-    uint8_t sector[512]; /* that the machine is booted from */
-    struct engine *engine;
-    struct machine machine;
-    struct traffic traffic;
-    uint8_t overlays[DISKS][SIZE];
-    bool fails; /* so do writes */
-};
-
-static int backing_transfer(void *context, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length,
-                            struct error *error)
-{
-    uint8_t *overlay = context;
-
-    (void)error;
-    if (kind == DISK_READ_IMAGE)
-        memset(bytes, 0x77, length);
-    else if (kind == DISK_READ_OVERLAY)
-        memcpy(bytes, overlay + offset, length);
-    else if (kind == DISK_WRITE_OVERLAY)
-        memcpy(overlay + offset, bytes, length);
-    return 0;
-}
-
-static bool door_disk(void *context, unsigned disk, enum disk_transfer kind, uint64_t offset, void *bytes,
-                      size_t length)
-{
-    struct specimen *s = context;
-    struct error error;
-
-    if (s->fails && kind == DISK_WRITE_OVERLAY)
-        return false;
-    return backing_transfer(s->overlays[disk], kind, offset, bytes, length, &error) == 0;
-}
+#include "tests/unit/checkpoint_testing.h"
 
 static struct specimen *specimen_new(bool booted)
 {
-    struct specimen *s = calloc(1, sizeof *s);
-    const struct engine_host none = {0};
-    struct machine_config config = {.ram_size = MACHINE_RAM_MIN, .boot.protocol = BOOT_SECTOR, .disk_count = DISKS};
-    enum boot_protocol chosen;
+    const struct machine_config config = {
+        .disks = {{.interface = DISK_IDE}, {.interface = DISK_IDE, .quota = 4 * DISK_CLUSTER}}};
     struct error error = {0};
 
-    assert_non_null(s);
-    s->sector[510] = 0x55;
-    s->sector[511] = 0xaa;
-    const struct door door = {.context = s, .disk = door_disk};
-    for (unsigned i = 0; i < DISKS; i++)
-        config.disks[i] = (struct disk_config){.size = SIZE,
-                                               .quota = i ? 4 * DISK_CLUSTER : 0,
-                                               .interface = DISK_IDE,
-                                               .backing = {.context = s->overlays[i], .transfer = backing_transfer}};
-    s->engine = soft_engine_create(&none, &error);
-    if (!s->engine || machine_create(&s->machine, &config, s->engine, &door, &error) < 0 ||
-        (booted && machine_boot(&s->machine, &config, s->sector, sizeof s->sector, "sector", &chosen, &error) < 0))
+    struct specimen *s = specimen_make(config, (struct door){0}, booted, &error);
+    if (!s)
         fail_msg("%s", error.text);
     return s;
-}
-
-static void specimen_free(struct specimen *s)
-{
-    engine_destroy(s->engine);
-    machine_destroy(&s->machine);
-    free(s);
 }
 
 static struct digest digest_now(struct specimen *s)
@@ -152,12 +94,23 @@ static struct specimen *restore(const struct test_sink *sink, uint32_t id, struc
     return NULL;
 }
 
+/* ... which must work, and give a machine with this digest. */
+static struct specimen *restore_like(const struct test_sink *sink, uint32_t id, struct digest digest)
+{
+    struct error error;
+
+    struct specimen *copy = restore(sink, id, &error);
+    if (!copy)
+        fail_msg("%s", error.text);
+    assert_true(digest_equal(digest_now(copy), digest));
+    return copy;
+}
+
 static void carried_from_machine_to_machine(void **state)
 {
     struct specimen *s = specimen_new(true);
     struct digest digests[3];
     struct test_sink sink;
-    struct error error;
     uint8_t bytes[8 * DISK_SECTOR];
 
     (void)state;
@@ -180,10 +133,7 @@ static void carried_from_machine_to_machine(void **state)
     take(s, writer, 2, false);
     log_finish(writer);
     for (uint32_t id = 0; id < 3; id++) {
-        struct specimen *copy = restore(&sink, id, &error);
-        if (!copy)
-            fail_msg("%s", error.text);
-        assert_true(digest_equal(digest_now(copy), digests[id]));
+        struct specimen *copy = restore_like(&sink, id, digests[id]);
         assert_int_equal(disk_read(&copy->machine.disks[0], 8, bytes, 8), id > 0);
         assert_true(disk_read(&copy->machine.disks[0], 16, bytes, 8) && bytes[100] == 0);
         assert_true(disk_read(&copy->machine.disks[0], 80, bytes, 1) && bytes[100] == 2);
@@ -202,7 +152,6 @@ static void long_runs(void **state)
     struct specimen *s = specimen_new(true);
     struct digest digests[2];
     struct test_sink sink;
-    struct error error;
 
     (void)state;
     struct log_writer *writer = log_begin(&sink);
@@ -222,13 +171,8 @@ static void long_runs(void **state)
     digests[1] = digest_now(s);
     take(s, writer, 1, false);
     log_finish(writer);
-    for (uint32_t id = 0; id < 2; id++) {
-        struct specimen *copy = restore(&sink, id, &error);
-        if (!copy)
-            fail_msg("%s", error.text);
-        assert_true(digest_equal(digest_now(copy), digests[id]));
-        specimen_free(copy);
-    }
+    for (uint32_t id = 0; id < 2; id++)
+        specimen_free(restore_like(&sink, id, digests[id]));
     bytes_writer_free(&sink.bytes);
     specimen_free(s);
 }
