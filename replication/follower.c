@@ -35,7 +35,7 @@ static int send_bytes(void *context, const void *bytes, size_t length, struct er
 
     (void)error;
     if (follower->output_follows)
-        port_tell_first(follower->port, &item);
+        port_mention(follower->port, &item);
     else
         port_tell(follower->port, &item);
     return 0;
@@ -263,7 +263,7 @@ int follower_flush(struct follower *follower, struct error *error)
     follower->flushed_at = host_clock_now();
     if (log_writer_pending(follower->writer) == 0)
         return 0;
-    port_tell_first(follower->port, &(struct port_item){.news = NEWS_GUEST_TIME, .a = follower->machine->now});
+    port_mention(follower->port, &(struct port_item){.news = NEWS_GUEST_TIME, .a = follower->machine->now});
     return log_writer_flush(follower->writer, error);
 }
 

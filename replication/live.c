@@ -66,7 +66,7 @@ static int let_out(struct relay *relay, uint8_t channel, const uint8_t *bytes, s
     if ((relay->kept && log_writer_flush(relay->kept, error) < 0) ||
         follower_flush_before_output(&relay->follower, error) < 0)
         return -1;
-    tell_input(relay, port_tell_first);
+    tell_input(relay, port_mention);
     port_tell(relay->port, &(struct port_item){.news = NEWS_OUTPUT,
                                                .stream = log_number(relay),
                                                .a = follower_offset(&relay->follower),

@@ -240,8 +240,11 @@ static void turn(struct node *node)
     node_send_outbox(node);
     node_serve_console(node);
     node_serve_control(node);
-    if (node->replica)
-        node->orders.unsent = replica_status(node->replica, node->now).unsent;
+    if (node->replica) {
+        struct replica_status status = replica_status(node->replica, node->now);
+        node->orders.unsent = status.unsent;
+        node->orders.prompt = status.awaits_replay;
+    }
     port_order(node->port, &node->orders);
     if (node->options.show && node->now >= node->show_at) {
         struct node_status status = node_status(node);

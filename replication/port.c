@@ -114,6 +114,7 @@ static void tell(struct port *port, const struct port_item *item, bool wake)
         signal_fd(port->news_fd);
     while (port->news.length > PORT_NEWS_MAX && !port->orders.stop)
         pthread_cond_wait(&port->news_taken, &port->mutex);
+    wake |= port->orders.prompt;
     bool signal = wake && !port->woken;
     port->woken |= wake;
     bytes_put_uint(&port->news, 1, item->news);
@@ -133,7 +134,7 @@ void port_tell(struct port *port, const struct port_item *item)
     tell(port, item, true);
 }
 
-void port_tell_first(struct port *port, const struct port_item *item)
+void port_mention(struct port *port, const struct port_item *item)
 {
     tell(port, item, false);
 }
@@ -188,7 +189,13 @@ void port_order(struct port *port, const struct port_orders *orders)
         bytes_writer_clear(&port->stream);
     bool urgent = orders->stop != port->orders.stop || orders->reset != port->orders.reset;
     bool new = differ(&port->orders, orders);
+    /* What was only mentioned so far counts now. */
+    bool overdue = orders->prompt && !port->orders.prompt && port->news.length > 0 && !port->woken;
     port->orders = *orders;
+    if (overdue) {
+        port->woken = true;
+        signal_fd(port->news_fd);
+    }
     if (urgent && port->engine)
         engine_kick(port->engine);
     if (new)

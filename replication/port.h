@@ -58,6 +58,7 @@ struct port_orders {
     bool live;         /* backup: replay what there is, then run */
     uint32_t join;     /* write a log for a backup, beginning with a checkpoint; 0: write none. Another number than
                         * before: a new one */
+    bool prompt;       /* backup: the replay's progress is waited for */
     uint32_t reset;    /* backup: another number than before: throw the machine away; the stream begins anew */
     unsigned throttle; /* thousandths of the time to stand still */
     uint64_t unsent;   /* bytes of the stream that the link has not taken yet */
@@ -92,8 +93,9 @@ bool port_push_order(struct port *port, const struct operator_order *order);
 int port_orders_fd(const struct port *port);
 void port_drain_orders(struct port *port);
 void port_tell(struct port *port, const struct port_item *item);
-/* Tells something that port_tell follows at once, which wakes the node for both: to wake it is what costs. */
-void port_tell_first(struct port *port, const struct port_item *item);
+/* Tells something that can wait until the node does something anyway, in 15 ms at the latest (node.c): to wake it is
+ * what costs. Under orders to be prompt it is as port_tell. */
+void port_mention(struct port *port, const struct port_item *item);
 struct port_orders port_orders(struct port *port);
 /* Waits until the orders differ from `known`, or there are stream bytes, or `until` (host clock, ns) has come. */
 struct port_orders port_wait(struct port *port, const struct port_orders *known, uint64_t until);

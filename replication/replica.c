@@ -248,6 +248,7 @@ struct replica_status replica_status(const struct replica *replica, uint64_t now
         .heard = replica->peer && now > replica->heard_at ? now - replica->heard_at : 0,
         .throttle = replica->throttle,
         .guest_time = replica->guest_time,
+        .awaits_replay = backup && replica->take_over_at != NO_OFFSET,
         .handed_over = replica->handed_over,
     };
 }

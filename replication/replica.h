@@ -164,6 +164,7 @@ struct replica_status {
     uint64_t committed;
     uint64_t lag;        /* primary: how long ago it wrote what the backup is to replay next, ns */
     uint64_t guest_time; /* of the machine here, as last told */
+    bool awaits_replay;  /* backup: it takes over when it has replayed what there is, as it was asked to */
     bool handed_over;    /* STOPPED because the backup took over as it was asked to */
     uint64_t heard;      /* ns since the other side was heard */
     unsigned throttle;   /* permille */

@@ -8,8 +8,8 @@
 
 /* A checkpoint stays in memory until it is restored. */
 #define FEED_MAX (UINT64_C(16) << 30)
-/* Progress is told to the node so often. */
-#define TELL_EVERY UINT64_C(5000000)
+/* Progress is mentioned so often. */
+#define MENTION_EVERY UINT64_C(5000000)
 
 struct shadow {
     struct shadow_options options;
@@ -22,12 +22,19 @@ struct shadow {
     bool careful;  /* the engine shall be */
     bool diverged; /* the stream is of no use any more; a new one is awaited */
     bool ended;
-    uint64_t told_at;
+    uint64_t mentioned_at;
 };
+
+static struct port_item item(const struct shadow *shadow, enum port_news news, uint64_t a, uint64_t b)
+{
+    return (struct port_item){.news = news, .stream = shadow->orders.reset, .a = a, .b = b};
+}
 
 static void tell(struct shadow *shadow, enum port_news news, uint64_t a, uint64_t b)
 {
-    port_tell(shadow->options.port, &(struct port_item){.news = news, .stream = shadow->orders.reset, .a = a, .b = b});
+    struct port_item told = item(shadow, news, a, b);
+
+    port_tell(shadow->options.port, &told);
 }
 
 static void forget_machine(struct shadow *shadow)
@@ -73,26 +80,28 @@ static int look(struct shadow *shadow, bool idle, struct error *error)
     return log_feed_push(&shadow->feed, shadow->arrived.data, shadow->arrived.length, error);
 }
 
-static void tell_progress(struct shadow *shadow, bool now)
+/* What the backup has replayed is for the primary to know, with the next acknowledgement; and what was printed is for a
+ * client to have after a takeover. */
+static void mention_progress(struct shadow *shadow, bool now)
 {
     uint64_t time = host_clock_now();
 
-    if (!now && time - shadow->told_at < TELL_EVERY)
+    if (!now && time - shadow->mentioned_at < MENTION_EVERY)
         return;
-    shadow->told_at = time;
-    tell(shadow, NEWS_REPLAYED, log_reader_offset(shadow->reader), shadow->machine->now);
+    shadow->mentioned_at = time;
+    struct port_item replayed = item(shadow, NEWS_REPLAYED, log_reader_offset(shadow->reader), shadow->machine->now);
+    port_mention(shadow->options.port, &replayed);
 }
 
-static int tell_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
+static int mention_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
 {
     struct shadow *shadow = context;
+    struct port_item output = item(shadow, NEWS_REPLAYED_OUTPUT, 0, channel);
 
     (void)error;
-    port_tell(shadow->options.port, &(struct port_item){.news = NEWS_REPLAYED_OUTPUT,
-                                                        .stream = shadow->orders.reset,
-                                                        .b = channel,
-                                                        .bytes = bytes,
-                                                        .length = length});
+    output.bytes = bytes;
+    output.length = length;
+    port_mention(shadow->options.port, &output);
     return 0;
 }
 
@@ -100,7 +109,7 @@ static int tell_output(void *context, uint8_t channel, const uint8_t *bytes, siz
 static int restore(struct shadow *shadow, struct error *error)
 {
     const struct machine_maker *maker = &shadow->options.maker;
-    struct replayer_options options = {.reader = shadow->reader, .output = tell_output, .output_context = shadow};
+    struct replayer_options options = {.reader = shadow->reader, .output = mention_output, .output_context = shadow};
     const struct log_header *header = log_reader_header(shadow->reader);
     bool foreign_ticks = false;
 
@@ -116,8 +125,8 @@ static int restore(struct shadow *shadow, struct error *error)
     if (replayer_restore(shadow->replayer, 0, error) < 0)
         return -1;
     port_set_engine(shadow->options.port, shadow->machine->engine);
+    mention_progress(shadow, true);
     tell(shadow, NEWS_RESTORED, replayer_traffic(shadow->replayer)->outputs.streams[0].total, 0);
-    tell_progress(shadow, true);
     return 0;
 }
 
@@ -156,15 +165,15 @@ static int replay(struct shadow *shadow, struct error *error)
     switch (replayer_step(shadow->replayer, error)) {
     case REPLAYER_MORE:
     case REPLAYER_KICKED:
-        tell_progress(shadow, false);
+        mention_progress(shadow, false);
         return 0;
     case REPLAYER_WAIT:
-        tell_progress(shadow, true);
+        mention_progress(shadow, true);
         return 1;
     case REPLAYER_END: {
         const struct log_record *end = replayer_end(shadow->replayer);
         shadow->ended = true;
-        tell_progress(shadow, true);
+        mention_progress(shadow, true);
         tell(shadow, NEWS_ENDED, end->reason, end->exit_value);
         return 1;
     }
