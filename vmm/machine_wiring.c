@@ -46,9 +46,13 @@ static void reset_wanted(void *context)
 static void set_line(void *context, unsigned line, bool level)
 {
     struct machine *machine = context;
+    unsigned input = line == 0 ? 2 : line;
 
+    /* Chips set their lines at each access; neither controller does anything unless a line moves. */
+    if ((machine->ioapic.lines >> input & 1) == level)
+        return;
     i8259_set_line(&machine->pic, line, level);
-    ioapic82093_set_line(&machine->ioapic, line == 0 ? 2 : line, level);
+    ioapic82093_set_line(&machine->ioapic, input, level);
 }
 
 static void end_of_interrupt(void *context, uint8_t vector)

@@ -47,11 +47,10 @@ static unsigned input_at(const struct i8259 *chip, unsigned rank)
 /* The best rank in a set of inputs, or NONE. */
 static unsigned best_rank(const struct i8259 *chip, uint8_t inputs)
 {
-    for (unsigned rank = 0; rank < NONE; rank++) {
-        if (inputs & bit(input_at(chip, rank)))
-            return rank;
-    }
-    return NONE;
+    unsigned first = input_at(chip, 0);
+    unsigned ranks = (inputs >> first | inputs << (8 - first)) & 0xff;
+
+    return ranks ? (unsigned)__builtin_ctz(ranks) : NONE;
 }
 
 /* The input on which the chip asserts INT, or NONE. */
