@@ -99,6 +99,7 @@ sieve_one() { # alone|backup|beside
     sample "sieve.$1" "$(awk "BEGIN { print $EPOCHREALTIME - $start }")"
     sample "sieve.cpu_$1" "$(awk '{ print $1 + $2 }' "$work/pair/P.time")"
     [ -z "$backup$other" ] || wait $backup $other
+    [ -z "$other" ] || sample sieve.both "$(awk "BEGIN { print $EPOCHREALTIME - $start }")"
 }
 
 bench_sieve() {
@@ -110,14 +111,18 @@ bench_sieve() {
         for how in alone beside; do
             sample "sieve.ratio_$how" "$(ratio "$(tail -n 1 "$samples/sieve.$how")" "$(tail -n 1 "$samples/sieve.backup")")"
         done
-        sample sieve.beside_ratio "$(ratio "$(tail -n 1 "$samples/sieve.alone")" "$(tail -n 1 "$samples/sieve.beside")")"
+        for how in beside both; do
+            sample "sieve.host_$how" "$(ratio "$(tail -n 1 "$samples/sieve.alone")" "$(tail -n 1 "$samples/sieve.$how")")"
+        done
         sample sieve.cpu_ratio "$(ratio "$(tail -n 1 "$samples/sieve.cpu_alone")" "$(tail -n 1 "$samples/sieve.cpu_backup")")"
     done
     row sieve.alone "wall time without a backup" s
     row sieve.beside "... and beside an 'encore run' of the same" s
+    row sieve.both "... and until that one has ended too" s
     row sieve.backup "... with one, joining included" s
     row sieve.ratio_alone "without / with" "" ">=" 0.95
-    row sieve.beside_ratio "without / without, beside another machine: the host's part" ""
+    row sieve.host_both "without / two machines that know nothing of each other: what the host allows" ""
+    row sieve.host_beside "without / without, beside another machine: the host's part" ""
     row sieve.ratio_beside "without, beside another machine / with" ""
     row sieve.cpu_ratio "without / with, the primary's processor time" ""
 }
