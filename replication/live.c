@@ -71,6 +71,7 @@ static int let_out(struct relay *relay, uint8_t channel, const uint8_t *bytes, s
                                                .stream = log_number(relay),
                                                .a = follower_offset(&relay->follower),
                                                .b = channel,
+                                               .halted = relay->follower.machine->engine->halted,
                                                .bytes = bytes,
                                                .length = length});
     return 0;

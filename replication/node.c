@@ -2,6 +2,7 @@
 #include "replication/node.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -189,6 +190,21 @@ static uint64_t time_to_turn(const struct node *node)
     return due - now < turn ? due - now : turn;
 }
 
+/* True: there is something. */
+static bool poll_for_ack(const struct node *node, struct pollfd *fds, nfds_t count)
+{
+    static const struct timespec none;
+    uint64_t until = ack_poll_until(&node->ack_poll);
+
+    while (host_clock_now() < until) {
+        if (ppoll(fds, count, &none, NULL) > 0)
+            return true;
+        /* The processor may be what the link's thread, or a backup on this host, waits for. */
+        sched_yield();
+    }
+    return false;
+}
+
 static void wait_for_something(struct node *node)
 {
     struct pollfd fds[12];
@@ -210,6 +226,8 @@ static void wait_for_something(struct node *node)
         if (candidates[n] >= 0)
             fds[count++] = (struct pollfd){.fd = candidates[n], .events = POLLIN};
     }
+    if (poll_for_ack(node, fds, count))
+        return;
     uint64_t turn = time_to_turn(node);
     struct timespec limit = {.tv_sec = (time_t)(turn / SECOND), .tv_nsec = (long)(turn % SECOND)};
     (void)ppoll(fds, count, &limit, NULL);

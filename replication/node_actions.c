@@ -135,6 +135,7 @@ void node_take_answer(struct node *node)
 static void commit(struct node *node, uint64_t offset)
 {
     node->committed = offset;
+    ack_poll_commit(&node->ack_poll, offset, node->now);
     gate_marks_commit(&node->gate.marks, offset);
     gate_marks_commit(&node->inputs, offset);
     node_send_frames(node);

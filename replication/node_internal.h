@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 
+#include "replication/ack_poll.h"
 #include "replication/arbiter.h"
 #include "replication/console_server.h"
 #include "replication/frame_gate.h"
@@ -53,6 +54,7 @@ struct node {
     struct gate_marks inputs; /* input that is recorded, and when it may be confirmed */
     uint64_t input_total;
     uint64_t committed; /* as the replica said last */
+    struct ack_poll ack_poll;
     struct console_server server;
     struct bytes_writer console_out; /* a message that the link has not taken yet; empty: none */
     bool live;                       /* the machine runs by itself */

@@ -36,6 +36,7 @@ static void put_frames(struct node *node, const struct port_item *item, uint64_t
 
 static void put_output(struct node *node, const struct port_item *item, uint64_t offset)
 {
+    ack_poll_begin(&node->ack_poll, offset, node->committed, item->halted, node->now);
     if (item->b >= LOG_CHANNEL_CARD)
         return put_frames(node, item, offset);
     output_gate_put(&node->gate, item->bytes, item->length);

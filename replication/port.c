@@ -119,6 +119,7 @@ static void tell(struct port *port, const struct port_item *item, bool wake)
     port->woken |= wake;
     bytes_put_uint(&port->news, 1, item->news);
     bytes_put_uint(&port->news, 4, item->stream);
+    bytes_put_uint(&port->news, 1, item->halted);
     bytes_put_uint(&port->news, 8, item->a);
     bytes_put_uint(&port->news, 8, item->b);
     bytes_put_uint(&port->news, 8, item->length);
@@ -159,6 +160,7 @@ bool port_next_item(struct bytes_reader *news, struct port_item *item)
         return false;
     *item = (struct port_item){.news = (enum port_news)bytes_get_uint(news, 1)};
     item->stream = (uint32_t)bytes_get_uint(news, 4);
+    item->halted = bytes_get_uint(news, 1) != 0;
     item->a = bytes_get_uint(news, 8);
     item->b = bytes_get_uint(news, 8);
     item->length = bytes_get_uint(news, 8);

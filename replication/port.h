@@ -45,6 +45,7 @@ struct port_item {
     enum port_news news;
     uint32_t stream;
     uint64_t a, b;
+    bool halted; /* OUTPUT: the guest has halted after it */
     const uint8_t *bytes;
     size_t length;
 };
