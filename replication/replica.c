@@ -125,10 +125,11 @@ static void tend_request(struct replica *replica)
     if (request->kind == REQUEST_NONE || request->asked || replica->now < request->again_at)
         return;
     request->asked = true;
-    struct replica_action *action =
-        replica_act(replica, request->kind == REQUEST_CLAIM ? REPLICA_CLAIM : REPLICA_VERIFY);
-    action->epoch = replica->epoch + (request->kind == REQUEST_CLAIM);
-    action->node = request->kind == REQUEST_CLAIM ? replica->config.node : replica->peer;
+    bool claim = request->kind == REQUEST_CLAIM;
+    struct replica_action *action = replica_act(replica, claim ? REPLICA_CLAIM : REPLICA_VERIFY);
+    /* A claim, and a doubt, are of the next epoch. */
+    action->epoch = replica->epoch + (request->kind != REQUEST_VERIFY);
+    action->node = claim ? replica->config.node : replica->peer;
 }
 
 static void take_answer(struct replica *replica, enum replica_answer answer)
@@ -170,6 +171,8 @@ void replica_step(struct replica *replica, const struct replica_event *event, st
     replica->actions = actions;
     pass_time(replica, event->now);
     if (!is_over(replica->state)) {
+        if (!is_backup(replica->state))
+            primary_wake(replica);
         if (event->kind == REPLICA_EVENT_ARBITER)
             take_answer(replica, event->answer);
         else if (is_backup(replica->state))

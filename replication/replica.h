@@ -19,6 +19,10 @@
  * member itself gave up its place (DIVERGED, or a HELLO with no stream from the same node). A primary that hears of a
  * later epoch than its own asks for the next one too: if what it heard is true, it loses and stops.
  *
+ * A primary that was silent for longer than `suspect_after` (it was stopped, or its host was busy) cannot know whether
+ * its member owns the next epoch by now, and an acknowledgement that comes may be from before. So it first has the
+ * arbiter look whether e + 1 is the member's: if it is, it stops; until the answer nothing is committed.
+ *
  * Becoming a member. A backup joins by receiving a stream that begins with a checkpoint; the primary goes on releasing
  * output at once. When the backup has restored it and nearly caught up, the primary sends MEMBER(m) and from then on
  * holds the output whose record is after m; the backup may ask for the next epoch once it has received the stream up to

@@ -15,7 +15,7 @@
 
 /* A request to the arbiter, repeated until it is answered. */
 struct replica_request {
-    enum { REQUEST_NONE, REQUEST_CLAIM, REQUEST_VERIFY } kind;
+    enum { REQUEST_NONE, REQUEST_CLAIM, REQUEST_VERIFY, REQUEST_DOUBT } kind;
     bool asked;        /* the answer is awaited */
     bool stale;        /* ... but it is the answer to an earlier request, which does not matter any more */
     uint64_t again_at; /* else: when to ask */
@@ -52,6 +52,8 @@ struct replica {
     bool stream_broken;    /* the stream cannot be continued: the member must be given up */
     bool later_epoch;      /* somebody spoke of one: only the arbiter can let us go on */
     bool contend_for_good; /* hearing the member again does not help */
+    bool doubts; /* we were silent for so long that the member may have the next epoch: nothing is committed */
+    uint64_t silent_until; /* the end of the last such silence; 0: there was none */
     bool wants_handover;
     bool quiet; /* the machine stands still */
     uint64_t handover_at;
@@ -89,6 +91,8 @@ void replica_ask(struct replica *replica, int kind);
 bool replica_hears(const struct replica *replica);
 
 /* replica_primary.c */
+/* To be called before any event is looked at. */
+void primary_wake(struct replica *replica);
 void primary_step(struct replica *replica, const struct replica_event *event);
 void primary_tick(struct replica *replica);
 void primary_answer(struct replica *replica, enum replica_answer answer);

@@ -3,6 +3,7 @@
  *   who may follow          greet, begin_join, invite
  *   what has left           commit_acknowledged, and HOLD in invite
  *   when to go on alone     lose_member, give_up_peer, primary_answer
+ *   when to ask whether     primary_wake, settle_doubt
  *   how fast to run         pace
  */
 #include <inttypes.h>
@@ -49,7 +50,7 @@ static void end_stream(struct replica *replica)
     replica->end = replica->sent = 0;
     replica->peer = replica->peer_received = replica->peer_safe = replica->peer_replayed = 0;
     replica->peer_ready = replica->member = replica->stream_broken = false;
-    replica->later_epoch = replica->contend_for_good = false;
+    replica->later_epoch = replica->contend_for_good = replica->doubts = false;
     replica->joined = NO_OFFSET;
     replica->times = (struct gate_marks){0};
     replica->sampled_end = 0;
@@ -94,6 +95,7 @@ static void contend(struct replica *replica)
         replica_act(replica, REPLICA_HOLD)->offset = replica->end;
     }
     replica->state = REPLICA_CONTENDING;
+    replica->doubts = false;
     replica_ask(replica, REQUEST_CLAIM);
 }
 
@@ -130,10 +132,65 @@ static void lose_epoch(struct replica *replica)
     replica_stop(replica, "lost epoch %" PRIu64 ": another machine goes on", replica->epoch + 1);
 }
 
+static bool has_member(const struct replica *replica)
+{
+    return replica->state == REPLICA_PRIMARY || replica->state == REPLICA_HANDING_OVER;
+}
+
+static void commit_acknowledged(struct replica *replica)
+{
+    if (has_member(replica) && !replica->doubts && replica->peer_safe > replica->committed)
+        commit(replica, replica->peer_safe);
+}
+
+/* A member does not ask for the next epoch before it has heard nothing for suspect_after. Who was silent for longer (it
+ * was stopped, or the host was busy) cannot know whether it has, and an acknowledgement that comes now may be from
+ * before. So the arbiter is asked, before anything leaves, whether the next epoch is the member's. */
+void primary_wake(struct replica *replica)
+{
+    if (replica->now - replica->sent_at <= replica->config.suspect_after)
+        return;
+    replica->silent_until = replica->now;
+    if (has_member(replica)) {
+        replica->doubts = true;
+        replica_ask(replica, REQUEST_DOUBT);
+    } else if (replica->state == REPLICA_CONTENDING) {
+        /* That the arbiter could not be reached is of before. */
+        replica_ask(replica, REQUEST_CLAIM);
+    }
+}
+
+/* The arbiter cannot tell either of us anything, and the member is there, as a member. What it sent before we were
+ * heard again says nothing. */
+static bool heard_without_arbiter(const struct replica *replica)
+{
+    /* Only between two requests: an answer under way might be WON. */
+    return replica_hears(replica) && !replica->request.asked && replica->request.told &&
+           (replica->silent_until == 0 || replica->heard_at > replica->silent_until + replica->config.suspect_after);
+}
+
+static void end_doubt(struct replica *replica)
+{
+    replica->doubts = false;
+    replica->request.kind = REQUEST_NONE;
+    commit_acknowledged(replica);
+    finish_if_ended(replica);
+}
+
+static void settle_doubt(struct replica *replica, enum replica_answer answer)
+{
+    if (answer == REPLICA_WON) /* the member */
+        lose_epoch(replica);
+    else if (answer == REPLICA_LOST)
+        end_doubt(replica);
+}
+
 void primary_answer(struct replica *replica, enum replica_answer answer)
 {
     bool starting = replica->state == REPLICA_STARTING;
 
+    if (replica->doubts)
+        return settle_doubt(replica, answer);
     switch (answer) {
     case REPLICA_WON:
         replica->epoch++;
@@ -249,14 +306,6 @@ static void invite(struct replica *replica)
     replica_act(replica, REPLICA_HOLD)->offset = replica->end;
     tell_member(replica);
     replica_say(replica, "the backup follows: output waits for it from now on");
-}
-
-static void commit_acknowledged(struct replica *replica)
-{
-    bool holds = replica->state == REPLICA_PRIMARY || replica->state == REPLICA_HANDING_OVER;
-
-    if (holds && replica->peer_safe > replica->committed)
-        commit(replica, replica->peer_safe);
 }
 
 static void take_ack(struct replica *replica, const struct message *ack)
@@ -445,6 +494,8 @@ static void watch_peer(struct replica *replica)
     case REPLICA_PRIMARY:
         if (!heard) {
             lose_member(replica, "nothing is heard from the backup");
+        } else if (replica->doubts && heard_without_arbiter(replica)) {
+            end_doubt(replica);
         } else if (replica->state == REPLICA_HANDING_OVER &&
                    replica->now - replica->handover_at > replica->config.handover_patience) {
             replica->contend_for_good = true;
@@ -452,9 +503,7 @@ static void watch_peer(struct replica *replica)
         }
         break;
     case REPLICA_CONTENDING:
-        /* Only between two requests: an answer under way might be WON. */
-        if (heard && replica->member && !replica->contend_for_good && !replica->later_epoch &&
-            !replica->request.asked && replica->request.told)
+        if (replica->member && !replica->contend_for_good && !replica->later_epoch && heard_without_arbiter(replica))
             return_to_member(replica);
         break;
     case REPLICA_ALONE:

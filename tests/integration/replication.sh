@@ -115,9 +115,9 @@ if new_case primary-stalls; then # it must give way when it wakes up, and write 
     stalled=$(seen)
     expect_words B 'won epoch 2'
     judge $COUNT 2
-    # A client who knows the stalled one's address only may be given what was let out before, and the answer to the
-    # command then under way, if the backup had acknowledged it: a part of the survivor's history. What he types is never
-    # carried out, nor confirmed to him.
+    # A client who knows the stalled one's address only may be given what was let out before (that may be a line more than
+    # the first client had shown by then), and no more; and what he types is never carried out, nor confirmed to him. The
+    # simulation is stricter (its check `awakening`): it knows what was let out.
     printf 'SET late 1\n' | timeout 1 "$ENCORE" console --all "$(address A)" >"$case/late.out" 2>"$case/late.err" &
     late=$!
     sleep 0.1

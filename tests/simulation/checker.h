@@ -14,6 +14,7 @@
  *   bounds        the backlog or the bytes under way are more than the limits allow
  *   lag           a primary runs on although its member is too far behind, or keeps a member that is so for too long
  *   contract      an action that makes no sense where it comes
+ *   awakening     a process that was stopped for too long lets something out before it has asked whether it may
  *   redundancy    the faults have stopped, and a backup that follows the machine does not come to be a member
  *   liveness      the faults have stopped, somebody could go on, and nobody does; or all stopped and nobody was killed
  */

@@ -134,7 +134,9 @@ static void strike_node(struct sim_world *world, enum sim_fault fault, struct si
         crash(world, node);
         break;
     case SIM_FAULT_PAUSE:
+        node->paused_at = world->now;
         node->paused_until = until(world, 5, 500);
+        node->open_at_pause = node->gate_made ? node->gate.marks.shown : 0;
         SIM_TRACE(world, "host %d stands still for %llu ms", node->host,
                   (unsigned long long)((node->paused_until - world->now) / SIM_MS));
         break;

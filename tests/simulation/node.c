@@ -342,6 +342,21 @@ void node_message(struct sim_world *world, struct sim_node *node, const uint8_t 
         node_speak(world, node);
 }
 
+/* A process that was stopped for longer than its member's patience, and woke up when the member had taken over already,
+ * must find that out before it lets out anything that it could not have let out before. */
+static void check_awakening(struct sim_world *world, const struct sim_node *node, const struct console_message *output)
+{
+    uint64_t next = node->epoch + 1, end = output->output + output->length;
+    uint64_t taken = next < SIM_EPOCHS ? world->taken_over_at[next] : 0;
+
+    if (node->paused_until - node->paused_at <= node->config.suspect_after || taken == 0 || taken > node->paused_until)
+        return;
+    if (end > node->open_at_pause)
+        checker_fail(&world->checker, "awakening",
+                     "node %" PRIx64 " wakes up when another is live in epoch %" PRIu64 ", and lets out byte %" PRIu64,
+                     node->id, next, end - 1);
+}
+
 /* Sends what the console has to say; what is let out is shown to the checker. */
 void node_speak(struct sim_world *world, struct sim_node *node)
 {
@@ -356,8 +371,10 @@ void node_speak(struct sim_world *world, struct sim_node *node)
             return;
         if (console_message_decode(letter->data, letter->length, &message, &error) != 0)
             CHECK(!"a console message that we encoded");
-        if (message.kind == CONSOLE_OUTPUT)
+        if (message.kind == CONSOLE_OUTPUT) {
+            check_awakening(world, node, &message);
             checker_released(&world->checker, (unsigned)node->host, message.output, message.bytes, message.length);
+        }
         pipe_send(world, pipe, 1, letter->data, letter->length);
     }
 }

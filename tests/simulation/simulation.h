@@ -93,9 +93,10 @@ struct sim_node {
     bool alive;
     uint32_t incarnation;
     uint64_t id;
-    int64_t clock;         /* its clock is the world's and so much */
-    uint64_t paused_until; /* SIGSTOP */
-    int crash_after;       /* so many actions; negative: never */
+    int64_t clock;                    /* its clock is the world's and so much */
+    uint64_t paused_at, paused_until; /* SIGSTOP */
+    uint64_t open_at_pause;           /* so much output might have been let out by then */
+    int crash_after;                  /* so many actions; negative: never */
     struct replica_config config;
     struct replica *replica;
     int target;             /* host to follow */
@@ -173,6 +174,7 @@ struct sim_world {
     struct sim_pipe pipes[SIM_PIPES];
     uint64_t cut_off[SIM_HOSTS + 1]; /* until when a host (the last: the client) is partitioned from the others */
     uint64_t owners[SIM_EPOCHS];
+    uint64_t taken_over_at[SIM_EPOCHS]; /* when a backup went live in it; 0: none did */
     uint64_t arbiter_away_until;
     struct sim_request requests[SIM_REQUESTS];
     unsigned next_request;

@@ -272,6 +272,7 @@ static void clear(struct sim_world *world)
         world->stale[n].length = 0;
     memset(world->cut_off, 0, sizeof world->cut_off);
     memset(world->owners, 0, sizeof world->owners);
+    memset(world->taken_over_at, 0, sizeof world->taken_over_at);
     world->now = world->order = world->arbiter_away_until = 0;
     world->events = world->next_request = world->process_count = world->stale_next = 0;
     world->guest_ended = world->dead = world->stepping = false;
