@@ -2,6 +2,7 @@
  * The replica's insides, shared between its files:
  *   replica.c          events, actions, the arbiter, and who contends
  *   replica_primary.c  the side that runs the machine
+ *   replica_pace.c     ... how fast
  *   replica_backup.c   the side that follows
  */
 #ifndef ENCORE_REPLICATION_REPLICA_INTERNAL_H
@@ -98,7 +99,12 @@ void primary_tick(struct replica *replica);
 void primary_answer(struct replica *replica, enum replica_answer answer);
 /* A machine that runs by itself, in the present epoch. */
 void primary_alone(struct replica *replica);
+
+/* replica_pace.c */
 uint64_t primary_lag(const struct replica *replica);
+void primary_throttle(struct replica *replica, unsigned permille);
+/* Slows the machine as the backup falls behind; false when that has not helped for too long. */
+bool primary_pace(struct replica *replica);
 
 /* replica_backup.c */
 void backup_step(struct replica *replica, const struct replica_event *event);

@@ -4,7 +4,6 @@
  *   what has left           commit_acknowledged, and HOLD in invite
  *   when to go on alone     lose_member, give_up_peer, primary_answer
  *   when to ask whether     primary_wake, settle_doubt
- *   how fast to run         pace
  */
 #include <inttypes.h>
 
@@ -16,26 +15,11 @@
 #define LOGS_PER_STEP 24
 /* MEMBER may be lost, and is not answered; it is said again after so many suspect_after. */
 #define MEMBER_AGAIN 10
-#define SAMPLE_EVERY UINT64_C(1000000)
-
-uint64_t primary_lag(const struct replica *replica)
-{
-    /* The oldest mark that waits. */
-    return replica->times.count ? replica->now - replica->times.list[replica->times.first].value : 0;
-}
 
 static void commit(struct replica *replica, uint64_t offset)
 {
     replica->committed = offset;
     replica_act(replica, REPLICA_COMMIT)->offset = offset;
-}
-
-static void set_throttle(struct replica *replica, unsigned permille)
-{
-    if (permille == replica->throttle)
-        return;
-    replica->throttle = permille;
-    replica_act(replica, REPLICA_THROTTLE)->permille = permille;
 }
 
 /* Ends the stream, if there is one, and forgets whoever followed it. */
@@ -55,7 +39,7 @@ static void end_stream(struct replica *replica)
     replica->times = (struct gate_marks){0};
     replica->sampled_end = 0;
     replica->lag_since = 0;
-    set_throttle(replica, 0);
+    primary_throttle(replica, 0);
 }
 
 static void resume_machine(struct replica *replica)
@@ -448,42 +432,6 @@ void primary_step(struct replica *replica, const struct replica_event *event)
     }
 }
 
-/* Notes when the stream had grown so long. */
-static void sample_time(struct replica *replica)
-{
-    if (replica->end == replica->sampled_end || replica->now - replica->sampled_at < SAMPLE_EVERY)
-        return;
-    replica->sampled_end = replica->end;
-    replica->sampled_at = replica->now;
-    gate_marks_add(&replica->times, replica->end, replica->now);
-    gate_marks_commit(&replica->times, replica->peer_replayed);
-}
-
-/* Slows the machine as the backup falls behind, and gives the backup up when that does not help. */
-static void pace(struct replica *replica)
-{
-    const struct replica_config *config = &replica->config;
-    unsigned permille = 0;
-
-    sample_time(replica);
-    uint64_t lag = primary_lag(replica);
-    if (!replica->member)
-        return;
-    if (lag >= config->lag_max)
-        permille = 1000;
-    else if (lag > config->lag_slow)
-        permille = (unsigned)(1000 * (lag - config->lag_slow) / (config->lag_max - config->lag_slow)) / 50 * 50;
-    set_throttle(replica, permille);
-    if (lag < config->lag_max)
-        replica->lag_since = 0;
-    else if (replica->lag_since == 0)
-        replica->lag_since = replica->now;
-    else if (replica->now - replica->lag_since > config->lag_patience && replica->state == REPLICA_PRIMARY) {
-        replica->contend_for_good = true;
-        lose_member(replica, "the backup is too slow");
-    }
-}
-
 static void watch_peer(struct replica *replica)
 {
     uint64_t silence = replica->now - replica->heard_at;
@@ -520,7 +468,10 @@ static void watch_peer(struct replica *replica)
 void primary_tick(struct replica *replica)
 {
     watch_peer(replica);
-    pace(replica);
+    if (!primary_pace(replica)) {
+        replica->contend_for_good = true;
+        lose_member(replica, "the backup is too slow");
+    }
     if (replica->member && replica->now - replica->member_told_at >= MEMBER_AGAIN * replica->config.suspect_after)
         tell_member(replica);
     if (replica->stream && replica->now - replica->sent_at >= replica->config.beat_every)

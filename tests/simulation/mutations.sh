@@ -59,7 +59,7 @@ mutate member-told-once redundancy $primary 'replica->now - replica->member_told
 mutate no-window bounds $primary 'uint64_t under_way = replica->sent - replica->peer_received;' 'uint64_t under_way = 0;'
 mutate no-backlog-limit bounds replication/replica.c 'replica->config = *config;' 'replica->config = *config;
     replica->config.backlog_max = UINT64_MAX / 2;'
-mutate lag-does-not-stop lag $primary 'permille = 1000;' 'permille = 900;'
+mutate lag-does-not-stop lag replication/replica_pace.c 'permille = 1000;' 'permille = 900;'
 mutate lag-patience lag $primary 'replica->contend_for_good = true;
         lose_member(replica, "the backup is too slow");' ';'
 
