@@ -10,11 +10,6 @@
  * that has gathered. */
 #define ATTENTION_INTERVAL (20 * MILLISECOND)
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* When the guest is to be given the time. */
 static uint64_t time_due(const struct recorder *recorder)
 {

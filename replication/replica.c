@@ -108,6 +108,14 @@ bool replica_hears(const struct replica *replica)
     return replica->now - replica->heard_at <= replica->config.suspect_after;
 }
 
+bool replica_heard_without_arbiter(const struct replica *replica)
+{
+    /* Only between two requests: an answer under way might be WON. And what was sent before a silence of ours ended
+     * says nothing. */
+    return replica_hears(replica) && !replica->request.asked && replica->request.told &&
+           (replica->silent_until == 0 || replica->heard_at > replica->silent_until + replica->config.suspect_after);
+}
+
 void replica_ask(struct replica *replica, int kind)
 {
     struct replica_request *request = &replica->request;

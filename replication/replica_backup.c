@@ -267,13 +267,10 @@ void backup_step(struct replica *replica, const struct replica_event *event)
 
 static void watch_primary(struct replica *replica)
 {
-    bool heard = replica_hears(replica);
-
-    if (replica->state == REPLICA_BACKUP && !heard && !replica->bye)
+    if (replica->state == REPLICA_BACKUP && !replica_hears(replica) && !replica->bye)
         claim(replica, "nothing is heard from the primary");
-    /* Only between two requests: an answer under way might be WON. */
-    if (replica->state == REPLICA_CLAIMING && heard && !replica->request.asked && replica->request.told &&
-        replica->take_over_at == NO_OFFSET) {
+    if (replica->state == REPLICA_CLAIMING && replica->take_over_at == NO_OFFSET &&
+        replica_heard_without_arbiter(replica)) {
         replica->state = REPLICA_BACKUP;
         replica->request.kind = REQUEST_NONE;
         replica_say(replica, "the primary is heard again");

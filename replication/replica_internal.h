@@ -16,7 +16,12 @@
 
 /* A request to the arbiter, repeated until it is answered. */
 struct replica_request {
-    enum { REQUEST_NONE, REQUEST_CLAIM, REQUEST_VERIFY, REQUEST_DOUBT } kind;
+    enum {
+        REQUEST_NONE,
+        REQUEST_CLAIM,
+        REQUEST_VERIFY,
+        REQUEST_DOUBT, /* primary: the member may have the next epoch; nothing is committed until we know */
+    } kind;
     bool asked;        /* the answer is awaited */
     bool stale;        /* ... but it is the answer to an earlier request, which does not matter any more */
     uint64_t again_at; /* else: when to ask */
@@ -53,8 +58,7 @@ struct replica {
     bool stream_broken;    /* the stream cannot be continued: the member must be given up */
     bool later_epoch;      /* somebody spoke of one: only the arbiter can let us go on */
     bool contend_for_good; /* hearing the member again does not help */
-    bool doubts; /* we were silent for so long that the member may have the next epoch: nothing is committed */
-    uint64_t silent_until; /* the end of the last such silence; 0: there was none */
+    uint64_t silent_until; /* the end of the last silence of ours that gave rise to doubt; 0: there was none */
     bool wants_handover;
     bool quiet; /* the machine stands still */
     uint64_t handover_at;
@@ -90,6 +94,8 @@ void replica_stop(struct replica *replica, const char *format, ...) __attribute_
 /* Begins a request; the answer, or silence, comes through replica_step. */
 void replica_ask(struct replica *replica, int kind);
 bool replica_hears(const struct replica *replica);
+/* The arbiter cannot tell either side anything, and the other is heard: things go on in this epoch. */
+bool replica_heard_without_arbiter(const struct replica *replica);
 
 /* replica_primary.c */
 /* To be called before any event is looked at. */

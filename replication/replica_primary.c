@@ -34,7 +34,7 @@ static void end_stream(struct replica *replica)
     replica->end = replica->sent = 0;
     replica->peer = replica->peer_received = replica->peer_safe = replica->peer_replayed = 0;
     replica->peer_ready = replica->member = replica->stream_broken = false;
-    replica->later_epoch = replica->contend_for_good = replica->doubts = false;
+    replica->later_epoch = replica->contend_for_good = false;
     replica->joined = NO_OFFSET;
     replica->times = (struct gate_marks){0};
     replica->sampled_end = 0;
@@ -79,7 +79,6 @@ static void contend(struct replica *replica)
         replica_act(replica, REPLICA_HOLD)->offset = replica->end;
     }
     replica->state = REPLICA_CONTENDING;
-    replica->doubts = false;
     replica_ask(replica, REQUEST_CLAIM);
 }
 
@@ -100,31 +99,35 @@ static void give_up_peer(struct replica *replica)
         primary_alone(replica);
 }
 
+static bool has_member(const struct replica *replica)
+{
+    return replica->state == REPLICA_PRIMARY || replica->state == REPLICA_HANDING_OVER;
+}
+
+static bool in_doubt(const struct replica *replica)
+{
+    return replica->request.kind == REQUEST_DOUBT;
+}
+
+static void commit_acknowledged(struct replica *replica)
+{
+    if (has_member(replica) && !in_doubt(replica) && replica->peer_safe > replica->committed)
+        commit(replica, replica->peer_safe);
+}
+
 static void return_to_member(struct replica *replica)
 {
     replica->state = REPLICA_PRIMARY;
     replica->request.kind = REQUEST_NONE;
     replica_say(replica, "the backup is heard again");
     resume_machine(replica);
-    if (replica->peer_safe > replica->committed)
-        commit(replica, replica->peer_safe);
+    commit_acknowledged(replica);
 }
 
 static void lose_epoch(struct replica *replica)
 {
     replica->handed_over = replica->quiet;
     replica_stop(replica, "lost epoch %" PRIu64 ": another machine goes on", replica->epoch + 1);
-}
-
-static bool has_member(const struct replica *replica)
-{
-    return replica->state == REPLICA_PRIMARY || replica->state == REPLICA_HANDING_OVER;
-}
-
-static void commit_acknowledged(struct replica *replica)
-{
-    if (has_member(replica) && !replica->doubts && replica->peer_safe > replica->committed)
-        commit(replica, replica->peer_safe);
 }
 
 /* A member does not ask for the next epoch before it has heard nothing for suspect_after. Who was silent for longer (it
@@ -135,27 +138,14 @@ void primary_wake(struct replica *replica)
     if (replica->now - replica->sent_at <= replica->config.suspect_after)
         return;
     replica->silent_until = replica->now;
-    if (has_member(replica)) {
-        replica->doubts = true;
+    if (has_member(replica))
         replica_ask(replica, REQUEST_DOUBT);
-    } else if (replica->state == REPLICA_CONTENDING) {
-        /* That the arbiter could not be reached is of before. */
+    else if (replica->state == REPLICA_CONTENDING) /* that the arbiter could not be reached is of before */
         replica_ask(replica, REQUEST_CLAIM);
-    }
-}
-
-/* The arbiter cannot tell either of us anything, and the member is there, as a member. What it sent before we were
- * heard again says nothing. */
-static bool heard_without_arbiter(const struct replica *replica)
-{
-    /* Only between two requests: an answer under way might be WON. */
-    return replica_hears(replica) && !replica->request.asked && replica->request.told &&
-           (replica->silent_until == 0 || replica->heard_at > replica->silent_until + replica->config.suspect_after);
 }
 
 static void end_doubt(struct replica *replica)
 {
-    replica->doubts = false;
     replica->request.kind = REQUEST_NONE;
     commit_acknowledged(replica);
     finish_if_ended(replica);
@@ -173,7 +163,7 @@ void primary_answer(struct replica *replica, enum replica_answer answer)
 {
     bool starting = replica->state == REPLICA_STARTING;
 
-    if (replica->doubts)
+    if (in_doubt(replica))
         return settle_doubt(replica, answer);
     switch (answer) {
     case REPLICA_WON:
@@ -442,7 +432,7 @@ static void watch_peer(struct replica *replica)
     case REPLICA_PRIMARY:
         if (!heard) {
             lose_member(replica, "nothing is heard from the backup");
-        } else if (replica->doubts && heard_without_arbiter(replica)) {
+        } else if (in_doubt(replica) && replica_heard_without_arbiter(replica)) {
             end_doubt(replica);
         } else if (replica->state == REPLICA_HANDING_OVER &&
                    replica->now - replica->handover_at > replica->config.handover_patience) {
@@ -451,7 +441,8 @@ static void watch_peer(struct replica *replica)
         }
         break;
     case REPLICA_CONTENDING:
-        if (replica->member && !replica->contend_for_good && !replica->later_epoch && heard_without_arbiter(replica))
+        if (replica->member && !replica->contend_for_good && !replica->later_epoch &&
+            replica_heard_without_arbiter(replica))
             return_to_member(replica);
         break;
     case REPLICA_ALONE:

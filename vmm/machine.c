@@ -286,11 +286,6 @@ enum engine_stop machine_run(struct machine *machine, const struct position *unt
     return stop;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t machine_deadline(const struct machine *machine)
 {
     uint64_t deadline = earlier(pit8254_deadline(&machine->pit),

@@ -58,4 +58,9 @@ struct entropy_source {
 /* No deadline: a device that waits for nothing. Deadlines are guest time, in nanoseconds. */
 #define NO_DEADLINE UINT64_MAX
 
+static inline uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 #endif

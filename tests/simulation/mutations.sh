@@ -6,8 +6,8 @@ backup=replication/replica_backup.c
 # What has left.
 mutate no-hold history $primary '    replica_act(replica, REPLICA_HOLD)->offset = replica->end;
     tell_member' '    tell_member'
-mutate commit-what-was-written history $primary '!replica->doubts && replica->peer_safe > replica->committed)
-        commit(replica, replica->peer_safe);' '!replica->doubts && replica->end > replica->committed)
+mutate commit-what-was-written history $primary '!in_doubt(replica) && replica->peer_safe > replica->committed)
+        commit(replica, replica->peer_safe);' '!in_doubt(replica) && replica->end > replica->committed)
         commit(replica, replica->end);'
 mutate acknowledge-more-than-received history $backup 'ack->safe = replica->safe;' \
     'ack->offset = ack->safe = replica->received + 44;'
@@ -22,7 +22,7 @@ mutate alone-without-winning history $primary '    contend(replica);
 }' '    primary_alone(replica);
 }'
 mutate does-not-ask-when-it-wakes-up awakening $primary 'if (replica->now - replica->sent_at <=' 'if (0 <='
-mutate lets-out-while-it-asks awakening $primary 'has_member(replica) && !replica->doubts &&' 'has_member(replica) &&'
+mutate lets-out-while-it-asks awakening $primary 'has_member(replica) && !in_doubt(replica) &&' 'has_member(replica) &&'
 mutate loser-goes-on one-live $primary '            lose_epoch(replica);' '            { replica->epoch++; primary_alone(replica); }'
 mutate loser-takes-over one-live $backup '} else if (answer == REPLICA_LOST) {' '} else if (false) {'
 mutate unreachable-is-won one-live $backup 'if (answer == REPLICA_UNREACHABLE)

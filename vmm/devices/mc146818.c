@@ -89,11 +89,6 @@ void mc146818_advance(struct mc146818 *rtc, uint64_t now)
     drive_irq(rtc);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t mc146818_deadline(const struct mc146818 *rtc)
 {
     uint8_t b = rtc->bytes[MC146818_B];
