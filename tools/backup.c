@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "replication/shadow.h"
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/guest.h"
 #include "tools/replicated.h"
@@ -211,11 +212,8 @@ int command_backup(int argc, char **argv)
     };
     struct backup backup = {.options = replicated_options_default(), .replicated.command = "backup"};
     struct error error = {0};
-    char name[] = "encore backup";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &backup);
+    command_line_parse(&argp, "backup", argc, argv, &backup);
     bool good = replicated_start(&backup.replicated, &backup.options, backup.connect, &error) == 0 &&
                 follow(&backup, &error) == 0;
     /* The machine's thread is done; what it had goes before the port and the kept log that it looks at. */

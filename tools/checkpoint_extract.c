@@ -10,6 +10,7 @@
 #include "tools/checkpoint_commands.h"
 #include "tools/checkpoint_files.h"
 #include "tools/checkpoint_shelf.h"
+#include "tools/command_line.h"
 #include "tools/log_support.h"
 #include "tools/quantity.h"
 
@@ -44,7 +45,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             if (strcmp(text, "0") != 0 && (quantity_count(text, &to->id, &error) < 0 || to->id >= LOG_NO_PARENT))
                 argp_error(state, "'%s' is not the number of a checkpoint", text);
         } else {
-            log_argument(&to->log, text, state);
+            command_line_only(&to->log, text, state);
         }
         return 0;
     case ARGP_KEY_END:
@@ -180,7 +181,7 @@ int command_checkpoint_extract(int argc, char **argv)
     struct unpacked unpacked = {0};
     struct error error = {0};
 
-    log_parse(&argp, "checkpoint extract", argc, argv, &to);
+    command_line_parse(&argp, "checkpoint extract", argc, argv, &to);
     if (extract(&unpacked, &to, &error) == 0)
         printf("%s: ram.bin (%" PRIu64 " bytes) and state.txt of checkpoint %" PRIu64 "\n", to.output,
                unpacked.machine.ram.size, to.id);

@@ -11,6 +11,7 @@
 
 #include "replication/console_client.h"
 #include "replication/link.h"
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/quantity.h"
 #include "vmm/host/clock.h"
@@ -69,7 +70,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case ARGP_KEY_ARG:
         if (to->addresses)
-            argp_error(state, "one list of addresses only: '%s' is one too many", text);
+            argp_error(state, "unexpected argument '%s'", text);
         to->addresses = text;
         return 0;
     case ARGP_KEY_END:
@@ -335,11 +336,8 @@ int command_console(int argc, char **argv)
     };
     struct console_command command = {.options.linger = 1000 * MILLISECOND};
     struct error error = {0};
-    char name[] = "encore console";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &command.options);
+    command_line_parse(&argp, "console", argc, argv, &command.options);
     bool good = open_all(&command, &error) == 0 && converse(&command, &error) == 0;
     release(&command);
     return good ? command.code : command_fails("console", &error);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "replication/link.h"
+#include "tools/command_line.h"
 #include "vmm/host/clock.h"
 #include "vmm/host/control.h"
 #include "vmm/host/unix_listener.h"
@@ -33,9 +34,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         to->key = text;
         return 0;
     case ARGP_KEY_ARG:
-        if (to->address)
-            argp_error(state, "one address only: '%s' is one too many", text);
-        to->address = text;
+        command_line_only(&to->address, text, state);
         return 0;
     case ARGP_KEY_END:
         if (!to->address)

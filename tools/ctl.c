@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/control.h"
 #include "tools/quantity.h"
@@ -28,7 +29,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (!to->control.address)
             return ARGP_ERR_UNKNOWN;
         if (to->argument)
-            argp_error(state, "'%s' is one too many", text);
+            argp_error(state, "unexpected argument '%s'", text);
         *(to->command ? &to->argument : &to->command) = text;
         return 0;
     case ARGP_KEY_END:
@@ -114,10 +115,7 @@ int command_ctl(int argc, char **argv)
     };
     struct ctl_options options = {0};
     struct error error = {0};
-    char name[] = "encore ctl";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    command_line_parse(&argp, "ctl", argc, argv, &options);
     return run(&options, &error) < 0 ? command_fails("ctl", &error) : 0;
 }

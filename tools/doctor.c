@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/doctor_timing.h"
 #include "tools/guest.h"
@@ -293,11 +294,8 @@ int command_doctor(int argc, char **argv)
     };
     struct findings findings = {0};
     struct error kvm_error = {0}, error = {0};
-    char name[] = "encore doctor";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, NULL);
+    command_line_parse(&argp, "doctor", argc, argv, NULL);
     print_host();
     if (time_soft(&findings, &error) < 0) {
         fprintf(stderr, "encore doctor: engine soft: %s\n", error.text);

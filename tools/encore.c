@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/command_line.h"
 #include "tools/commands.h"
-#include "tools/version.h"
 
 struct command {
     const char *name;
@@ -67,18 +67,20 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return 2;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    switch (command_line_asks(argv[1])) {
+    case COMMAND_LINE_HELP:
         print_usage(stdout);
         return 0;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("encore %s\n", ENCORE_VERSION);
+    case COMMAND_LINE_VERSION:
+        command_line_version(stdout);
         return 0;
+    case COMMAND_LINE_OTHER:
+        break;
     }
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].function(argc - 1, argv + 1);
     }
-    fprintf(stderr, "encore: there is no command '%s' (encore --help lists them)\n", argv[1]);
+    fprintf(stderr, "encore: unknown command '%s' (encore --help lists them)\n", argv[1]);
     return 2;
 }

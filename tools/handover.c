@@ -1,6 +1,7 @@
 /* encore handover: has the backup go on in place of the primary, as planned: a live migration. */
 #include <stdio.h>
 
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/control.h"
 
@@ -19,11 +20,8 @@ int command_handover(int argc, char **argv)
     };
     struct control_options options = {.patience_ms = PATIENCE_MS};
     struct error error = {0};
-    char name[] = "encore handover";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    command_line_parse(&argp, "handover", argc, argv, &options);
     json_t *answer = control_ask(&options, "handover", &error);
     if (!answer)
         return command_fails("handover", &error);

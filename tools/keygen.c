@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "replication/session.h"
+#include "tools/command_line.h"
 #include "tools/commands.h"
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -11,9 +12,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 
     switch (key) {
     case ARGP_KEY_ARG:
-        if (*path)
-            argp_error(state, "one file only: '%s' is one too many", text);
-        *path = text;
+        command_line_only(path, text, state);
         return 0;
     case ARGP_KEY_END:
         if (!*path)
@@ -36,10 +35,7 @@ int command_keygen(int argc, char **argv)
     };
     const char *path = NULL;
     struct error error = {0};
-    char name[] = "encore keygen";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &path);
+    command_line_parse(&argp, "keygen", argc, argv, &path);
     return session_write_key(path, &error) < 0 ? command_fails("keygen", &error) : 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "tools/command_line.h"
 #include "tools/log_commands.h"
 #include "tools/log_support.h"
 #include "tools/quantity.h"
@@ -60,7 +61,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         dump->follow = true;
         return 0;
     case ARGP_KEY_ARG:
-        log_argument(&dump->log, text, state);
+        command_line_only(&dump->log, text, state);
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "a log is needed");
@@ -169,7 +170,7 @@ int command_log_dump(int argc, char **argv)
     struct dump dump = {.signals = -1};
     struct error error = {0};
 
-    log_parse(&argp, "log dump", argc, argv, &dump);
+    command_line_parse(&argp, "log dump", argc, argv, &dump);
     run(&dump, &error);
     if (dump.signals >= 0)
         close(dump.signals);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/command_line.h"
 #include "tools/log_commands.h"
 #include "tools/log_support.h"
 #include "tools/replay.h"
@@ -31,7 +32,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         to->capture.cast = text;
         return 0;
     case ARGP_KEY_ARG:
-        log_argument(&to->log, text, state);
+        command_line_only(&to->log, text, state);
         return 0;
     case ARGP_KEY_END:
         if (!to->log)
@@ -126,7 +127,7 @@ int command_log_export(int argc, char **argv)
     struct export_options to = {0};
     struct error error = {0};
 
-    log_parse(&argp, "log export", argc, argv, &to);
+    command_line_parse(&argp, "log export", argc, argv, &to);
     if (!to.json)
         return replay_capture(to.log, &to.capture);
     struct log_reader *reader = log_reader_open(to.log, false, &error);

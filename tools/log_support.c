@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "tools/command_line.h"
+
 static void print_help(const char *command, const char *about, const struct subcommand *list, size_t count,
                        FILE *stream)
 {
@@ -20,41 +22,29 @@ int subcommand_run(const char *command, const char *about, const struct subcomma
         print_help(command, about, list, count, stderr);
         return error_exit_code(ERROR_INPUT);
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0 || strcmp(argv[1], "help") == 0) {
+    switch (command_line_asks(argv[1])) {
+    case COMMAND_LINE_HELP:
         print_help(command, about, list, count, stdout);
         return 0;
+    case COMMAND_LINE_VERSION:
+        command_line_version(stdout);
+        return 0;
+    case COMMAND_LINE_OTHER:
+        break;
     }
     for (size_t i = 0; i < count; i++) {
         if (strcmp(argv[1], list[i].name) == 0)
             return list[i].function(argc - 1, argv + 1);
     }
-    fprintf(stderr, "encore %s: there is no subcommand '%s' (encore %s --help lists them)\n", command, argv[1],
-            command);
+    fprintf(stderr, "encore %s: unknown subcommand '%s' (encore %s --help lists them)\n", command, argv[1], command);
     return error_exit_code(ERROR_INPUT);
-}
-
-void log_argument(const char **log, char *text, struct argp_state *state)
-{
-    if (*log)
-        argp_error(state, "one log only: '%s' is one too many", text);
-    *log = text;
-}
-
-void log_parse(const struct argp *argp, const char *name, int argc, char **argv, void *to)
-{
-    char shown[64];
-
-    snprintf(shown, sizeof shown, "encore %s", name);
-    argv[0] = shown;
-    argp_err_exit_status = error_exit_code(ERROR_INPUT);
-    argp_parse(argp, argc, argv, 0, NULL, to);
 }
 
 static error_t parse_alone(int key, char *text, struct argp_state *state)
 {
     switch (key) {
     case ARGP_KEY_ARG:
-        log_argument(state->input, text, state);
+        command_line_only(state->input, text, state);
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "a log is needed");
@@ -69,7 +59,7 @@ const char *log_parse_alone(const char *name, const char *doc, int argc, char **
     const struct argp argp = {.parser = parse_alone, .args_doc = "RUN.enc", .doc = doc};
     const char *log = NULL;
 
-    log_parse(&argp, name, argc, argv, &log);
+    command_line_parse(&argp, name, argc, argv, &log);
     return log;
 }
 

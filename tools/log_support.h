@@ -2,7 +2,6 @@
 #ifndef ENCORE_TOOLS_LOG_SUPPORT_H
 #define ENCORE_TOOLS_LOG_SUPPORT_H
 
-#include <argp.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -21,13 +20,7 @@ struct subcommand {
 int subcommand_run(const char *command, const char *about, const struct subcommand *list, size_t count, int argc,
                    char **argv);
 
-/* For a parser's ARGP_KEY_ARG: takes the one log that a subcommand works on. */
-void log_argument(const char **log, char *text, struct argp_state *state);
-
-/* Parses the arguments of a subcommand whose full name is `name`; argp errors end the program with exit code 2. */
-void log_parse(const struct argp *argp, const char *name, int argc, char **argv, void *to);
-
-/* The same for a subcommand that has a log as its only argument. Returns its path. */
+/* Parses the arguments of a subcommand whose only one is a log, as command_line_parse. Returns the log's path. */
 const char *log_parse_alone(const char *name, const char *doc, int argc, char **argv);
 
 /* Text from a log, with what could steer a terminal written as \xHH. */

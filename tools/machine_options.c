@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "tools/command_line.h"
 #include "tools/quantity.h"
 #include "vmm/machine.h"
 
@@ -98,7 +99,7 @@ static void parse_time(const char *option, const char *text, uint64_t *to, struc
 static void end_of_options(struct machine_options *to, struct argp_state *state)
 {
     if (to->firmware && to->image)
-        argp_error(state, "with --firmware there is no IMAGE: '%s' is one too many", to->image);
+        argp_error(state, "unexpected argument '%s': with --firmware there is no IMAGE", to->image);
     if (to->firmware && to->protocol != BOOT_AUTO && to->protocol != BOOT_FIRMWARE)
         argp_error(state, "--firmware is a boot protocol of its own: --boot %s does not go with it",
                    boot_protocol_name(to->protocol));
@@ -205,9 +206,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         to->firmware = text;
         return 0;
     case ARGP_KEY_ARG:
-        if (to->image)
-            argp_error(state, "one IMAGE only: '%s' is one too many", text);
-        to->image = text;
+        command_line_only(&to->image, text, state);
         return 0;
     case ARGP_KEY_END:
         end_of_options(to, state);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "logs/file_sink.h"
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/guest.h"
 #include "tools/machine_options.h"
@@ -174,11 +175,8 @@ int command_primary(int argc, char **argv)
     struct primary primary = {
         .machine = machine_options_default(), .options = replicated_options_default(), .replicated.command = "primary"};
     struct error error = {0};
-    char name[] = "encore primary";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &primary);
+    command_line_parse(&argp, "primary", argc, argv, &primary);
     bool good = build(&primary, &error) == 0 &&
                 replicated_start(&primary.replicated, &primary.options, NULL, &error) == 0 &&
                 open_log(&primary, &error) == 0 && run(&primary, &error) == 0;

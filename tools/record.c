@@ -1,6 +1,7 @@
 /* encore record: runs a guest and writes everything nondeterministic that reaches it into a log. */
 #include <argp.h>
 
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/machine_options.h"
 #include "tools/recording.h"
@@ -54,10 +55,7 @@ int command_record(int argc, char **argv)
         .children = children,
     };
     struct record_options to = {.machine = machine_options_default()};
-    char name[] = "encore record";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &to);
+    command_line_parse(&argp, "record", argc, argv, &to);
     return recording_run("record", &to.machine, to.output, to.force);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "replay/replayer.h"
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/guest.h"
 #include "tools/outcome.h"
@@ -72,9 +73,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         to->engine = text;
         return 0;
     case ARGP_KEY_ARG:
-        if (to->log)
-            argp_error(state, "one log only: '%s' is one too many", text);
-        to->log = text;
+        command_line_only(&to->log, text, state);
         return 0;
     case ARGP_KEY_END:
         if (!to->log)
@@ -347,11 +346,8 @@ int command_replay(int argc, char **argv)
     struct replay_options to = {0};
     struct replay replay = {.options = &to};
     struct error error = {0};
-    char name[] = "encore replay";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &to);
+    command_line_parse(&argp, "replay", argc, argv, &to);
     int code = attempt(&replay, &error);
     release(&replay);
     return code;

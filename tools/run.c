@@ -1,6 +1,7 @@
 /* encore run: runs a guest, and leaves no trace of it. */
 #include <argp.h>
 
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/machine_options.h"
 #include "tools/recording.h"
@@ -44,10 +45,7 @@ int command_run(int argc, char **argv)
         .children = children,
     };
     struct machine_options options = machine_options_default();
-    char name[] = "encore run";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    command_line_parse(&argp, "run", argc, argv, &options);
     return recording_run("run", &options, NULL, false);
 }

@@ -1,6 +1,7 @@
 /* encore status: how one side of a replicated machine is. */
 #include <stdio.h>
 
+#include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/control.h"
 
@@ -18,11 +19,8 @@ int command_status(int argc, char **argv)
     };
     struct control_options options = {0};
     struct error error = {0};
-    char name[] = "encore status";
 
-    argv[0] = name;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    command_line_parse(&argp, "status", argc, argv, &options);
     json_t *answer = control_ask(&options, "status", &error);
     if (!answer)
         return command_fails("status", &error);

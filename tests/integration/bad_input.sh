@@ -140,9 +140,9 @@ done
 check "option: a command line that is too long" says 2 'cmdline' record -o "$WORK/new.enc" \
     --cmdline "$(head -c 10000 /dev/zero | tr '\0' x)" "$GUESTS/kv"
 check "option: no image" says 2 'IMAGE' record -o "$WORK/new.enc"
-check "option: two images" says 2 'IMAGE' record -o "$WORK/new.enc" "$GUESTS/kv" "$GUESTS/kv"
+check "option: two images" says 2 'unexpected argument' record -o "$WORK/new.enc" "$GUESTS/kv" "$GUESTS/kv"
 check "option: no log to replay" says 2 'log' replay
-check "option: two logs to replay" says 2 'log' replay a.enc b.enc
+check "option: two logs to replay" says 2 "unexpected argument 'b.enc'" replay a.enc b.enc
 check "option: nothing is left behind" test ! -e "$WORK/new.enc"
 
 # --- no KVM, no permission

@@ -2,13 +2,26 @@
 # The command as a user meets it: help, bad options, the doctor, and what make install puts where.
 . tests/lib.sh
 
-help_is_there() {
-    "$ENCORE" "$@" --help >"$WORK/help" && grep -q '^Usage: encore' "$WORK/help"
+# asks PATTERN ARGUMENTS...: exit code 0, nothing on standard error, and standard output begins like this.
+asks() {
+    pattern=$1
+    shift
+    "$ENCORE" "$@" >"$WORK/out" 2>"$WORK/err"
+    code=$?
+    echo "exit code $code:"
+    cat "$WORK/out" "$WORK/err"
+    [ $code -eq 0 ] && [ ! -s "$WORK/err" ] && head -n 1 "$WORK/out" | grep -q "$pattern"
 }
 for command in '' run record replay log 'log info' 'log dump' 'log stat' 'log verify' 'log export' checkpoint \
-    'checkpoint list' 'checkpoint extract' doctor; do
+    'checkpoint list' 'checkpoint extract' primary backup console status handover ctl keygen doctor; do
     # shellcheck disable=SC2086
-    check "help: encore $command" help_is_there $command
+    for option in --help -h '-?'; do
+        check "help: encore $command $option" asks "^Usage: encore $command" $command $option
+    done
+    # shellcheck disable=SC2086
+    for option in --version -V; do
+        check "version: encore $command $option" asks '^encore [0-9]' $command $option
+    done
 done
 
 # Exit code 2, nothing on standard output, and on standard error one sentence (argp adds where to find help).
