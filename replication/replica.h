@@ -19,6 +19,10 @@
  * member itself gave up its place (DIVERGED, or a HELLO with no stream from the same node). A primary that hears of a
  * later epoch than its own asks for the next one too: if what it heard is true, it loses and stops.
  *
+ * A link that closes (LINK_DOWN) says that the other side died, or that only the link broke: suspicion begins then,
+ * after a grace in which the link may be renewed. The primary's patience is shorter than its member's, with silence as
+ * with a closed link: when both live and only the link between them broke, it is the primary that goes on.
+ *
  * A primary that was silent for longer than `suspect_after` (it was stopped, or its host was busy) cannot know whether
  * its member owns the next epoch by now, and an acknowledgement that comes may be from before. So it first has the
  * arbiter look whether e + 1 is the member's: if it is, it stops; until the answer nothing is committed.
@@ -56,7 +60,7 @@ struct replica_config {
     bool backup;                /* begins as a backup, else as a primary */
     uint64_t first_epoch;       /* primary: the epoch to begin with, at least 1 */
     uint64_t beat_every;        /* ns between heartbeats */
-    uint64_t suspect_after;     /* ns of silence */
+    uint64_t suspect_after;     /* ns of silence after which a backup takes the primary for dead; the primary, a part */
     uint64_t arbiter_retry;     /* ns between requests to an arbiter that cannot be reached */
     uint64_t window;            /* bytes of the stream that may be under way */
     uint64_t backlog_max;       /* bytes of the stream kept for a member; beyond that it counts as lost */
@@ -70,14 +74,16 @@ struct replica_config {
 struct replica_config replica_config_default(void);
 
 enum replica_event_kind {
-    REPLICA_EVENT_TIME,     /* time has passed; to be sent at replica_due, and at least every beat_every / 2 */
-    REPLICA_EVENT_LINK_UP,  /* backup: the link to the primary is fresh; what was under way on an older one is lost */
-    REPLICA_EVENT_MESSAGE,  /* `message` arrived */
-    REPLICA_EVENT_STREAM,   /* primary: the log written for the backup grew by `bytes`, `length` */
-    REPLICA_EVENT_JOINED,   /* primary: the stream now holds the whole checkpoint; records follow */
-    REPLICA_EVENT_SAFE,     /* backup: the stream is safe up to `offset` */
-    REPLICA_EVENT_REPLAYED, /* backup: ... and replayed up to `offset`; the guest's clock shows `guest_time`. The first
-                             * of a stream says that the checkpoint was restored */
+    REPLICA_EVENT_TIME,      /* time has passed; to be sent at replica_due, and at least every beat_every / 2 */
+    REPLICA_EVENT_LINK_UP,   /* backup: the link to the primary is fresh; what was under way on an older one is lost */
+    REPLICA_EVENT_LINK_DOWN, /* the connection to `node` closed: its process died, or the link was cut. At a primary,
+                              * a node that nobody follows us as is of no interest; at a backup it is the primary */
+    REPLICA_EVENT_MESSAGE,   /* `message` arrived */
+    REPLICA_EVENT_STREAM,    /* primary: the log written for the backup grew by `bytes`, `length` */
+    REPLICA_EVENT_JOINED,    /* primary: the stream now holds the whole checkpoint; records follow */
+    REPLICA_EVENT_SAFE,      /* backup: the stream is safe up to `offset` */
+    REPLICA_EVENT_REPLAYED,  /* backup: ... and replayed up to `offset`; the guest's clock shows `guest_time`. The first
+                              * of a stream says that the checkpoint was restored */
     REPLICA_EVENT_GUEST_TIME, /* primary: the guest's clock shows `guest_time` */
     REPLICA_EVENT_ARBITER,    /* the answer to CLAIM or VERIFY: `answer` */
     REPLICA_EVENT_LIVE,       /* after GO_LIVE: all that was received is replayed, and the machine runs on by itself */
@@ -93,6 +99,7 @@ enum replica_answer { REPLICA_WON, REPLICA_LOST, REPLICA_UNREACHABLE };
 struct replica_event {
     enum replica_event_kind kind;
     uint64_t now;                  /* ns, on a clock of this side that never goes back */
+    uint64_t node;                 /* LINK_DOWN: who spoke on the link, if anybody (primary) */
     const struct message *message; /* MESSAGE */
     const uint8_t *bytes;          /* STREAM */
     size_t length;                 /* STREAM */

@@ -79,7 +79,7 @@ static void take_welcome(struct replica *replica, const struct message *welcome)
         return;
     replica->epoch = welcome->epoch;
     replica->peer = welcome->node;
-    replica->heard_at = replica->now;
+    replica_hear(replica);
     replica->welcomed = true;
     replica->refused[0] = 0;
     if (!same)
@@ -144,7 +144,7 @@ static void take_message(struct replica *replica, const struct message *message)
     if (replica->stream == 0 || message->node != replica->peer || message->stream != replica->stream ||
         message->epoch != replica->epoch)
         return;
-    replica->heard_at = replica->now;
+    replica_hear(replica);
     switch (message->kind) {
     case MESSAGE_LOG:
         take_log(replica, message);
@@ -229,6 +229,7 @@ void backup_step(struct replica *replica, const struct replica_event *event)
 {
     switch (event->kind) {
     case REPLICA_EVENT_LINK_UP:
+        replica->link_down = false;
         if (replica->state != REPLICA_TAKING_OVER)
             say_hello(replica);
         break;

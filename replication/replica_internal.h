@@ -36,6 +36,8 @@ struct replica {
     uint64_t peer;     /* node id of the other side; 0: none */
     uint64_t heard_at; /* when it was heard last */
     uint64_t sent_at;  /* when something was sent to it last */
+    bool link_down;    /* the link to it closed, and nothing was heard since */
+    uint64_t link_down_at;
     struct replica_request request;
     struct replica_actions *actions; /* of the step under way */
 
@@ -93,6 +95,9 @@ void replica_quote(const struct message *refusal, char *text, size_t size);
 void replica_stop(struct replica *replica, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Begins a request; the answer, or silence, comes through replica_step. */
 void replica_ask(struct replica *replica, int kind);
+void replica_hear(struct replica *replica);
+/* When, without a word from the other side, it is taken for dead. */
+uint64_t replica_suspects_at(const struct replica *replica);
 bool replica_hears(const struct replica *replica);
 /* The arbiter cannot tell either side anything, and the other is heard: things go on in this epoch. */
 bool replica_heard_without_arbiter(const struct replica *replica);

@@ -34,7 +34,7 @@ static void end_stream(struct replica *replica)
     replica->end = replica->sent = 0;
     replica->peer = replica->peer_received = replica->peer_safe = replica->peer_replayed = 0;
     replica->peer_ready = replica->member = replica->stream_broken = false;
-    replica->later_epoch = replica->contend_for_good = false;
+    replica->later_epoch = replica->contend_for_good = replica->link_down = false;
     replica->joined = NO_OFFSET;
     replica->times = (struct gate_marks){0};
     replica->sampled_end = 0;
@@ -257,7 +257,7 @@ static void greet(struct replica *replica, const struct message *hello)
         return replica_refuse(replica, "this primary has no machine to follow now");
     if (knows_stream && hello->offset >= replica->backlog.start && hello->offset >= replica->peer_safe &&
         hello->offset <= replica->end) {
-        replica->heard_at = replica->now;
+        replica_hear(replica);
         return resume_stream(replica, hello->offset);
     }
     if (replica->member && hello->node == replica->peer && hello->stream == 0) {
@@ -266,7 +266,7 @@ static void greet(struct replica *replica, const struct message *hello)
     }
     if (replica->state != REPLICA_ALONE)
         return replica_refuse(replica, "this primary has a backup, or is about to find out whether it still has one");
-    replica->heard_at = replica->now;
+    replica_hear(replica);
     begin_join(replica, hello->node);
 }
 
@@ -287,7 +287,7 @@ static void take_ack(struct replica *replica, const struct message *ack)
     /* Nobody can have more than was sent, and an acknowledgement never goes back. */
     if (ack->offset > replica->sent || ack->safe < replica->peer_safe)
         return;
-    replica->heard_at = replica->now;
+    replica_hear(replica);
     if (ack->offset > replica->peer_received)
         replica->peer_received = ack->offset;
     replica->peer_safe = ack->safe;

@@ -1,7 +1,8 @@
 /*
  * Pipes. Messages of one direction arrive in order, after a delay, and not while the direction is stalled or its
  * receiver is stopped. A pipe breaks with all that is under way, and is renewed: its client is told, its server is not
- * (replica.h, LINK_UP). A server is followed through one pipe at a time, as a nanomsg PAIR is.
+ * (replica.h, LINK_UP). Mostly both are told that it broke (LINK_DOWN); a
+ * host that vanishes tells nobody. A server is followed through one pipe at a time, as a nanomsg PAIR is.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,22 @@ void pipe_cut(struct sim_world *world, unsigned number)
         console_client_unlinked(&world->client.console, number - SIM_CONSOLE, world->now);
         console_server_unlinked(&world->nodes[pipe->server].server);
     }
+    for (unsigned direction = 0; direction < 2 && number < SIM_CONSOLE; direction++)
+        if (sim_chance(world, 750))
+            sim_at(world, world->now + sim_below(world, 2 * SIM_MS), SIM_UNLINKED, number, direction, pipe->generation);
     sim_at(world, world->now + sim_between(world, SIM_MS, 25 * SIM_MS), SIM_CONNECT, number, 0, pipe->generation);
+}
+
+void pipe_unlinked(struct sim_world *world, unsigned number, unsigned direction)
+{
+    struct sim_node *node = receiver(world, number, direction);
+
+    if (!node->alive)
+        return;
+    if (world->now < node->paused_until)
+        return sim_at(world, node->paused_until, SIM_UNLINKED, number, direction, world->pipes[number].generation);
+    SIM_TRACE(world, "host %d: pipe %u is down", node->host, number);
+    node_step(world, node, (struct replica_event){.kind = REPLICA_EVENT_LINK_DOWN, .node = world->nodes[number].id});
 }
 
 static bool answers(const struct sim_world *world, unsigned pipe, const struct sim_node *server)

@@ -43,6 +43,7 @@ enum sim_event_kind {
     SIM_MESSAGE,        /* a: pipe, b: direction */
     SIM_CONNECT,        /* a: pipe */
     SIM_LINKED,         /* a: pipe: its client is told that it is up */
+    SIM_UNLINKED,       /* a: pipe, b: direction; the receiving end is told that it is down */
     SIM_ARBITER_EFFECT, /* a: request */
     SIM_ARBITER_ANSWER, /* a: request */
     SIM_CLIENT,
@@ -268,6 +269,7 @@ void pipe_cut(struct sim_world *world, unsigned pipe);
 void pipe_arrive(struct sim_world *world, unsigned pipe, unsigned direction);
 void pipe_connect(struct sim_world *world, unsigned pipe);
 void pipe_linked(struct sim_world *world, unsigned pipe);
+void pipe_unlinked(struct sim_world *world, unsigned pipe, unsigned direction);
 /* The pipe through which a host is followed, or -1. */
 int pipe_to(const struct sim_world *world, int host);
 void pipes_forget(struct sim_world *world);

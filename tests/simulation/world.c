@@ -204,6 +204,8 @@ static void pipe_event(struct sim_world *world, const struct sim_event *event)
         pipe_arrive(world, event->a, event->b);
     else if (event->kind == SIM_CONNECT)
         pipe_connect(world, event->a);
+    else if (event->kind == SIM_UNLINKED)
+        pipe_unlinked(world, event->a, event->b);
     else
         pipe_linked(world, event->a);
 }
@@ -219,6 +221,7 @@ static void happen(struct sim_world *world, const struct sim_event *event)
     case SIM_MESSAGE:
     case SIM_CONNECT:
     case SIM_LINKED:
+    case SIM_UNLINKED:
         return pipe_event(world, event);
     case SIM_ARBITER_EFFECT:
         return arbiter_effect(world, event->a);
