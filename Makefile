@@ -38,7 +38,7 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
-TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy poke)
+TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy poke lying_primary)
 BENCHES := $(patsubst %,$(BUILD)/bench/%,checkpoint startup ticks replicated pauses soft_loops soft_dispatch)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
@@ -95,6 +95,11 @@ $(BUILD)/bench/pauses: $(BUILD)/bench/pauses.o $(TOOLS:%.c=$(BUILD)/%.o) $(BUILD
 	$(call say,LINK  $@)
 	$(Q)$(CC) -o $@ $^ -Wl,--wrap=machine_digest,--wrap=log_writer_checkpoint_end \
 	    -Wl,--wrap=checkpoint_restore,--wrap=machine_run $(ALL_LIBS)
+
+# `encore` itself, whose primary lies to its backup.
+$(BUILD)/tests/tools/lying_primary: $(BUILD)/tests/tools/lying_primary.o $(TOOLS:%.c=$(BUILD)/%.o) $(BUILD)/libencore.a
+	$(call say,LINK  $@)
+	$(Q)$(CC) -o $@ $^ -Wl,--wrap=follower_record $(ALL_LIBS)
 
 guests: ## Build our own guests: build/guests/NAME
 

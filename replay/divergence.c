@@ -6,6 +6,19 @@
 
 #include "replay/checkpoint.h"
 
+void divergence_note(struct divergence *divergence, const struct log_record *record, struct log_place place,
+                     const char *expected, const char *got)
+{
+    if (divergence->happened)
+        return;
+    divergence->happened = true;
+    divergence->checkpoint = record->id;
+    divergence->place = place;
+    record_text(record, divergence->record);
+    snprintf(divergence->expected, sizeof divergence->expected, "%s", expected);
+    snprintf(divergence->got, sizeof divergence->got, "%s", got);
+}
+
 void divergence_note_input(struct divergence *divergence, const struct log_record *record)
 {
     record_text(record, divergence->inputs[divergence->input_count % DIVERGENCE_INPUTS]);
@@ -63,7 +76,7 @@ void divergence_compare(struct divergence *divergence, struct machine *machine, 
         .context = divergence, .page = compare_page, .cluster = compare_cluster, .state = take_registers};
     struct error ignored;
 
-    divergence->has_registers = checkpoint_visit(machine, reader, divergence->record.id, &compare, &ignored) == 0;
+    divergence->has_registers = checkpoint_visit(machine, reader, divergence->checkpoint, &compare, &ignored) == 0;
 }
 
 const char *divergence_stop_text(enum engine_stop stop)
@@ -151,11 +164,9 @@ static void print_inputs(const struct divergence *divergence, FILE *stream)
 
 void divergence_print(const struct divergence *divergence, struct machine *machine, FILE *stream)
 {
-    char text[RECORD_TEXT];
-
     fprintf(stream, "the replay diverged at record %" PRIu64 " (frame %" PRIu64 ", offset %" PRIu64 " of the log)\n",
             divergence->place.record, divergence->place.frame, divergence->place.offset);
-    fprintf(stream, "  record:   %s\n", record_text(&divergence->record, text));
+    fprintf(stream, "  record:   %s\n", divergence->record);
     fprintf(stream, "  expected: %s\n", divergence->expected);
     fprintf(stream, "  got:      %s\n", divergence->got);
     fprintf(stream, "registers at exit %" PRIu64 ":\n", machine->engine->exits);

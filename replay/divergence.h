@@ -18,7 +18,8 @@
 
 struct divergence {
     bool happened;
-    struct log_record record; /* that disagreed; its `bytes` are not kept */
+    uint32_t checkpoint;       /* the id of the record that disagreed, if it is a CHECKPOINT */
+    char record[RECORD_TEXT];  /* in words: its bytes belong to the reader, and are gone when the report is made */
     struct log_place place;
     char expected[200];
     char got[200];
@@ -34,6 +35,10 @@ struct divergence {
     uint64_t cluster;                 /* the first of them, and its disk */
     unsigned disk;
 };
+
+/* Notes that `record`, of which the bytes are still there, disagreed. Only the first is kept. */
+void divergence_note(struct divergence *divergence, const struct log_record *record, struct log_place place,
+                     const char *expected, const char *got);
 
 /* Keeps an applied input for the report. */
 void divergence_note_input(struct divergence *divergence, const struct log_record *record);

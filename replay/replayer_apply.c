@@ -6,18 +6,7 @@
 
 bool replayer_diverge(struct replayer *replayer, const char *expected, const char *got)
 {
-    struct divergence *divergence = &replayer->divergence;
-
-    if (divergence->happened)
-        return false;
-    divergence->happened = true;
-    divergence->record = replayer->next;
-    divergence->record.bytes = NULL;
-    if (replayer->next.bytes)
-        divergence->record.length = 0;
-    divergence->place = log_reader_place(replayer->options.reader);
-    snprintf(divergence->expected, sizeof divergence->expected, "%s", expected);
-    snprintf(divergence->got, sizeof divergence->got, "%s", got);
+    divergence_note(&replayer->divergence, &replayer->next, log_reader_place(replayer->options.reader), expected, got);
     return false;
 }
 

@@ -119,6 +119,27 @@ caught tasks END 0 digest 'expected: *digest'
 caught triple END 0 reason
 caught triple END 0 digest
 
+# Each type in turn is the first record that disagrees, before the guest has run at all and in the midst of its work: with
+# the largest fields there can be, and bytes that would steer a terminal.
+blamed() { # GUEST TYPE NUMBER INSERTED
+    what="divergence: $1, a $4 that no machine agrees with before $2 $3"
+    doctor "$1" "$2" "$3" "insert:$4" || return
+    encore replay --verify "$log" >"$WORK/verify.out" 2>"$WORK/verify.err"
+    replay_code=$?
+    [ $replay_code -eq 3 ] || { complain "exit code $replay_code, not 3"; return; }
+    for part in "the replay diverged at record $record " "  record: .*: $4 " '  expected: ' '  got: ' 'registers at exit' \
+        'r15' 'last inputs before it'; do
+        grep -q "$part" "$WORK/verify.err" || { complain "the report lacks: $part"; return; }
+    done
+    LC_ALL=C grep -q '[^ -~]' "$WORK/verify.err" && { complain "the report steers the terminal"; return; }
+    [ "$(wc -c <"$WORK/verify.err")" -lt 8192 ] || { complain "the report is too long"; return; }
+    ok "$what"
+}
+for type in TIME CLOCK_READ CONSOLE_IN ENTROPY OPERATOR OUTPUT DIGEST CHECKPOINT END FRAME_IN DISK_ERROR; do
+    blamed kv ANY 0 $type
+    blamed kv OUTPUT 5 $type
+done
+
 # At a checkpoint the log knows the registers and pages that should have been: the report shows both.
 what="divergence: registers and pages side by side"
 doctor kv CHECKPOINT 1 digest && {

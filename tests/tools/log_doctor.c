@@ -8,9 +8,11 @@
  * `later` makes its time 20 ms later and `back` makes it 0, `hash`, `length`, `digest` and `value` (the exit value) add
  * one to that field, `reason` makes an END the user's, `exits` puts the position one exit later, `ticks` one tick
  * later, `rip` one byte further, `transfer` adds one to a disk transfer's number, `drop` leaves the record out, `twice`
- * has it twice, `blob` flips a bit in the middle of a CHECKPOINT's data. It prints the number of that record in the
- * log. The second form replaces the first TEXT in the machine's description. Checksums, index and coding of the copy
- * are sound: what is wrong with it is its meaning. Exit code 0, or 1 with a sentence.
+ * has it twice, `blob` flips a bit in the middle of a CHECKPOINT's data, `insert:TYPE` puts a record before it that no
+ * machine agrees with (impossible.h; behind an inserted END or CHECKPOINT comes nothing). TYPE ANY counts all records.
+ * It prints the number of the changed record in the log. The second form replaces the first TEXT in the machine's
+ * description. Checksums, index and coding of the copy are sound: what is wrong with it is its meaning. Exit code 0, or
+ * 1 with a sentence.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@
 #include "logs/file_sink.h"
 #include "logs/reader.h"
 #include "logs/writer.h"
+#include "tests/tools/impossible.h"
 
 #define BLOB_MAX (UINT64_C(1) << 31)
 #define LATER    20000000u /* ns */
@@ -33,6 +36,7 @@ struct doctor {
     uint64_t seen; /* records of the type so far */
     uint64_t time; /* of the last record that had one */
     bool done;
+    bool ended;            /* by a record that was inserted, behind which none of the others may come */
     struct position shift; /* added to the positions from there on */
 };
 
@@ -107,10 +111,29 @@ static int put(struct doctor *doctor, struct log_record *record, bool damage, st
                                           : log_writer_append(doctor->writer, record, error);
 }
 
+/* The inserted record in front of this one. A CHECKPOINT's data are no machine's. */
+static int insert(struct doctor *doctor, const char *name, const struct log_record *before, struct error *error)
+{
+    enum log_record_type type = type_of_name(name);
+    struct log_record record = impossible_record(type, before->at);
+
+    if (!type)
+        return error_set(error, ERROR_INPUT, "no type of record is called '%s'", name);
+    doctor->ended = type == LOG_END || type == LOG_CHECKPOINT;
+    if (type != LOG_CHECKPOINT)
+        return log_writer_append(doctor->writer, &record, error);
+    record.id = (uint32_t)log_writer_counters(doctor->writer)->checkpoints;
+    if (log_writer_checkpoint_begin(doctor->writer, error) < 0 ||
+        log_writer_checkpoint_write(doctor->writer, record_type_name(type), 10, error) < 0)
+        return -1;
+    return log_writer_checkpoint_end(doctor->writer, &record, error);
+}
+
 static int copy_record(struct doctor *doctor, struct log_record *record, struct error *error)
 {
     uint8_t bytes[LOG_BYTES_MAX];
-    bool here = strcmp(doctor->type, record_type_name(record->type)) == 0 && doctor->seen++ == doctor->number;
+    bool of_type = strcmp(doctor->type, "ANY") == 0 || strcmp(doctor->type, record_type_name(record->type)) == 0;
+    bool here = of_type && doctor->seen++ == doctor->number;
 
     if (record->time && !here)
         doctor->time = record->time;
@@ -120,6 +143,11 @@ static int copy_record(struct doctor *doctor, struct log_record *record, struct 
     printf("%" PRIu64 "\n", log_reader_place(doctor->reader).record);
     if (strcmp(doctor->change, "drop") == 0)
         return 0;
+    if (strncmp(doctor->change, "insert:", 7) == 0) {
+        if (insert(doctor, doctor->change + 7, record, error) < 0)
+            return -1;
+        return doctor->ended ? 0 : put(doctor, record, false, error);
+    }
     if (strcmp(doctor->change, "blob") == 0)
         return put(doctor, record, true, error);
     if (strcmp(doctor->change, "twice") == 0)
@@ -134,6 +162,8 @@ static int copy_records(struct doctor *doctor, struct error *error)
     struct log_record record;
 
     for (;;) {
+        if (doctor->ended)
+            return log_writer_close(doctor->writer, error);
         switch (log_reader_next(doctor->reader, &record, error)) {
         case LOG_READ_RECORD:
             if (copy_record(doctor, &record, error) < 0)
