@@ -88,6 +88,9 @@ struct log_checkpoint {
 int log_reader_checkpoints(struct log_reader *reader, const struct log_checkpoint **list, size_t *count,
                            struct error *error);
 
+/* Whether the list above came from the log's own index: the log was closed after its END record, and lacks nothing. */
+bool log_reader_has_index(const struct log_reader *reader);
+
 /* Goes to just after the CHECKPOINT record `id`, whatever happened before. Returns 0, or -1 with the error and the
  * place unchanged when there is no such checkpoint or its frame is damaged. */
 int log_reader_seek_checkpoint(struct log_reader *reader, uint32_t id, struct error *error);

@@ -76,6 +76,11 @@ int log_reader_checkpoints(struct log_reader *reader, const struct log_checkpoin
     return 0;
 }
 
+bool log_reader_has_index(const struct log_reader *reader)
+{
+    return reader->index_complete;
+}
+
 static int find(struct log_reader *reader, uint32_t id, struct log_checkpoint *checkpoint, struct error *error)
 {
     const struct log_checkpoint *found = index_find(&reader->index, id);

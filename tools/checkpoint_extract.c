@@ -78,7 +78,17 @@ static int unpack(struct unpacked *unpacked, const struct extract_options *optio
     unpacked->has_machine = true;
     if (checkpoint_restore(&unpacked->machine, &unpacked->traffic, unpacked->reader, (uint32_t)options->id, error) < 0)
         return error_wrap(error, "%s", options->log);
+    error->kind = ERROR_NONE;
     return 0;
+}
+
+/* A log without its index is not whole. The damage says whether it has its END all the same, or breaks off before. */
+static bool is_damaged(const struct unpacked *unpacked, const struct extract_options *options, struct error *damage)
+{
+    struct log_summary summary;
+
+    return unpacked->reader && !log_reader_has_index(unpacked->reader) &&
+           log_verify(options->log, &summary, damage) == 0 && !log_is_whole(&summary, damage);
 }
 
 static void unpacked_free(struct unpacked *unpacked)
@@ -172,19 +182,27 @@ int command_checkpoint_extract(int argc, char **argv)
         .options = options,
         .parser = parse_option,
         .args_doc = "RUN.enc N -o DIR",
-        .doc = "Writes checkpoint N of a log into a new directory.\v"
-               "DIR/ram.bin is the guest's memory from address 0 on; DIR/state.txt the state of the processor and of "
-               "each chip. The machine is checked against the digest in the log first. No KVM is needed. When it "
-               "fails, DIR is not made.",
+        .doc =
+            "Writes checkpoint N of a log into a new directory.\v"
+            "DIR/ram.bin is the guest's memory from address 0 on; DIR/state.txt the state of the processor and of "
+            "each chip. The machine is checked against the digest in the log first. No KVM is needed. When it "
+            "fails, DIR is not made. A log that breaks off, or lacks its index, is said to be one on standard error; "
+            "a checkpoint in it that is whole is written all the same, with exit code 0.",
     };
     struct extract_options to = {0};
     struct unpacked unpacked = {0};
-    struct error error = {0};
+    struct error error = {0}, damage;
 
     command_line_parse(&argp, "checkpoint extract", argc, argv, &to);
-    if (extract(&unpacked, &to, &error) == 0)
+    if (extract(&unpacked, &to, &error) == 0) {
+        if (is_damaged(&unpacked, &to, &damage))
+            fprintf(stderr, "encore checkpoint extract: the checkpoint is whole, the log is not: %s\n", damage.text);
         printf("%s: ram.bin (%" PRIu64 " bytes) and state.txt of checkpoint %" PRIu64 "\n", to.output,
                unpacked.machine.ram.size, to.id);
+    } else if (error.kind == ERROR_INPUT && is_damaged(&unpacked, &to, &damage)) {
+        struct error missing = error;
+        error_set(&error, ERROR_INPUT, "%.200s; the log is not whole: %.280s", missing.text, damage.text);
+    }
     unpacked_free(&unpacked);
     return log_finish("checkpoint extract", &error);
 }

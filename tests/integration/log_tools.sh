@@ -64,6 +64,27 @@ check_exit 2 "checkpoint extract: no such checkpoint" "$ENCORE" checkpoint extra
 check_exit 1 "checkpoint extract: a full disk" sh -c "trap '' XFSZ; ulimit -f 8; exec '$ENCORE' checkpoint extract '$log' $last -o '$WORK/none'"
 check "checkpoint extract: nothing half-written" sh -c "! ls -d '$WORK'/none* 2>/dev/null"
 
+# A log that ends without its index has its END all the same; one that breaks off before has not; and which it is, is told.
+extract_from() { # FILE ID EXPECTED-CODE TEXT
+    rm -rf "$WORK/extracted"
+    "$ENCORE" checkpoint extract "$1" "$2" -o "$WORK/extracted" >"$WORK/out" 2>"$WORK/err"
+    code=$?
+    cat "$WORK/err"
+    [ $code -eq "$3" ] && [ "$(wc -l <"$WORK/err")" -eq 1 ] && grep -q "$4" "$WORK/err" || return 1
+    [ "$3" -ne 0 ] || [ -s "$WORK/extracted/state.txt" ]
+}
+end_at=$("$ENCORE" log dump --type END "$log" | awk 'NR == 2 { print $3 }')
+head -c $((size - 20)) "$log" >"$WORK/no-index.enc"
+head -c "$end_at" "$log" >"$WORK/no-end.enc"
+check "checkpoint extract: a log with END, without index" extract_from "$WORK/no-index.enc" $last 0 'END included, are readable'
+check "checkpoint extract: a log without END" extract_from "$WORK/no-end.enc" $last 0 'breaks off'
+check "checkpoint extract: no such checkpoint before the END" extract_from "$WORK/no-index.enc" 9999 2 \
+    'holds no checkpoint 9999; .*END included, are readable'
+check "checkpoint extract: no such checkpoint where it breaks off" extract_from "$WORK/no-end.enc" 9999 2 \
+    'holds no checkpoint 9999; .*breaks off'
+check "checkpoint extract: a whole log has nothing said about it" sh -c "rm -rf '$WORK/extracted' &&
+    [ -z \"\$('$ENCORE' checkpoint extract '$log' $last -o '$WORK/extracted' 2>&1 >/dev/null)\" ]"
+
 # --- logs that break off: each command says all that is readable, then where it stops, and exits with 2
 stops() { # COMMAND...: exit code 2 and one sentence
     "$ENCORE" "$@" >"$WORK/out" 2>"$WORK/err"

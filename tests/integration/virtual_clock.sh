@@ -96,6 +96,15 @@ typed() {
     done
 }
 check "typed input: replayed, from checkpoints too" typed
+extracted() { # every checkpoint of it, with no engine at all, and the time it has
+    log=$WORK/typed.enc
+    for id in $(checkpoint_ids | tail -n 3) 0; do
+        rm -rf "$WORK/extracted"
+        encore checkpoint extract "$log" "$id" -o "$WORK/extracted" && grep -q '  now_ticks = ' "$WORK/extracted/state.txt" &&
+            [ "$(stat -c %s "$WORK/extracted/ram.bin")" -eq 67108864 ] || return 1
+    done
+}
+check "checkpoints are extracted" extracted
 
 # --- a run that the host cuts short, asleep or at work, replays to where it was
 cut_short() { # OPTION... IMAGE
