@@ -18,8 +18,8 @@
 
 struct divergence {
     bool happened;
-    uint32_t checkpoint;       /* the id of the record that disagreed, if it is a CHECKPOINT */
-    char record[RECORD_TEXT];  /* in words: its bytes belong to the reader, and are gone when the report is made */
+    uint32_t checkpoint;      /* the id of the record that disagreed, if it is a CHECKPOINT */
+    char record[RECORD_TEXT]; /* in words: its bytes belong to the reader, and are gone when the report is made */
     struct log_place place;
     char expected[200];
     char got[200];
