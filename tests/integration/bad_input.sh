@@ -67,6 +67,14 @@ bad_images() {
         check "console: unix: without a path" says 2 'unix:' $record --console unix: "$GUESTS/kv"
         check "log: in a missing directory" says '[12]' 'nowhere/x.enc' record --engine "$ENGINE" -o "$WORK/nowhere/x.enc" "$GUESTS/kv"
     }
+    gzip -c "$GUESTS/mbhello" >"$WORK/mbhello.gz"
+    size=$(stat -c %s "$GUESTS/mbhello")
+    head -c $((size - 100)) "$GUESTS/mbhello" >"$WORK/mbhello-cut"
+    # shellcheck disable=SC2086
+    {
+        check "image: compressed" says 2 'mbhello.gz: is compressed by gzip; unpack it first: gzip -dc' $record "$WORK/mbhello.gz"
+        check "image: cut in its table of sections" says 2 'mbhello-cut: the file is cut short' $record "$WORK/mbhello-cut"
+    }
     check "bad input: nothing is left behind" test -z "$(find "$WORK" -name '*.enc*')"
 }
 

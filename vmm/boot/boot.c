@@ -28,11 +28,9 @@ int boot_protocol_parse(const char *name, enum boot_protocol *protocol)
     return -1;
 }
 
-/* BOOT_AUTO when the image is of no known kind; the error is then set. */
-static enum boot_protocol detect(struct loader *loader)
+/* BOOT_AUTO when the image is of no known kind. */
+static enum boot_protocol detect(const uint8_t *image, size_t length)
 {
-    const uint8_t *image = loader->image;
-    size_t length = loader->length;
     if (loader_is_pvh(image, length))
         return BOOT_PVH;
     if (loader_is_elf64(image, length))
@@ -43,13 +41,27 @@ static enum boot_protocol detect(struct loader *loader)
         return BOOT_LINUX64;
     if (loader_is_linux32(image, length))
         return BOOT_LINUX32;
-    if (length >= 4 && memcmp(image, "\177ELF", 4) == 0)
-        loader_fail(loader, "an ELF file that is neither ELF64 nor has a Multiboot 1 header in its first 8192 bytes");
-    else if (loader_is_boot_sector(image, length))
+    if (loader_is_boot_sector(image, length) && memcmp(image, "\177ELF", 4) != 0 && !loader_is_cut_linux(image, length))
         return BOOT_SECTOR;
+    return BOOT_AUTO;
+}
+
+/* Refuses what is no guest image, if it can be told what it is instead: whatever protocol the user wants. */
+static bool is_something_else(struct loader *loader, enum boot_protocol wanted)
+{
+    const uint8_t *image = loader->image;
+
+    if (loader_is_packed(loader))
+        return true;
+    if (loader_is_cut_linux(image, loader->length))
+        loader_fail(loader, "the file is cut short within its Linux header");
+    else if (wanted != BOOT_AUTO)
+        return false;
+    else if (loader->length >= 4 && memcmp(image, "\177ELF", 4) == 0)
+        loader_fail(loader, "an ELF file that is neither ELF64 nor has a Multiboot 1 header in its first 8192 bytes");
     else
         loader_fail(loader, "not a guest image: neither ELF64, nor Multiboot 1, nor Linux, nor a boot sector");
-    return BOOT_AUTO;
+    return true;
 }
 
 static int load(struct loader *loader, enum boot_protocol protocol)
@@ -91,8 +103,9 @@ int boot_load(struct ram *ram, struct cpu_state *cpu, const void *image, size_t 
     if (strlen(loader.cmdline) > BOOT_CMDLINE_MAX)
         return loader_fail(&loader, "the command line has %zu bytes; at most %d are possible", strlen(loader.cmdline),
                            BOOT_CMDLINE_MAX);
-    enum boot_protocol protocol = options->protocol == BOOT_AUTO ? detect(&loader) : options->protocol;
-    if (protocol == BOOT_AUTO)
+    enum boot_protocol found = detect(image, length);
+    enum boot_protocol protocol = options->protocol == BOOT_AUTO ? found : options->protocol;
+    if (found == BOOT_AUTO && is_something_else(&loader, protocol))
         return -1;
     cpu_state_reset(cpu);
     if (load(&loader, protocol) != 0)

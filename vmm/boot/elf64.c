@@ -108,7 +108,7 @@ int loader_place_elf64(struct loader *loader, uint64_t *entry)
     if (read_header(loader, &header) != 0)
         return -1;
     *entry = header.entry;
-    return place_segments(loader);
+    return place_segments(loader) != 0 ? -1 : loader_check_elf(loader);
 }
 
 static void put_boot_info(struct loader *loader)

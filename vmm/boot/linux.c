@@ -13,7 +13,8 @@
 enum {
     HEADER_START = 0x1f1,
     HEADER_SETUP_SECTORS = 0x1f1,
-    HEADER_JUMP = 0x201, /* the jump over the header: where it ends is 202h plus this */
+    HEADER_SYSSIZE = 0x1f4, /* of the protected-mode part, in paragraphs */
+    HEADER_JUMP = 0x201,    /* the jump over the header: where it ends is 202h plus this */
     HEADER_MAGIC = 0x202,
     HEADER_VERSION = 0x206,
     HEADER_LOADER = 0x210,
@@ -24,6 +25,8 @@ enum {
     HEADER_INITRD_MAX = 0x22c,
     HEADER_XLOAD_FLAGS = 0x236,
     HEADER_CMDLINE_SIZE = 0x238,
+    HEADER_PAYLOAD = 0x248, /* in the protected-mode part: the compressed kernel */
+    HEADER_PAYLOAD_LENGTH = 0x24c,
     HEADER_PREFERRED = 0x258,
     HEADER_INIT_SIZE = 0x260,
     HEADER_NEEDED = 0x264, /* all of the above are there */
@@ -34,14 +37,22 @@ enum { PARAMS_RSDP = 0x070, PARAMS_MAP_COUNT = 0x1e8, PARAMS_MAP = 0x2d0, PARAMS
 #define PARAMS_MAP_ENTRY 20
 
 #define MAGIC            0x53726448u /* "HdrS" */
+#define VERSION_SYSSIZE  0x0204      /* four bytes since then */
+#define VERSION_PAYLOAD  0x0208
 #define VERSION_64BIT    0x020c
 #define XLOAD_KERNEL_64  0x0001
 #define LOADER_UNDEFINED 0xff
 #define SECTOR           512u
+#define PARAGRAPH        16u
 
 bool linux_has_header(const uint8_t *image, size_t length)
 {
     return length >= HEADER_NEEDED && bytes_load(image + HEADER_MAGIC, 4) == MAGIC;
+}
+
+bool loader_is_cut_linux(const uint8_t *image, size_t length)
+{
+    return length >= HEADER_VERSION && length < HEADER_NEEDED && bytes_load(image + HEADER_MAGIC, 4) == MAGIC;
 }
 
 unsigned linux_version(const uint8_t *image)
@@ -63,6 +74,24 @@ static int check_cmdline(struct loader *loader)
     return 0;
 }
 
+/* Signatures may stand behind what the header tells of. The last paragraph need not be whole: memtest86+ has only as
+ * much of it as it needs. */
+static int check_length(struct loader *loader, uint64_t setup)
+{
+    const uint8_t *image = loader->image;
+    unsigned version = linux_version(image);
+    uint64_t needed = 0, payload = 0, slack = PARAGRAPH - 1;
+
+    if (version >= VERSION_SYSSIZE)
+        needed = setup + bytes_load(image + HEADER_SYSSIZE, 4) * PARAGRAPH;
+    if (version >= VERSION_PAYLOAD && bytes_load(image + HEADER_PAYLOAD, 4))
+        payload = setup + bytes_load(image + HEADER_PAYLOAD, 4) + bytes_load(image + HEADER_PAYLOAD_LENGTH, 4);
+    if (needed > loader->length + slack || payload > loader->length)
+        return loader_fail(loader, "the file is cut short: its header tells of %llu bytes, and it has %zu",
+                           (unsigned long long)(needed > payload ? needed : payload), loader->length);
+    return loader_check_signature(loader);
+}
+
 /* The kernel unpacks itself in place, and says how much memory that takes. */
 static int place_kernel(struct loader *loader, uint64_t *address)
 {
@@ -72,6 +101,8 @@ static int place_kernel(struct loader *loader, uint64_t *address)
 
     if (setup >= loader->length)
         return loader_fail(loader, "ends within its real-mode part");
+    if (check_length(loader, setup) != 0)
+        return -1;
     *address = bytes_load(image + HEADER_PREFERRED, 8);
     uint64_t size = loader->length - setup;
     uint64_t init_size = bytes_load(image + HEADER_INIT_SIZE, 4);
@@ -114,6 +145,8 @@ static int put_params(struct loader *loader)
     if (loader->module_count) {
         if (loader->modules[0].text[0])
             return loader_fail(loader, "an initial RAM disk takes no command line (\"%s\")", loader->modules[0].text);
+        if (loader_check_initrd(loader, 0) != 0)
+            return -1;
         uint64_t limit = bytes_load(image + HEADER_INITRD_MAX, 4) + 1;
         if (loader_place_module(loader, 0, limit, &initrd) != 0)
             return -1;

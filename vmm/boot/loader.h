@@ -104,6 +104,17 @@ bool elf64_segment(const uint8_t *image, size_t length, unsigned index, struct l
 /* Checks the file and places its segments. */
 int loader_place_elf64(struct loader *loader, uint64_t *entry);
 
+/* whole.c. Refuse a file that is not as long as its own headers say: an ELF file, if it is one; one with a signature at
+ * its end. Return 0, or -1 with the error. */
+int loader_check_elf(struct loader *loader);
+int loader_check_signature(struct loader *loader);
+
+/* initrd.c. The same for module `index`, an initial RAM disk for Linux. */
+int loader_check_initrd(struct loader *loader, unsigned index);
+
+/* packed.c. Whether the image is compressed; the error then says how to unpack it. */
+bool loader_is_packed(struct loader *loader);
+
 /* The protocols. The processor was reset before; each returns 0, or -1 with the error. */
 int loader_elf64(struct loader *loader);
 int loader_multiboot1(struct loader *loader);
@@ -117,6 +128,8 @@ int loader_pvh(struct loader *loader);
 bool loader_is_elf64(const uint8_t *image, size_t length);
 bool loader_is_multiboot1(const uint8_t *image, size_t length);
 bool loader_is_boot_sector(const uint8_t *image, size_t length);
+/* As loader_is_linux64, but only as much of the header is there as says what it is. */
+bool loader_is_cut_linux(const uint8_t *image, size_t length);
 bool loader_is_linux64(const uint8_t *image, size_t length);
 bool loader_is_linux32(const uint8_t *image, size_t length);
 bool loader_is_pvh(const uint8_t *image, size_t length);

@@ -236,7 +236,7 @@ int loader_multiboot1(struct loader *loader)
     uint32_t entry = 0;
     int placed =
         header.flags & MB_FLAG_ADDRESS ? place_by_address(loader, &header, &entry) : place_by_elf32(loader, &entry);
-    if (placed != 0)
+    if (placed != 0 || loader_check_elf(loader) != 0)
         return -1;
     if (!loader_is_code(loader, entry))
         return loader_fail(loader, "the entry point 0x%x lies in no executable segment", entry);
