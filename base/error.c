@@ -60,6 +60,9 @@ int error_exit_code(enum error_kind kind)
         return 2;
     case ERROR_DIVERGED:
         return 3;
+    case ERROR_CUT:
+    case ERROR_DAMAGED:
+        return 4;
     }
     return 1;
 }

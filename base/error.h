@@ -13,6 +13,8 @@ enum error_kind {
     ERROR_HOST,     /* the host failed us: a system call, memory, a full disk */
     ERROR_INPUT,    /* what we were given is wrong: an option, an image, a log, a message */
     ERROR_DIVERGED, /* a replay did not do what its log says */
+    ERROR_CUT,      /* a log breaks off, as when its writer was killed; what is before that was taken */
+    ERROR_DAMAGED,  /* a log is damaged; what is before that was taken */
 };
 
 struct error {
@@ -29,7 +31,7 @@ int error_errno(struct error *error, const char *format, ...) __attribute__((for
 /* Puts "<words>: " before the text already there. Returns -1. */
 int error_wrap(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The process exit code by which a command reports an error of this kind (0, 1, 2 or 3). */
+/* The process exit code by which a command reports an error of this kind (0 to 4). */
 int error_exit_code(enum error_kind kind);
 
 #endif

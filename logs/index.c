@@ -159,6 +159,15 @@ static int trailer_load(struct walk *walk, uint64_t *end, struct cursor *at, str
     return 0;
 }
 
+bool index_is_closed(struct walk *walk)
+{
+    struct error ignored;
+    struct cursor at;
+    uint64_t end;
+
+    return trailer_load(walk, &end, &at, &ignored) == 0;
+}
+
 /* The entries of one INDEX frame. */
 static int entries_load(struct index *index, const struct frame_header *header, const uint8_t *raw, uint64_t *left,
                         struct error *error)

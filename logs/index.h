@@ -75,4 +75,7 @@ void index_trailer_encode(const struct frame_codec *codec, const struct cursor *
  */
 int index_load(struct walk *walk, uint8_t *raw, struct index *index, struct cursor *at, struct error *error);
 
+/* Whether the log ends with a good trailer: then it was closed, and holds all it ever will. */
+bool index_is_closed(struct walk *walk);
+
 #endif

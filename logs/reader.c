@@ -101,6 +101,16 @@ const struct log_header *log_reader_header(const struct log_reader *reader)
     return reader->has_header ? &reader->header : NULL;
 }
 
+void log_reader_check_data(struct log_reader *reader)
+{
+    reader->check_data = true;
+}
+
+bool log_reader_is_cut(const struct log_reader *reader)
+{
+    return reader->cut;
+}
+
 void log_reader_unfollow(struct log_reader *reader)
 {
     reader->follow = false;
@@ -203,7 +213,11 @@ static enum log_read read_frame(struct log_reader *reader, struct error *error)
     case WALK_FRAME:
         break;
     case WALK_SHORT:
-        return reader->follow ? LOG_READ_WAIT : stop(reader, error);
+        if (reader->follow)
+            return LOG_READ_WAIT;
+        /* A closed log does not break off: its last frames only seem to be missing, because a length is wrong. */
+        reader->cut = !index_is_closed(&reader->walk);
+        return stop(reader, error);
     case WALK_BAD:
         return stop(reader, error);
     }

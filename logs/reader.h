@@ -65,6 +65,21 @@ void log_reader_unfollow(struct log_reader *reader);
  */
 enum log_read log_reader_next(struct log_reader *reader, struct log_record *record, struct error *error);
 
+/* Has the contents of checkpoints looked into while reading on, beyond their checksums. */
+void log_reader_check_data(struct log_reader *reader);
+
+/*
+ * After LOG_READ_END, when the log does not grow any more: whether what stands behind the END record, the index and the
+ * trailer, is whole and says what the log says. Returns 0, or -1 with the error.
+ */
+int log_reader_check_end(struct log_reader *reader, struct error *error);
+
+/*
+ * After LOG_READ_STOPPED, or when log_reader_check_end failed: whether the log just breaks off there, as when its
+ * writer was killed. Otherwise bytes that it has are wrong.
+ */
+bool log_reader_is_cut(const struct log_reader *reader);
+
 /* Where the last record delivered stands; zeros before the first. */
 struct log_place log_reader_place(const struct log_reader *reader);
 

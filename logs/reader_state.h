@@ -1,6 +1,6 @@
 /*
  * What a log_reader consists of. Internal to this library: reader.c reads on, reader_checkpoints.c deals with
- * checkpoints, verify.c looks at the counts.
+ * checkpoints, reader_end.c with what follows the END record, verify.c looks at the counts.
  */
 #ifndef ENCORE_LOGS_READER_STATE_H
 #define ENCORE_LOGS_READER_STATE_H
@@ -25,6 +25,7 @@ struct log_reader {
     bool continues;     /* `context` is known, and the next RECORDS frame must continue from it */
     bool ended;
     struct error stopped; /* kind ERROR_NONE unless reading stopped */
+    bool cut;             /* ... where the bytes end, and not because of any of them */
 
     uint8_t *raw;                  /* contents of the frame being delivered */
     struct bytes_reader records;   /* its records not yet delivered, */

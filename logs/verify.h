@@ -30,6 +30,7 @@ struct log_summary {
     bool ended;            /* the END record was reached */
     struct log_record end; /* that record */
     struct error stopped;  /* where and why reading stopped, when it was not reached; kind ERROR_NONE otherwise */
+    bool cut;              /* it just breaks off there, or after the END record: log_reader_is_cut */
     uint64_t stop_offset;  /* the byte after the last good RECORDS or CHECKPOINT_DATA frame */
     struct error index;    /* what is wrong after the END record, index and trailer; kind ERROR_NONE when nothing is */
 };

@@ -76,8 +76,12 @@ static int unpack(struct unpacked *unpacked, const struct extract_options *optio
     if (!unpacked->engine || machine_create(&unpacked->machine, &config, unpacked->engine, &door, error) < 0)
         return -1;
     unpacked->has_machine = true;
-    if (checkpoint_restore(&unpacked->machine, &unpacked->traffic, unpacked->reader, (uint32_t)options->id, error) < 0)
-        return error_wrap(error, "%s", options->log);
+    if (checkpoint_restore(&unpacked->machine, &unpacked->traffic, unpacked->reader, (uint32_t)options->id, error) <
+        0) {
+        error_wrap(error, "%s", options->log);
+        log_not_found(options->log, error);
+        return -1;
+    }
     error->kind = ERROR_NONE;
     return 0;
 }
@@ -187,7 +191,8 @@ int command_checkpoint_extract(int argc, char **argv)
             "DIR/ram.bin is the guest's memory from address 0 on; DIR/state.txt the state of the processor and of "
             "each chip. The machine is checked against the digest in the log first. No KVM is needed. When it "
             "fails, DIR is not made. A log that breaks off, or lacks its index, is said to be one on standard error; "
-            "a checkpoint in it that is whole is written all the same, with exit code 0.",
+            "a checkpoint in it that is whole is written all the same, with exit code 0. Exit code 4: there is no such "
+            "checkpoint before the place where the log breaks off or is damaged.",
     };
     struct extract_options to = {0};
     struct unpacked unpacked = {0};
@@ -199,10 +204,7 @@ int command_checkpoint_extract(int argc, char **argv)
             fprintf(stderr, "encore checkpoint extract: the checkpoint is whole, the log is not: %s\n", damage.text);
         printf("%s: ram.bin (%" PRIu64 " bytes) and state.txt of checkpoint %" PRIu64 "\n", to.output,
                unpacked.machine.ram.size, to.id);
-    } else if (error.kind == ERROR_INPUT && is_damaged(&unpacked, &to, &damage)) {
-        struct error missing = error;
-        error_set(&error, ERROR_INPUT, "%.200s; the log is not whole: %.280s", missing.text, damage.text);
     }
     unpacked_free(&unpacked);
-    return log_finish("checkpoint extract", &error);
+    return log_finish("checkpoint extract", NULL, &error);
 }

@@ -40,18 +40,18 @@ static int print_list(const char *path, struct error *error)
 
 int command_checkpoint_list(int argc, char **argv)
 {
-    const char *path = log_parse_alone(
+    const struct log_argument argument = log_parse_alone(
         "checkpoint list",
         "Lists the checkpoints of a log.\v"
-        "A checkpoint with a parent holds only what changed since that one. Exit code 2, after those that are "
+        "A checkpoint with a parent holds only what changed since that one. Exit code 4, after those that are "
         "readable, when the log breaks off or is damaged.",
         argc, argv);
     struct log_summary summary;
     struct error error = {0};
 
     /* A list that is short because the log is must not pass for the whole. */
-    if (print_list(path, &error) < 0 || log_verify(path, &summary, &error) < 0)
+    if (print_list(argument.path, &error) < 0 || log_verify(argument.path, &summary, &error) < 0)
         return command_fails("checkpoint list", &error);
     log_is_whole(&summary, &error);
-    return log_finish("checkpoint list", &error);
+    return log_finish("checkpoint list", &argument, &error);
 }

@@ -1,7 +1,7 @@
 /*
  * The subcommands of `encore`, one file each. A command gets its own argument vector, its name first, and returns the
- * process's exit code: 0, 1 (the host failed), 2 (bad input), 3 (a replay diverged), or for run and record the guest's
- * own (tools/outcome.h).
+ * process's exit code: 0, 1 (the host failed), 2 (bad input), 3 (a replay diverged), 4 (a log breaks off or is
+ * damaged), or for run and record the guest's own (tools/outcome.h).
  */
 #ifndef ENCORE_TOOLS_COMMANDS_H
 #define ENCORE_TOOLS_COMMANDS_H

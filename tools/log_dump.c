@@ -18,7 +18,7 @@
 #define FOLLOW_BURST 256
 
 struct dump {
-    const char *log;
+    struct log_argument log;
     bool wanted[LOG_RECORD_TYPES]; /* [0]: some types only */
     uint64_t from;
     uint64_t limit; /* 0: none */
@@ -45,6 +45,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     struct error error;
 
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &dump->log;
+        return 0;
     case KEY_TYPE:
         if (!want_type(dump, text))
             argp_error(state, "--type: '%s' is no type of record", text);
@@ -59,12 +62,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_FOLLOW:
         dump->follow = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        command_line_only(&dump->log, text, state);
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "a log is needed");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -117,8 +114,12 @@ static void print_records(const struct dump *dump, struct log_reader *reader, st
             break;
         case LOG_READ_END:
             error->kind = ERROR_NONE;
+            /* Behind the END of a log that grows the index is perhaps being written. */
+            if (!dump->follow && log_reader_check_end(reader, error) < 0)
+                log_stopped(reader, error);
             return;
         case LOG_READ_STOPPED:
+            log_stopped(reader, error);
             return;
         }
     }
@@ -141,7 +142,7 @@ static int run(struct dump *dump, struct error *error)
 {
     if (dump->follow && take_signals(dump, error) < 0)
         return -1;
-    struct log_reader *reader = log_reader_open(dump->log, dump->follow, error);
+    struct log_reader *reader = log_reader_open(dump->log.path, dump->follow, error);
     if (!reader)
         return -1;
     printf("%8s %7s %9s  %s\n", "record", "frame", "offset", "what happened");
@@ -159,13 +160,14 @@ int command_log_dump(int argc, char **argv)
         {"follow", KEY_FOLLOW, NULL, 0, "Go on as the log grows, until its END record or Ctrl-C", 0},
         {0},
     };
+    static const struct argp_child children[] = {{&log_argument_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .args_doc = "RUN.enc",
+        .children = children,
         .doc = "Prints a log's records, one a line.\v"
                "Columns: the record's number, the frame that holds it, that frame's place in the file in bytes, and "
-               "the record. Exit code 2, after all that is readable, when the log breaks off or is damaged.",
+               "the record. Exit code 4, after all that is readable, when the log breaks off or is damaged.",
     };
     struct dump dump = {.signals = -1};
     struct error error = {0};
@@ -174,5 +176,5 @@ int command_log_dump(int argc, char **argv)
     run(&dump, &error);
     if (dump.signals >= 0)
         close(dump.signals);
-    return log_finish("log dump", &error);
+    return log_finish("log dump", &dump.log, &error);
 }

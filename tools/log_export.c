@@ -10,7 +10,7 @@
 #include "tools/replay.h"
 
 struct export_options {
-    const char *log;
+    struct log_argument log;
     bool json;
     struct capture_paths capture;
 };
@@ -31,12 +31,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_CAST:
         to->capture.cast = text;
         return 0;
-    case ARGP_KEY_ARG:
-        command_line_only(&to->log, text, state);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &to->log;
         return 0;
     case ARGP_KEY_END:
-        if (!to->log)
-            argp_error(state, "a log is needed");
         if (!to->json && !to->capture.pcap && !to->capture.cast)
             argp_error(state, "one of --json, --pcap and --cast is needed");
         if (to->json && (to->capture.pcap || to->capture.cast))
@@ -100,10 +98,11 @@ static int export_records(struct log_reader *reader, struct error *error)
         if (ferror(stdout))
             return 0; /* log_finish tells */
     }
-    if (result == LOG_READ_STOPPED)
-        return -1;
-    error->kind = ERROR_NONE;
-    return 0;
+    error->kind = result == LOG_READ_END ? ERROR_NONE : error->kind;
+    if (result == LOG_READ_END && log_reader_check_end(reader, error) == 0)
+        return 0;
+    log_stopped(reader, error);
+    return -1;
 }
 
 int command_log_export(int argc, char **argv)
@@ -114,25 +113,26 @@ int command_log_export(int argc, char **argv)
         {"cast", KEY_CAST, "FILE", 0, "The console's output as an asciicast, for asciinema", 0},
         {0},
     };
+    static const struct argp_child children[] = {{&log_argument_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .args_doc = "RUN.enc",
+        .children = children,
         .doc = "Puts a log into a form that other programs read.\v"
                "For --pcap and --cast the guest is run again, for the log does not hold what it sent. Of --json the "
                "first line is the header (type HEADER); each line after it is one record, with its number, its "
                "frame and that frame's offset in the file. A log was read to its end if the last line is of type END; "
-               "otherwise the exit code is 2.",
+               "otherwise the exit code is 4.",
     };
     struct export_options to = {0};
     struct error error = {0};
 
     command_line_parse(&argp, "log export", argc, argv, &to);
     if (!to.json)
-        return replay_capture(to.log, &to.capture);
-    struct log_reader *reader = log_reader_open(to.log, false, &error);
-    if (reader && export_header(log_reader_header(reader), to.log, &error) == 0)
+        return replay_capture("log export", &to.log, &to.capture);
+    struct log_reader *reader = log_reader_open(to.log.path, false, &error);
+    if (reader && export_header(log_reader_header(reader), to.log.path, &error) == 0)
         export_records(reader, &error);
     log_reader_close(reader);
-    return log_finish("log export", &error);
+    return log_finish("log export", &to.log, &error);
 }

@@ -100,21 +100,22 @@ static int print_header(const char *path, struct error *error)
 
 int command_log_info(int argc, char **argv)
 {
-    const char *path = log_parse_alone("log info",
-                                       "Tells what a log holds: the machine, the amount, and how the run ended.\v"
-                                       "Of a log that breaks off or is damaged, what is readable is told, then the "
-                                       "damage on standard error; the exit code is then 2.",
-                                       argc, argv);
+    const struct log_argument argument =
+        log_parse_alone("log info",
+                        "Tells what a log holds: the machine, the amount, and how the run ended.\v"
+                        "Of a log that breaks off or is damaged, what is readable is told, then the "
+                        "damage on standard error; the exit code is then 4.",
+                        argc, argv);
     struct log_summary summary;
     struct error error = {0}, damage = {0};
 
-    if (log_verify(path, &summary, &error) < 0)
+    if (log_verify(argument.path, &summary, &error) < 0)
         return command_fails("log info", &error);
-    if (print_header(path, &error) < 0 && error.kind == ERROR_HOST)
+    if (print_header(argument.path, &error) < 0 && error.kind == ERROR_HOST)
         return command_fails("log info", &error);
     print_size(&summary);
     print_end(&summary);
     if (!log_is_whole(&summary, &damage))
         error = damage;
-    return log_finish("log info", &error);
+    return log_finish("log info", &argument, &error);
 }

@@ -106,21 +106,21 @@ static void print_file(const struct log_summary *summary, const struct spent *sp
 
 int command_log_stat(int argc, char **argv)
 {
-    const char *path = log_parse_alone(
+    const struct log_argument argument = log_parse_alone(
         "log stat",
         "Tells what a log's bytes are spent on.\v"
         "The first table counts records and their bytes before compression; the second, where the file's bytes go. "
-        "ratio is before over after compression, where frame headers count as after. Exit code 2, after what is "
+        "ratio is before over after compression, where frame headers count as after. Exit code 4, after what is "
         "readable, when the log breaks off or is damaged.",
         argc, argv);
     struct log_summary summary;
     struct spent spent = {0};
     struct error error = {0};
 
-    if (log_verify(path, &summary, &error) < 0 || read_spent(path, &spent, &error) < 0)
+    if (log_verify(argument.path, &summary, &error) < 0 || read_spent(argument.path, &spent, &error) < 0)
         return command_fails("log stat", &error);
     print_records(&summary, &spent);
     print_file(&summary, &spent);
     log_is_whole(&summary, &error);
-    return log_finish("log stat", &error);
+    return log_finish("log stat", &argument, &error);
 }

@@ -40,27 +40,43 @@ int subcommand_run(const char *command, const char *about, const struct subcomma
     return error_exit_code(ERROR_INPUT);
 }
 
-static error_t parse_alone(int key, char *text, struct argp_state *state)
+enum option_key { KEY_PARTIAL = 0x900 };
+
+static const struct argp_option log_options[] = {
+    {"partial", KEY_PARTIAL, NULL, 0, "A log that breaks off, as after a kill, is no failure", 0},
+    {0},
+};
+
+static error_t parse_log(int key, char *text, struct argp_state *state)
 {
+    struct log_argument *to = state->input;
+
     switch (key) {
-    case ARGP_KEY_ARG:
-        command_line_only(state->input, text, state);
+    case KEY_PARTIAL:
+        to->partial = true;
         return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "a log is needed");
+    case ARGP_KEY_ARG:
+        command_line_only(&to->path, text, state);
+        return 0;
+    case ARGP_KEY_END:
+        if (!to->path)
+            argp_error(state, "a log is needed");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-const char *log_parse_alone(const char *name, const char *doc, int argc, char **argv)
-{
-    const struct argp argp = {.parser = parse_alone, .args_doc = "RUN.enc", .doc = doc};
-    const char *log = NULL;
+const struct argp log_argument_argp = {.options = log_options, .parser = parse_log, .args_doc = "RUN.enc"};
 
-    command_line_parse(&argp, name, argc, argv, &log);
-    return log;
+struct log_argument log_parse_alone(const char *name, const char *doc, int argc, char **argv)
+{
+    const struct argp_child children[] = {{&log_argument_argp, 0, NULL, 0}, {0}};
+    const struct argp argp = {.children = children, .doc = doc};
+    struct log_argument argument = {0};
+
+    command_line_parse(&argp, name, argc, argv, &argument);
+    return argument;
 }
 
 /* C1 controls are two bytes in UTF-8: 0xc2 and 0x80 to 0x9f. */
@@ -84,27 +100,55 @@ void log_print_time(uint64_t nanoseconds, FILE *stream)
     fprintf(stream, "%" PRIu64 ".%09" PRIu64 " s", nanoseconds / 1000000000, nanoseconds % 1000000000);
 }
 
+/* What is wrong with a log that could be read up to there. */
+static void set_kind(struct error *error, bool cut)
+{
+    if (error->kind == ERROR_INPUT)
+        error->kind = cut ? ERROR_CUT : ERROR_DAMAGED;
+}
+
 bool log_is_whole(const struct log_summary *summary, struct error *error)
 {
+    const struct error *why = summary->ended ? &summary->index : &summary->stopped;
+    char last[POSITION_TEXT];
+
     if (log_summary_sound(summary))
         return true;
-    if (summary->ended) {
-        error_set(error, summary->index.kind, "%.300s; all %" PRIu64 " records, END included, are readable",
-                  summary->index.text, summary->records[0]);
-        return false;
-    }
-    if (summary->records[0] == 0) {
-        error_set(error, summary->stopped.kind, "%.300s; no record before that is readable", summary->stopped.text);
-        return false;
-    }
-    char last[POSITION_TEXT];
-    error_set(error, summary->stopped.kind, "%.300s; the %" PRIu64 " record%s before that, up to %s, are readable",
-              summary->stopped.text, summary->records[0], summary->records[0] == 1 ? "" : "s",
-              position_text(&summary->last, last));
+    if (summary->ended)
+        error_set(error, why->kind, "%.300s; all %" PRIu64 " records, END included, are readable", why->text,
+                  summary->records[0]);
+    else if (summary->records[0] == 0)
+        error_set(error, why->kind, "%.300s; no record before that is readable", why->text);
+    else
+        error_set(error, why->kind, "%.300s; the %" PRIu64 " record%s before that, up to %s, are readable", why->text,
+                  summary->records[0], summary->records[0] == 1 ? "" : "s", position_text(&summary->last, last));
+    set_kind(error, summary->cut);
     return false;
 }
 
-int log_finish(const char *name, const struct error *error)
+void log_stopped(const struct log_reader *reader, struct error *error)
+{
+    set_kind(error, log_reader_is_cut(reader));
+}
+
+void log_not_found(const char *path, struct error *error)
+{
+    struct log_summary summary;
+    struct error why;
+
+    if (error->kind != ERROR_INPUT || log_verify(path, &summary, &why) < 0 || log_is_whole(&summary, &why))
+        return;
+    error->kind = why.kind;
+    size_t used = strlen(error->text);
+    snprintf(error->text + used, sizeof error->text - used, "; the log is not whole: %.280s", why.text);
+}
+
+int log_exit_code(const struct log_argument *argument, const struct error *error)
+{
+    return error->kind == ERROR_CUT && argument && argument->partial ? 0 : error_exit_code(error->kind);
+}
+
+int log_finish(const char *name, const struct log_argument *argument, const struct error *error)
 {
     struct error output;
 
@@ -112,5 +156,7 @@ int log_finish(const char *name, const struct error *error)
         error_errno(&output, "standard output");
         return command_fails(name, &output);
     }
-    return error->kind == ERROR_NONE ? 0 : command_fails(name, error);
+    if (error->kind != ERROR_NONE)
+        command_fails(name, error);
+    return log_exit_code(argument, error);
 }

@@ -19,18 +19,19 @@ static void print_whole(const char *path, const struct log_summary *summary)
 
 int command_log_verify(int argc, char **argv)
 {
-    const char *path = log_parse_alone(
+    const struct log_argument argument = log_parse_alone(
         "log verify",
         "Checks all of a log: each frame's checksum and place, each record, the checkpoints' data, the index.\v"
-        "Exit code: 0 when the log is whole; 2, with one sentence that tells where it stops and what is readable "
-        "before that, when it is not. That the recorded run can be repeated is for encore replay --verify to say.",
+        "Exit code: 0 when the log is whole; 4, with one sentence that tells where it stops and what is readable "
+        "before that, when it breaks off or is damaged (--partial: 0 when it only breaks off); 2 when it is no log. "
+        "That the recorded run can be repeated is for encore replay --verify to say.",
         argc, argv);
     struct log_summary summary;
     struct error error = {0};
 
-    if (log_verify(path, &summary, &error) < 0)
+    if (log_verify(argument.path, &summary, &error) < 0)
         return command_fails("log verify", &error);
     if (log_is_whole(&summary, &error))
-        print_whole(path, &summary);
-    return log_finish("log verify", &error);
+        print_whole(argument.path, &summary);
+    return log_finish("log verify", &argument, &error);
 }

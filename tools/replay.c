@@ -9,6 +9,7 @@
 #include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/guest.h"
+#include "tools/log_support.h"
 #include "tools/outcome.h"
 #include "tools/progress.h"
 #include "tools/quantity.h"
@@ -16,7 +17,8 @@
 #include "vmm/host/clock.h"
 
 struct replay_options {
-    const char *log;
+    const char *command; /* who speaks to the user */
+    struct log_argument log;
     const char *image; /* instead of the path in the log; NULL: that path */
     struct disk_places disks;
     const char *engine; /* NULL: the one that recorded */
@@ -48,6 +50,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     struct error error;
 
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &to->log;
+        return 0;
     case KEY_VERIFY:
         to->verify = true;
         return 0;
@@ -71,13 +76,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_ENGINE:
         to->engine = text;
-        return 0;
-    case ARGP_KEY_ARG:
-        command_line_only(&to->log, text, state);
-        return 0;
-    case ARGP_KEY_END:
-        if (!to->log)
-            argp_error(state, "a log is needed");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -121,7 +119,7 @@ static int check_image(struct replay *replay, struct error *error)
 {
     if (guest_find_image(&replay->guest, replay->options->image, error) == 0)
         return 0;
-    error_wrap(error, "%s", replay->options->log);
+    error_wrap(error, "%s", replay->options->log.path);
     error->kind = ERROR_INPUT;
     return -1;
 }
@@ -163,9 +161,13 @@ static int open_machine(struct replay *replay, struct error *error)
         return -1;
     if (begins_at_checkpoint(replay)) {
         guest_keep_image(&replay->guest, options->image);
-        int restored = replayer_restore(replay->replayer, (uint32_t)options->from, error);
+        if (replayer_restore(replay->replayer, (uint32_t)options->from, error) == 0)
+            return 0;
         /* What is wrong with a checkpoint does not name the file; what is wrong with reading the log does. */
-        return restored == 0 || strstr(error->text, options->log) ? restored : error_wrap(error, "%s", options->log);
+        if (!strstr(error->text, options->log.path))
+            error_wrap(error, "%s", options->log.path);
+        log_not_found(options->log.path, error);
+        return -1;
     }
     return guest_boot(&replay->guest, error);
 }
@@ -177,23 +179,24 @@ static int open_disks(struct replay *replay, struct error *error)
 
     if (guest_disks_find(&guest->disks, &replay->options->disks, &guest->description, error) < 0)
         return -1;
-    return guest_disks_temporary(&guest->disks, replay->options->log, error);
+    return guest_disks_temporary(&guest->disks, replay->options->log.path, error);
 }
 
 static int open_all(struct replay *replay, struct error *error)
 {
     const struct log_header *header;
 
-    replay->reader = log_reader_open(replay->options->log, false, error);
+    replay->reader = log_reader_open(replay->options->log.path, false, error);
     if (!replay->reader)
         return -1;
+    log_reader_check_data(replay->reader);
     header = log_reader_header(replay->reader);
     if (description_from_json(header->machine, strlen(header->machine), &replay->guest.description, error) < 0)
-        return error_wrap(error, "%s", replay->options->log);
+        return error_wrap(error, "%s", replay->options->log.path);
     if (!begins_at_checkpoint(replay) && check_image(replay, error) < 0)
         return -1;
     if (open_disks(replay, error) < 0)
-        return error_wrap(error, "%s", replay->options->log);
+        return error_wrap(error, "%s", replay->options->log.path);
     return open_machine(replay, error);
 }
 
@@ -234,38 +237,53 @@ static enum replayer_step run(struct replay *replay, struct error *error)
     return step;
 }
 
-static void print_verdict(struct replay *replay, const struct digest *digest)
+static void print_verdict(struct replay *replay, const struct digest *digest, const struct error *broken)
 {
     const struct replayer_counts *counts = replayer_counts(replay->replayer);
+    bool verify = replay->options->verify;
+    FILE *stream = verify ? stdout : stderr;
     char text[DIGEST_TEXT];
 
-    if (!replay->options->verify)
+    if (verify)
+        printf("%" PRIu64 " records replayed; %" PRIu64 " outputs, %" PRIu64 " digests and %" PRIu64
+               " checkpoints compared\ndigest %s%s\n",
+               counts->records, counts->outputs, counts->digests, counts->checkpoints, digest_text(*digest, text),
+               broken->kind == ERROR_NONE ? " identical" : "");
+    if (broken->kind == ERROR_NONE)
         return;
-    printf("%" PRIu64 " records replayed; %" PRIu64 " outputs, %" PRIu64 " digests and %" PRIu64
-           " checkpoints compared\n",
-           counts->records, counts->outputs, counts->digests, counts->checkpoints);
-    printf("digest %s identical\n", digest_text(*digest, text));
+    fprintf(stream, "%s%s%sidentical so far: %" PRIu64 " records, to ", verify ? "" : "encore ",
+            verify ? "" : replay->options->command, verify ? "" : ": ", counts->records);
+    log_print_time(machine_time(&replay->guest.machine), stream);
+    fprintf(stream, "; then the log breaks off (%s)\n", broken->text);
 }
 
+static void print_end(struct replay *replay)
+{
+    const struct log_record *end = replayer_end(replay->replayer);
+
+    if (!replay->options->verify && !replay->options->silent &&
+        (end->reason != LOG_END_DEBUG_EXIT || end->exit_value != 0))
+        outcome_print(&replay->guest.machine, end->reason, end->exit_value, stderr);
+    if (end->unnamed)
+        fprintf(stderr, "encore: the recording was stopped at a place without a name; the replay ends at its last "
+                        "exit\n");
+}
+
+/* The exit code is 0 only for a log that was replayed and compared from END to END, and is whole behind it. */
 static int report(struct replay *replay, enum replayer_step step, struct error *error)
 {
+    const struct replay_options *options = replay->options;
     struct machine *machine = &replay->guest.machine;
+    struct error broken = {0}, none = {0};
     struct digest digest;
 
     switch (step) {
-    case REPLAYER_END: {
-        const struct log_record *end = replayer_end(replay->replayer);
-        if (!replay->options->verify && !replay->options->silent &&
-            (end->reason != LOG_END_DEBUG_EXIT || end->exit_value != 0))
-            outcome_print(machine, end->reason, end->exit_value, stderr);
-        if (end->unnamed)
-            fprintf(stderr, "encore: the recording was stopped at a place without a name; the replay ends at its last "
-                            "exit\n");
+    case REPLAYER_END:
+        print_end(replay);
+        log_reader_check_end(replay->reader, &broken);
         break;
-    }
     case REPLAYER_STOPPED:
-        fprintf(stderr, "encore replay: %s\nencore replay: everything before that was replayed and agrees\n",
-                error->text);
+        broken = *error;
         break;
     case REPLAYER_DIVERGED:
         divergence_print(replayer_divergence(replay->replayer), machine, stderr);
@@ -275,12 +293,14 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
     case REPLAYER_MORE:
     case REPLAYER_OVERSHOT:
     case REPLAYER_ERROR:
-        return command_fails("replay", error);
+        return command_fails(options->command, error);
     }
+    log_stopped(replay->reader, &broken);
     if (machine_digest(machine, &digest, error) < 0 || capture_close(&replay->capture, error) < 0)
-        return command_fails("replay", error);
-    print_verdict(replay, &digest);
-    return 0;
+        return command_fails(options->command, error);
+    print_verdict(replay, &digest, &broken);
+    int code = log_finish(options->command, &options->log, &none);
+    return code ? code : log_exit_code(&options->log, &broken);
 }
 
 static void release(struct replay *replay)
@@ -300,7 +320,7 @@ static void release(struct replay *replay)
 static int attempt(struct replay *replay, struct error *error)
 {
     if (open_all(replay, error) < 0)
-        return command_fails("replay", error);
+        return command_fails(replay->options->command, error);
     enum replayer_step step = run(replay, error);
     if (step != REPLAYER_OVERSHOT)
         return report(replay, step, error);
@@ -308,13 +328,13 @@ static int attempt(struct replay *replay, struct error *error)
     replay->careful = true;
     replay->output = 0;
     if (open_all(replay, error) < 0)
-        return command_fails("replay", error);
+        return command_fails(replay->options->command, error);
     return report(replay, run(replay, error), error);
 }
 
-int replay_capture(const char *log, const struct capture_paths *paths)
+int replay_capture(const char *command, const struct log_argument *log, const struct capture_paths *paths)
 {
-    struct replay_options options = {.log = log, .capture = *paths, .silent = true};
+    struct replay_options options = {.command = command, .log = *log, .capture = *paths, .silent = true};
     struct replay replay = {.options = &options};
     struct error error = {0};
 
@@ -335,15 +355,18 @@ int command_replay(int argc, char **argv)
         {"cast", KEY_CAST, "FILE", 0, "Write the console's output as an asciicast, for asciinema", 0},
         {0},
     };
+    static const struct argp_child children[] = {{&log_argument_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .args_doc = "RUN.enc",
+        .children = children,
         .doc = "Replays a recording: the guest gets the same inputs at the same places.\v"
-               "Outputs and digests are compared with the log's as they come. Exit code: 0 when all agreed, 3 with a "
-               "report at the first divergence, 2 for a log that cannot be read, 1 when the host failed.",
+               "Outputs and digests are compared with the log's as they come. Exit code, whatever the guest's was: 0 "
+               "when the whole log was replayed, up to its END, and all agreed; 3 with a report at the first "
+               "divergence; 4 when the log breaks off or is damaged and all before that agreed (with --partial 0 when "
+               "it only breaks off); 2 for a log that cannot be read, 1 when the host failed.",
     };
-    struct replay_options to = {0};
+    struct replay_options to = {.command = "replay"};
     struct replay replay = {.options = &to};
     struct error error = {0};
 

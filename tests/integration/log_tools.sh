@@ -78,32 +78,55 @@ head -c $((size - 20)) "$log" >"$WORK/no-index.enc"
 head -c "$end_at" "$log" >"$WORK/no-end.enc"
 check "checkpoint extract: a log with END, without index" extract_from "$WORK/no-index.enc" $last 0 'END included, are readable'
 check "checkpoint extract: a log without END" extract_from "$WORK/no-end.enc" $last 0 'breaks off'
-check "checkpoint extract: no such checkpoint before the END" extract_from "$WORK/no-index.enc" 9999 2 \
+check "checkpoint extract: no such checkpoint before the END" extract_from "$WORK/no-index.enc" 9999 4 \
     'holds no checkpoint 9999; .*END included, are readable'
-check "checkpoint extract: no such checkpoint where it breaks off" extract_from "$WORK/no-end.enc" 9999 2 \
+check "checkpoint extract: no such checkpoint where it breaks off" extract_from "$WORK/no-end.enc" 9999 4 \
     'holds no checkpoint 9999; .*breaks off'
+mkdir "$WORK/taken"
+check_exit 2 "checkpoint extract: what has nothing to do with that stays bad input" \
+    "$ENCORE" checkpoint extract "$WORK/no-end.enc" $last -o "$WORK/taken"
 check "checkpoint extract: a whole log has nothing said about it" sh -c "rm -rf '$WORK/extracted' &&
     [ -z \"\$('$ENCORE' checkpoint extract '$log' $last -o '$WORK/extracted' 2>&1 >/dev/null)\" ]"
 
-# --- logs that break off: each command says all that is readable, then where it stops, and exits with 2
-stops() { # COMMAND...: exit code 2 and one sentence
+# --- logs that break off: each command says all that is readable, then where it stops, and exits with 4
+stops() { # CODE COMMAND...: this exit code, and one sentence that names the command
+    expected=$1
+    shift
     "$ENCORE" "$@" >"$WORK/out" 2>"$WORK/err"
     code=$?
     cat "$WORK/err"
-    [ $code -eq 2 ] && [ "$(wc -l <"$WORK/err")" -eq 1 ]
+    [ $code -eq "$expected" ] || return 1
+    case $* in *--verify*) sentence=$WORK/out ;; *) sentence=$WORK/err ;; esac
+    case $* in
+    *--verify*) tail -n 1 "$sentence" | grep -q '^identical so far: [0-9]* records, to [0-9.]* s; then the log breaks off (.*)$' &&
+        [ ! -s "$WORK/err" ] ;;
+    replay*) grep -q '^encore replay: identical so far: ' "$sentence" ;;
+    *) grep -q "^encore $1 $2: " "$sentence" ;;
+    esac || return 1
+    [ "$sentence" = "$WORK/out" ] || [ "$(wc -l <"$sentence")" -eq 1 ]
 }
-cut_logs() {
-    for part in 1 10 35 60 85 99; do
-        head -c $((size * part / 100)) "$log" >"$WORK/cut.enc"
-        for command in 'log verify' 'log info' 'log dump' 'log stat' 'log export --json' 'checkpoint list'; do
-            # Behind the END record a missing index is verify's business, and that of those that sum up.
-            [ $part -eq 99 ] && case $command in *dump | *export*) continue ;; esac
-            # shellcheck disable=SC2086
-            stops $command "$WORK/cut.enc" || { echo "$command at $part %: exit code $code"; return 1; }
-        done
+# all_stop CODE LOG [OPTION]: the commands that read a whole log agree about it.
+all_stop() {
+    for command in 'log verify' 'log info' 'log dump' 'log stat' 'log export --json' "log export --cast $WORK/cast" \
+        'checkpoint list' replay 'replay --verify'; do
+        # shellcheck disable=SC2086
+        stops "$1" $command $3 "$2" || { echo "$command $3: exit code $code, not $1"; return 1; }
     done
 }
-check "cut off: every command stops with one sentence" cut_logs
+last_frame=$(tail -n 1 "$WORK/dump" | awk '{ print $3 }')
+cut_logs() {
+    for at in $((size / 100)) $((size / 10)) $((size / 3)) $((size * 6 / 10)) $((size * 85 / 100)) "$last_frame" \
+        $((last_frame + 40)) $((size - 50)) $((size - 1)); do
+        head -c "$at" "$log" >"$WORK/cut.enc"
+        all_stop 4 "$WORK/cut.enc" && all_stop 0 "$WORK/cut.enc" --partial || { echo "cut at byte $at of $size"; return 1; }
+    done
+}
+check "cut off: every command stops with one sentence and 4, or 0 with --partial" cut_logs
+check "cut off: dump --limit before that needs no end" "$ENCORE" log dump --limit 1 "$WORK/cut.enc"
+check "cut off: a checkpoint before that can be extracted" "$ENCORE" checkpoint extract "$WORK/cut.enc" 0 -o "$WORK/early"
+head -c $((size / 10)) "$log" >"$WORK/cut.enc"
+check_exit 4 "cut off: a checkpoint behind that cannot" "$ENCORE" checkpoint extract "$WORK/cut.enc" $last -o "$WORK/late"
+check_exit 4 "cut off: nor can a replay begin there" "$ENCORE" replay --from $last "$WORK/cut.enc"
 head -c $((size * 90 / 100)) "$log" >"$WORK/cut.enc"
 "$ENCORE" log dump "$WORK/cut.enc" >"$WORK/cut.dump" 2>/dev/null
 lines=$(wc -l <"$WORK/cut.dump")
@@ -117,13 +140,20 @@ flip() { # OFFSET: one bit of a copy of the log
     # shellcheck disable=SC2059
     printf "\\$(printf %03o $((byte ^ 16)))" | dd of="$WORK/flipped.enc" bs=1 seek="$1" conv=notrunc 2>/dev/null
 }
+header=$(od -An -tu4 -j 12 -N 4 "$log" | tr -d ' ')
 flips() {
     for part in 0 1 5 20 40 60 80 95 99; do
         flip $((size * part / 100))
-        stops log verify "$WORK/flipped.enc" || { echo "a flip at $part %: exit code $code"; return 1; }
+        if [ $((size * part / 100)) -lt "$header" ]; then
+            stops 2 log verify "$WORK/flipped.enc"
+        else
+            all_stop 4 "$WORK/flipped.enc" && all_stop 4 "$WORK/flipped.enc" --partial
+        fi || { echo "a flip at $part %: exit code $code"; return 1; }
     done
 }
-check "flipped bits: verify notices each" flips
+check "flipped bits: every command notices each, and --partial is not for that" flips
+cp "$log" "$WORK/longer.enc" && echo more >>"$WORK/longer.enc"
+check "something behind the end: every command notices it" all_stop 4 "$WORK/longer.enc"
 
 # --- a growing log
 head -c $((size / 2)) "$log" >"$WORK/growing.enc"

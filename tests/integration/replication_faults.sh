@@ -264,7 +264,7 @@ if new_case divergence; then
         else
             not_ok "replication: divergence: the report has both digests, and is on disk" "$(cat "$case/B.err" "$report")"
         fi
-        check "replication: divergence: the log around it is kept" "$ENCORE" replay "$aside"
+        check "replication: divergence: the log around it is kept" "$ENCORE" replay --partial "$aside"
         signal_side KILL A
         expect_words B 'won epoch 2: taking over'
         judge $((3 * COUNT))

@@ -78,25 +78,30 @@ for signal in INT TERM; do
     ended_by $signal "user code" 0.5 --cmdline rounds=100000000 "$GUESTS/user"
 done
 
-# replays_up_to_there WHAT WHOLE: $log replays, prints a beginning of what file WHOLE holds, and says that it broke off.
+# The last line of a file, of a replay that went as far as the log does.
+broke_off() { tail -n 1 "$1" | grep -q 'identical so far: [0-9]* records, to [0-9.]* s; then the log breaks off (.*)$'; }
+
+# replays_up_to_there WHAT WHOLE: $log replays, prints a beginning of what file WHOLE holds, and says that it broke off:
+# exit code 4, and with --partial 0.
 replays_up_to_there() {
     what=$1
     encore replay --verify "$log" >"$WORK/replayed" 2>"$WORK/replay.err"
     replay_code=$?
-    if [ $replay_code -ne 0 ] || ! grep -q 'everything before that was replayed and agrees' "$WORK/replay.err"; then
+    if [ $replay_code -ne 4 ] || ! broke_off "$WORK/replayed" || grep -q 'identical$' "$WORK/replayed"; then
         blame "replay --verify: exit code $replay_code: $(cat "$WORK/replayed" "$WORK/replay.err")" \
             "$ENCORE replay --verify $(keep "$log")"
         return 1
     fi
+    check_exit 0 "$what: with --partial that is good" "$ENCORE" replay --verify --partial "$log"
     encore replay "$log" >"$WORK/printed" 2>"$WORK/replay.err"
     replay_code=$?
     printed=$(wc -c <"$WORK/printed")
-    if [ $replay_code -ne 0 ] || ! head -c "$printed" "$2" | cmp -s - "$WORK/printed"; then
+    if [ $replay_code -ne 4 ] || ! broke_off "$WORK/replay.err" || ! head -c "$printed" "$2" | cmp -s - "$WORK/printed"; then
         blame "replay: exit code $replay_code: $(cat "$WORK/replay.err"); printed:
 $(tail -n 3 "$WORK/printed")" "$ENCORE replay $(keep "$log")"
         return 1
     fi
-    check_exit 2 "$what: log verify says where it breaks off" "$ENCORE" log verify "$log"
+    check_exit 4 "$what: log verify says where it breaks off" "$ENCORE" log verify "$log"
     ok "$what"
 }
 
@@ -123,8 +128,8 @@ killed user 1.6 --checkpoint-every 300ms --cmdline rounds=100000000 "$GUESTS/use
 what="signals: KILL, replay from the last checkpoint"
 log=$WORK/killed-kv-2.3.enc
 last=$(checkpoint_ids | tail -n 1)
-if [ -n "$last" ] && encore replay --verify --from "$last" "$log" >"$WORK/replayed" 2>"$WORK/replay.err" &&
-    grep -q 'everything before that' "$WORK/replay.err"; then
+if [ -n "$last" ] && encore replay --verify --partial --from "$last" "$log" >"$WORK/replayed" 2>"$WORK/replay.err" &&
+    broke_off "$WORK/replayed"; then
     ok "$what"
 else
     blame "checkpoint '$last': $(cat "$WORK/replayed" "$WORK/replay.err")" "$ENCORE checkpoint list $(keep "$log")"
@@ -149,9 +154,11 @@ for at in "$header" $((header + 1)) $((header + 31)) $((header + 33)) $((size / 
     replays_up_to_there "cut off: at byte $at" "$WORK/whole.out"
 done
 log=$WORK/cut.enc
-head -c $((size - 1)) "$WORK/whole.enc" >"$log" # only the index is damaged
-what="cut off: without its index a log replays to its end"
-verifies "$(digest_in "$WORK/whole.all")" && ok "$what" || blame "$(cat "$WORK/replay.err")" "$ENCORE replay --verify $(keep "$log")"
+head -c $((size - 1)) "$WORK/whole.enc" >"$log" # only the index is not whole
+what="cut off: without its index a log replays to its end, and is not whole all the same"
+encore replay --verify "$log" >"$WORK/replayed" 2>"$WORK/replay.err"
+[ $? -eq 4 ] && broke_off "$WORK/replayed" && [ "$(digest_in "$WORK/replayed")" = "$(digest_in "$WORK/whole.all")" ] &&
+    ok "$what" || blame "$(cat "$WORK/replay.err")" "$ENCORE replay --verify $(keep "$log")"
 for at in 0 1 9 39 $((header - 1)); do
     head -c "$at" "$WORK/whole.enc" >"$log"
     check_exit 2 "cut off: at byte $at, in the header" "$ENCORE" replay --verify "$log"
@@ -230,7 +237,7 @@ again: $ENCORE record --engine $ENGINE -o x.enc $GUESTS/bootsec >/dev/full"
 what="output: a pipe that nobody reads"
 encore record --engine "$ENGINE" -o "$WORK/pipe.enc" --max-exits 20000 "$GUESTS/storm" </dev/null 2>"$WORK/full.err" | true
 log=$WORK/pipe.enc
-encore replay "$log" >"$WORK/printed" 2>"$WORK/replay.err" && ok "$what" || blame "$(cat "$WORK/replay.err")" "$ENCORE replay $(keep "$log")"
+encore replay --partial "$log" >"$WORK/printed" 2>"$WORK/replay.err" && ok "$what" || blame "$(cat "$WORK/replay.err")" "$ENCORE replay $(keep "$log")"
 
 exec 4>&-
 check "files: no temporary file anywhere" test -z "$(find "$WORK" -name '*.enc.*')"

@@ -62,6 +62,38 @@ static void log_without_an_end(void **state)
     assert_false(summary.ended);
     assert_int_equal(summary.stopped.kind, ERROR_INPUT);
     assert_int_equal(summary.stop_offset, sink.bytes.length);
+    assert_true(summary.cut);
+    bytes_writer_free(&sink.bytes);
+}
+
+/* A log that breaks off anywhere is cut; one with a wrong byte anywhere is damaged, be it a frame's length that makes
+ * the frame seem to go on behind the end. */
+static void cut_or_damaged(void **state)
+{
+    struct test_sink sink;
+
+    (void)state;
+    sample_make(&sink, 36, 4, false, NULL);
+    struct frame_map map = frame_map(sink.bytes.data, sink.bytes.length);
+    size_t first = map.offset[0];
+    for (size_t length = first; length < sink.bytes.length; length++) {
+        struct log_summary summary = verify(&sink, length);
+        assert_false(log_summary_sound(&summary));
+        assert_true(summary.cut);
+    }
+    for (size_t at = first; at < sink.bytes.length; at++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            sink.bytes.data[at] ^= (uint8_t)(1u << bit);
+            struct log_summary summary = verify(&sink, sink.bytes.length);
+            assert_false(log_summary_sound(&summary));
+            if (at < sink.bytes.length - 32) /* a wrong trailer is none, and the frames before it are good */
+                assert_false(summary.cut);
+            sink.bytes.data[at] ^= (uint8_t)(1u << bit);
+        }
+    }
+    struct log_summary summary = verify(&sink, sink.bytes.length);
+    assert_true(log_summary_sound(&summary));
+    assert_false(summary.cut);
     bytes_writer_free(&sink.bytes);
 }
 
@@ -79,6 +111,7 @@ static void wrong_after_the_end(void **state)
         assert_true(summary.ended);
         assert_false(log_summary_sound(&summary));
         assert_int_equal(summary.index.kind, ERROR_INPUT);
+        assert_true(summary.cut);
     }
     struct log_summary cut = verify(&sink, index);
     assert_string_equal(cut.index.text, "test.enc: the log has no index: it was not closed");
@@ -86,6 +119,7 @@ static void wrong_after_the_end(void **state)
     struct log_summary summary = verify(&sink, sink.bytes.length);
     assert_true(summary.ended);
     assert_false(log_summary_sound(&summary));
+    assert_false(summary.cut);
     bytes_writer_free(&sink.bytes);
 }
 
@@ -150,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sound_log),
         cmocka_unit_test(log_without_an_end),
+        cmocka_unit_test(cut_or_damaged),
         cmocka_unit_test(wrong_after_the_end),
         cmocka_unit_test(data_that_do_not_decompress),
         cmocka_unit_test(files),
