@@ -154,3 +154,10 @@ void bytes_store(void *to, unsigned width, uint64_t value)
     for (unsigned i = 0; i < width; i++)
         byte[i] = (uint8_t)(value >> (8 * i));
 }
+
+bool bytes_are_zero(const void *bytes, size_t length)
+{
+    const uint8_t *byte = bytes;
+
+    return length == 0 || (byte[0] == 0 && memcmp(byte, byte + 1, length - 1) == 0);
+}

@@ -50,6 +50,9 @@ void bytes_put(struct bytes_writer *writer, const void *data, size_t length);
 /* Room for `length` bytes at the end, to be filled in by the caller at once; NULL on failure. */
 uint8_t *bytes_reserve(struct bytes_writer *writer, size_t length);
 
+/* Whether all of them are zero; so it is for none. */
+bool bytes_are_zero(const void *bytes, size_t length);
+
 /* Fixed-width little-endian access to plain memory; width is 1, 2, 4 or 8 bytes. */
 uint64_t bytes_load(const void *from, unsigned width);
 void bytes_store(void *to, unsigned width, uint64_t value);

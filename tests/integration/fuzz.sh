@@ -13,5 +13,6 @@ run fuzz_devices 2000
 run fuzz_virtio 60000
 run fuzz_log_reader 5000
 run fuzz_checkpoint 5000
+run fuzz_bundle 20000
 run fuzz_replication 50000
 finish
