@@ -95,7 +95,7 @@ static void save_both(struct guest *guest, const char *path, uint64_t megabytes,
     struct machine *machine = &guest->machine;
     struct log_header header = {.machine = (char[]){"{}"}};
     struct error error;
-    struct file_sink *file = file_sink_create(path, true, FILE_SINK_PAGE_CACHE, &error);
+    struct file_sink *file = file_sink_create(NULL, path, true, FILE_SINK_PAGE_CACHE, &error);
 
     if (!file)
         bench_fail("log", &error);
@@ -126,7 +126,7 @@ static void restore(const char *engine, const char *path, uint64_t ram_size, uin
     struct error error;
 
     bench_guest_create(&guest, engine, ram_size, NULL, NULL);
-    struct log_reader *reader = log_reader_open(path, false, &error);
+    struct log_reader *reader = log_reader_open(NULL, path, false, &error);
     if (!reader)
         bench_fail("log", &error);
     uint64_t start = host_clock_now();

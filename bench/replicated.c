@@ -456,7 +456,7 @@ int main(int argc, char **argv)
     unsigned count = (unsigned)atoi(argv[4]);
     if (argc > 5 && strcmp(argv[5], "1") == 0) {
         snprintf(key_path, sizeof key_path, "/tmp/encore-bench-key.%d", getpid());
-        if (session_write_key(key_path, &error) < 0 || session_read_key(key_path, key, &error) < 0)
+        if (session_write_key(key_path, &error) < 0 || session_read_key(NULL, key_path, key, &error) < 0)
             fail("key", error.text);
     }
     if (strcmp(argv[3], "takeover") == 0)

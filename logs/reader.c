@@ -71,11 +71,11 @@ struct log_reader *log_reader_open_source(const struct log_source *source, const
     return reader;
 }
 
-struct log_reader *log_reader_open(const char *path, bool follow, struct error *error)
+struct log_reader *log_reader_open(struct files *files, const char *path, bool follow, struct error *error)
 {
     struct log_source source;
 
-    if (log_source_file(path, &source, error))
+    if (log_source_file(files, path, &source, error))
         return NULL;
     return log_reader_open_source(&source, path, follow, error);
 }

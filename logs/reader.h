@@ -41,7 +41,7 @@ struct log_reader;
  * forbidden), or when the file is not a log, is of a newer format, or has a damaged header; ERROR_HOST when the host
  * fails in reading it.
  */
-struct log_reader *log_reader_open(const char *path, bool follow, struct error *error);
+struct log_reader *log_reader_open(struct files *files, const char *path, bool follow, struct error *error);
 
 /*
  * As above, from any source. `name` stands in error messages for the file's. The source is copied, and closed by

@@ -59,7 +59,7 @@ static bool path_is_wrong(int code)
     return code == ENOENT || code == ENOTDIR || code == EACCES || code == EISDIR || code == ENAMETOOLONG;
 }
 
-int log_source_file(const char *path, struct log_source *source, struct error *error)
+int log_source_file(struct files *files, const char *path, struct log_source *source, struct error *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat status;
@@ -79,6 +79,11 @@ int log_source_file(const char *path, struct log_source *source, struct error *e
         free(file);
         close(fd);
         return error_set(error, ERROR_INPUT, "%s is not a regular file", path);
+    }
+    if (files_add_input(files, fd, path, error) < 0) {
+        free(file);
+        close(fd);
+        return -1;
     }
     file->fd = fd;
     *source = (struct log_source){.read = file_read, .size = file_size, .close = file_close, .context = file};

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "base/error.h"
+#include "base/files.h"
 
 /* Functions return 0, or -1 with the error. */
 struct log_source {
@@ -24,9 +24,9 @@ struct log_source {
     void *context;
 };
 
-/* A file, opened here and closed by the source's close. ERROR_INPUT when `path` does not name a file that can be read:
- * there is none, it is not a regular file, or we may not read it. */
-int log_source_file(const char *path, struct log_source *source, struct error *error);
+/* A file, an input of the run `files`, opened here and closed by the source's close. ERROR_INPUT when `path` does not
+ * name a file that can be read: there is none, it is not a regular file, or we may not read it. */
+int log_source_file(struct files *files, const char *path, struct log_source *source, struct error *error);
 
 /* Bytes in memory that stay the caller's and must outlive the source. The struct may be changed between reads, to let
  * the log grow. */

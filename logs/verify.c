@@ -79,7 +79,7 @@ int log_verify(const char *path, struct log_summary *summary, struct error *erro
 {
     struct log_source source;
 
-    if (log_source_file(path, &source, error))
+    if (log_source_file(NULL, path, &source, error))
         return -1;
     return log_verify_source(&source, path, summary, error);
 }

@@ -4,12 +4,17 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/output.h"
 #include "logs/header.h"
+#include "replay/description.h"
 
-struct kept_log kept_log(const char *path, bool force, enum file_sink_policy policy)
+struct kept_log kept_log(struct files *files, const char *path, bool force, enum file_sink_policy policy)
 {
-    return (struct kept_log){.path = path, .force = force, .policy = policy, .header = bytes_writer(LOG_HEADER_MAX)};
+    return (struct kept_log){
+        .files = files, .path = path, .force = force, .policy = policy, .header = bytes_writer(LOG_HEADER_MAX)};
 }
 
 void kept_log_close(struct kept_log *kept)
@@ -32,9 +37,20 @@ int kept_log_set_aside(struct kept_log *kept, uint64_t offset, struct error *err
     if (file_sink_close(file, error) < 0 || !published)
         return published ? -1 : 0;
     snprintf(path, sizeof path, "%s.divergence-%" PRIu64, kept->path, offset);
-    if (rename(kept->path, path) < 0)
+    if (output_rename_new(kept->path, path) < 0)
         return error_errno(error, "cannot rename %s to %s", kept->path, path);
     return 0;
+}
+
+int kept_log_check(const struct kept_log *kept, struct error *error)
+{
+    struct error ignored;
+
+    if (!kept->path)
+        return 0;
+    struct file_sink *file = file_sink_create(kept->files, kept->path, kept->force, kept->policy, error);
+    file_sink_close(file, &ignored);
+    return file ? 0 : -1;
 }
 
 int kept_log_begin(struct kept_log *kept, struct error *error)
@@ -46,13 +62,40 @@ int kept_log_begin(struct kept_log *kept, struct error *error)
     if (file_sink_close(old, error) < 0)
         return -1;
     /* A file that we made ourselves is ours to replace. */
-    kept->file = file_sink_create(kept->path, kept->force || kept->published, kept->policy, error);
+    kept->file = file_sink_create(kept->files, kept->path, kept->force || kept->published, kept->policy, error);
     if (!kept->file)
         return -1;
     kept->sink = file_sink_sink(kept->file);
     kept->published = false;
     bytes_writer_clear(&kept->header);
     return 0;
+}
+
+static int expect_files(struct files *files, const struct description *description, struct error *error)
+{
+    int result = files_expect_input(files, description->image, error);
+
+    for (unsigned i = 0; result == 0 && i < description->module_count; i++)
+        result = files_expect_input(files, description->modules[i].path, error);
+    for (unsigned i = 0; result == 0 && i < description->disk_count; i++)
+        result = files_expect_input(files, description->disks[i].path, error);
+    return result;
+}
+
+/* What the machine's thread will open, now that it is known from the stream: the log may not take the place of it. A
+ * description that is wrong is for that thread to refuse. */
+static int expect_inputs(const struct kept_log *kept, const char *machine, struct error *error)
+{
+    struct description *description = malloc(sizeof *description);
+    struct error ignored;
+    int result = 0;
+
+    if (!description)
+        return error_set(error, ERROR_HOST, "out of memory");
+    if (description_from_json(machine, strlen(machine), description, &ignored) == 0)
+        result = expect_files(kept->files, description, error);
+    free(description);
+    return result;
 }
 
 static int publish_when_whole(struct kept_log *kept, const uint8_t *bytes, size_t length, struct error *error)
@@ -65,7 +108,10 @@ static int publish_when_whole(struct kept_log *kept, const uint8_t *bytes, size_
     int decoded = log_header_decode(kept->header.data, kept->header.length, &header, &used, error);
     if (decoded <= 0)
         return decoded;
+    int expected = expect_inputs(kept, header.machine, error);
     log_header_free(&header);
+    if (expected < 0)
+        return -1;
     kept->published = true;
     return kept->sink.publish(kept->sink.context, error);
 }

@@ -11,8 +11,9 @@
 #include "logs/writer.h"
 
 struct kept_log {
-    const char *path; /* NULL: nothing is kept, and every function succeeds */
-    bool force;       /* an existing file may be replaced */
+    struct files *files; /* of the run */
+    const char *path;    /* NULL: nothing is kept, and every function succeeds */
+    bool force;          /* an existing file may be replaced */
     enum file_sink_policy policy;
     struct file_sink *file;
     struct log_sink sink;
@@ -20,10 +21,12 @@ struct kept_log {
     bool published;
 };
 
-struct kept_log kept_log(const char *path, bool force, enum file_sink_policy policy);
+struct kept_log kept_log(struct files *files, const char *path, bool force, enum file_sink_policy policy);
 void kept_log_close(struct kept_log *kept);
 /* Keeps what there is under another name, PATH.divergence-OFFSET, for it is evidence. */
 int kept_log_set_aside(struct kept_log *kept, uint64_t offset, struct error *error);
+/* Whether a log can be kept there. Nothing is changed. */
+int kept_log_check(const struct kept_log *kept, struct error *error);
 /* A new stream begins. */
 int kept_log_begin(struct kept_log *kept, struct error *error);
 /* Its next bytes. */

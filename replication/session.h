@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "base/error.h"
+#include "base/files.h"
 
 #define SESSION_KEY      32
 #define SESSION_OVERHEAD 64 /* a sealed message is longer than its contents by at most so many bytes */
@@ -59,8 +59,9 @@ bool session_is_up(const struct session *session);
 /* Appends the sealed message. The session must be up. */
 void session_seal(struct session *session, const uint8_t *bytes, size_t length, struct bytes_writer *out);
 
-/* Reads a key file (one line of 64 hexadecimal digits, as encore keygen writes it; refused when others may read it). */
-int session_read_key(const char *path, uint8_t key[SESSION_KEY], struct error *error);
+/* Reads a key file, an input of the run `files` (one line of 64 hexadecimal digits, as encore keygen writes it; refused
+ * when others may read it). */
+int session_read_key(struct files *files, const char *path, uint8_t key[SESSION_KEY], struct error *error);
 /* Writes a fresh key to a new file of mode 0600; an existing one is never overwritten. */
 int session_write_key(const char *path, struct error *error);
 

@@ -6,11 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/output.h"
 #include "replication/session.h"
 
 #define TEXT (2 * SESSION_KEY + 1)
 
-int session_read_key(const char *path, uint8_t key[SESSION_KEY], struct error *error)
+int session_read_key(struct files *files, const char *path, uint8_t key[SESSION_KEY], struct error *error)
 {
     char text[TEXT + 1] = "";
     struct stat status;
@@ -20,6 +21,10 @@ int session_read_key(const char *path, uint8_t key[SESSION_KEY], struct error *e
     if (fd < 0) {
         error_errno(error, "cannot open the key %s", path);
         error->kind = ERROR_INPUT;
+        return -1;
+    }
+    if (files_add_input(files, fd, path, error) < 0) {
+        close(fd);
         return -1;
     }
     bool private = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 077) == 0;
@@ -37,29 +42,23 @@ int session_read_key(const char *path, uint8_t key[SESSION_KEY], struct error *e
 
 int session_write_key(const char *path, struct error *error)
 {
+    const struct output_options options = {.mode = 0600};
     uint8_t key[SESSION_KEY];
     char text[TEXT + 1];
+    struct error ignored;
 
     if (sodium_init() < 0)
         return error_set(error, ERROR_HOST, "libsodium cannot start");
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        error_errno(error, "cannot create the key %s", path);
-        if (errno == EEXIST)
-            error->kind = ERROR_INPUT;
-        return -1;
-    }
+    struct output *output = output_open(NULL, path, &options, error);
+    if (!output)
+        return error_wrap(error, "the key");
     randombytes_buf(key, sizeof key);
     sodium_bin2hex(text, sizeof text, key, sizeof key);
     text[TEXT - 1] = '\n';
-    ssize_t written = write(fd, text, TEXT);
-    bool durable = written == TEXT && fsync(fd) == 0;
+    int result = output_write(output, text, TEXT, error);
     sodium_memzero(key, sizeof key);
     sodium_memzero(text, sizeof text);
-    if (close(fd) < 0 || !durable) {
-        error_errno(error, "cannot write the key %s", path);
-        (void)unlink(path);
-        return -1;
-    }
-    return 0;
+    if (result == 0)
+        result = output_publish(output, error);
+    return output_close(output, result == 0 ? error : &ignored) < 0 ? -1 : result;
 }

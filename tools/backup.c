@@ -186,6 +186,21 @@ static int follow(struct backup *backup, struct error *error)
     return -1;
 }
 
+/* The disks are opened when a primary has told of them, but no output may take their place before. */
+static int begin(struct backup *backup, struct error *error)
+{
+    backup->replicated.files = files_create(error);
+    if (!backup->replicated.files)
+        return -1;
+    backup->guest = guest_of(backup->replicated.files);
+    for (unsigned i = 0; i < MACHINE_DISKS; i++) {
+        const char *path = backup->disks.paths[i];
+        if (path && files_expect_input(backup->replicated.files, path, error) < 0)
+            return error_wrap(error, "--disk");
+    }
+    return 0;
+}
+
 int command_backup(int argc, char **argv)
 {
     static const struct argp_option own[] = {
@@ -214,11 +229,14 @@ int command_backup(int argc, char **argv)
     struct error error = {0};
 
     command_line_parse(&argp, "backup", argc, argv, &backup);
-    bool good = replicated_start(&backup.replicated, &backup.options, backup.connect, &error) == 0 &&
+    bool good = begin(&backup, &error) == 0 &&
+                replicated_start(&backup.replicated, &backup.options, backup.connect, &error) == 0 &&
                 follow(&backup, &error) == 0;
     /* The machine's thread is done; what it had goes before the port and the kept log that it looks at. */
     log_writer_free(backup.writer);
     recorder_free(backup.recorder);
     shadow_free(backup.shadow);
-    return replicated_finish(&backup.replicated, good ? NULL : &error);
+    int code = replicated_finish(&backup.replicated, good ? NULL : &error);
+    files_free(backup.replicated.files);
+    return code;
 }

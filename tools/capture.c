@@ -7,43 +7,52 @@
 #define NANOSECONDS UINT64_C(1000000000)
 #define PIECE_MAX   (16u << 20)
 
-static int write_piece(struct capture *capture, FILE *file, const char *path, struct error *error)
+static int write_piece(struct capture *capture, struct output *output, struct error *error)
 {
     if (capture->piece.failed)
         return error_set(error, ERROR_HOST, "out of memory");
-    if (fwrite(capture->piece.data, 1, capture->piece.length, file) != capture->piece.length)
-        return error_errno(error, "%s", path);
+    if (output_write(output, capture->piece.data, capture->piece.length, error) < 0)
+        return -1;
     bytes_writer_clear(&capture->piece);
     return 0;
 }
 
-static FILE *open_file(const char *path, struct error *error)
+/* NULL without an error where no path was given. */
+static int open_output(struct output **output, struct files *files, const char *path, const char *option,
+                       struct error *error)
 {
-    FILE *file = fopen(path, "we");
+    const struct output_options options = {.replace = true, .stream = true, .mode = 0666};
 
-    if (!file)
-        error_errno(error, "%s", path);
-    return file;
+    if (!path)
+        return 0;
+    *output = output_open(files, path, &options, error);
+    return *output ? 0 : error_wrap(error, "%s", option);
 }
 
-int capture_open(struct capture *capture, const struct capture_paths *paths, const struct description *description,
-                 const struct machine *machine, struct error *error)
+int capture_open(struct capture *capture, struct files *files, const struct capture_paths *paths,
+                 const struct description *description, const struct machine *machine, struct error *error)
 {
-    *capture = (struct capture){.paths = *paths, .machine = machine, .piece = bytes_writer(PIECE_MAX)};
+    *capture = (struct capture){.machine = machine, .piece = bytes_writer(PIECE_MAX)};
     capture->origin = description->rtc_start > 0 ? (uint64_t)description->rtc_start * NANOSECONDS : 0;
-    if (paths->pcap) {
-        capture->pcap = open_file(paths->pcap, error);
+    if (open_output(&capture->pcap, files, paths->pcap, "--pcap", error) < 0 ||
+        open_output(&capture->cast, files, paths->cast, "--cast", error) < 0)
+        return -1;
+    if (capture->pcap) {
         pcap_begin(&capture->piece);
-        if (!capture->pcap || write_piece(capture, capture->pcap, paths->pcap, error) < 0)
+        if (write_piece(capture, capture->pcap, error) < 0)
             return -1;
     }
-    if (paths->cast) {
-        capture->cast = open_file(paths->cast, error);
+    if (capture->cast) {
         asciicast_begin(&capture->text, &capture->piece, description->rtc_start);
-        if (!capture->cast || write_piece(capture, capture->cast, paths->cast, error) < 0)
+        if (write_piece(capture, capture->cast, error) < 0)
             return -1;
     }
     return 0;
+}
+
+bool capture_takes_stdout(const struct capture *capture)
+{
+    return (capture->pcap && output_is_stdout(capture->pcap)) || (capture->cast && output_is_stdout(capture->cast));
 }
 
 int capture_output(struct capture *capture, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
@@ -57,13 +66,13 @@ int capture_output(struct capture *capture, uint8_t channel, const uint8_t *byte
         if (!capture->cast)
             return 0;
         asciicast_output(&capture->text, &capture->piece, now, bytes, length);
-        return write_piece(capture, capture->cast, capture->paths.cast, error);
+        return write_piece(capture, capture->cast, error);
     }
     if (!capture->pcap)
         return 0;
     while ((got = outbox_next_frame(&reader, &frame)) > 0)
         pcap_frame(&capture->piece, capture->origin + now, frame, got);
-    return write_piece(capture, capture->pcap, capture->paths.pcap, error);
+    return write_piece(capture, capture->pcap, error);
 }
 
 int capture_frame_in(struct capture *capture, const uint8_t *frame, size_t length, struct error *error)
@@ -71,20 +80,22 @@ int capture_frame_in(struct capture *capture, const uint8_t *frame, size_t lengt
     if (!capture->pcap)
         return 0;
     pcap_frame(&capture->piece, capture->origin + machine_view(capture->machine), frame, length);
-    return write_piece(capture, capture->pcap, capture->paths.pcap, error);
+    return write_piece(capture, capture->pcap, error);
 }
 
-static int close_file(FILE *file, const char *path, struct error *error)
+int capture_publish(struct capture *capture, struct error *error)
 {
-    return file && fclose(file) != 0 ? error_errno(error, "%s", path) : 0;
+    if (capture->pcap && output_publish(capture->pcap, error) < 0)
+        return -1;
+    return capture->cast ? output_publish(capture->cast, error) : 0;
 }
 
-int capture_close(struct capture *capture, struct error *error)
+void capture_close(struct capture *capture)
 {
-    int pcap = close_file(capture->pcap, capture->paths.pcap, error);
-    int cast = close_file(capture->cast, capture->paths.cast, error);
+    struct error ignored;
 
+    output_close(capture->pcap, &ignored);
+    output_close(capture->cast, &ignored);
     bytes_writer_free(&capture->piece);
     *capture = (struct capture){0};
-    return pcap < 0 || cast < 0 ? -1 : 0;
 }

@@ -1,10 +1,10 @@
 /* encore checkpoint extract: one checkpoint as files that need no encore to be read. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/output.h"
 #include "replay/checkpoint.h"
 #include "replay/description.h"
 #include "tools/checkpoint_commands.h"
@@ -65,7 +65,7 @@ static int unpack(struct unpacked *unpacked, const struct extract_options *optio
     const struct door door = {0}; /* nothing goes through it: the machine does not run */
     struct description description;
 
-    unpacked->reader = log_reader_open(options->log, false, error);
+    unpacked->reader = log_reader_open(NULL, options->log, false, error);
     if (!unpacked->reader)
         return -1;
     const char *json = log_reader_header(unpacked->reader)->machine;
@@ -132,7 +132,7 @@ static int write_pages(int fd, const struct ram *ram, const struct new_directory
 
 static int write_ram(const struct ram *ram, const struct new_directory *directory, struct error *error)
 {
-    int fd = openat(directory->fd, "ram.bin", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = output_new_in(directory->fd, "ram.bin", 0600);
 
     if (fd < 0)
         return error_errno(error, "cannot make ram.bin");
@@ -144,7 +144,7 @@ static int write_ram(const struct ram *ram, const struct new_directory *director
 
 static int write_state(struct unpacked *unpacked, const struct new_directory *directory, struct error *error)
 {
-    int fd = openat(directory->fd, "state.txt", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = output_new_in(directory->fd, "state.txt", 0600);
     FILE *stream = fd < 0 ? NULL : fdopen(fd, "w");
 
     if (!stream) {

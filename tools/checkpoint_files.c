@@ -28,7 +28,7 @@ static int name_temporary(struct new_directory *directory, struct error *error)
 
     while (length > 1 && directory->path[length - 1] == '/')
         length--;
-    if (length == 0 || length + sizeof ".XXXXXX" > sizeof directory->temporary)
+    if (length == 0 || strcmp(directory->path, "-") == 0 || length + sizeof ".XXXXXX" > sizeof directory->temporary)
         return error_set(error, ERROR_INPUT, "'%.200s' is no name for a directory", directory->path);
     memcpy(directory->temporary, directory->path, length);
     memcpy(directory->temporary + length, ".XXXXXX", sizeof ".XXXXXX");

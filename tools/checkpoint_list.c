@@ -19,7 +19,7 @@ static void print_checkpoint(const struct log_checkpoint *checkpoint)
 
 static int print_list(const char *path, struct error *error)
 {
-    struct log_reader *reader = log_reader_open(path, false, error);
+    struct log_reader *reader = log_reader_open(NULL, path, false, error);
     const struct log_checkpoint *list;
     size_t count;
 

@@ -89,7 +89,7 @@ static int open_links(struct console_command *command, unsigned *count, struct e
     const char *address;
 
     *count = 0;
-    if (options->key && session_read_key(options->key, command->key, error) < 0)
+    if (options->key && session_read_key(NULL, options->key, command->key, error) < 0)
         return -1;
     while ((address = strsep(&rest, ","))) {
         if (*count == CLIENT_LINKS_MAX)
@@ -116,11 +116,11 @@ static int open_all(struct console_command *command, struct error *error)
     console_client_init(command->client, id | 1, count, command->options.all);
     command->out = bytes_writer(CONSOLE_MESSAGE_MAX);
     if (command->options.input) {
-        command->script = script_open(command->options.input, error);
+        command->script = script_open(NULL, command->options.input, error);
         if (!command->script)
             return -1;
     }
-    command->console = console_open("stdio", error);
+    command->console = console_open(NULL, "stdio", error);
     return command->console ? 0 : -1;
 }
 

@@ -145,7 +145,7 @@ static json_t *ask_link(const struct control_options *to, const char *request, s
 {
     uint8_t key[SESSION_KEY];
 
-    if (to->key && session_read_key(to->key, key, error) < 0)
+    if (to->key && session_read_key(NULL, to->key, key, error) < 0)
         return NULL;
     struct link *link = link_connect(to->address, SESSION_CONTROL, to->key ? key : NULL, error);
     if (!link)

@@ -30,6 +30,11 @@ bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_resu
     return false;
 }
 
+struct guest guest_of(struct files *files)
+{
+    return (struct guest){.files = files, .disks.run = files};
+}
+
 int guest_choose_engine(struct guest *guest, const char *name, struct error *error)
 {
     const struct kvm_engine_options options = {0};
@@ -65,12 +70,12 @@ struct engine *guest_engine(const char *name, bool careful, struct error *error)
     return NULL;
 }
 
-static int read_file(const char *path, uint8_t **bytes, size_t *length, char resolved[DESCRIPTION_PATH_MAX],
-                     struct error *error)
+static int read_file(struct files *files, const char *path, uint8_t **bytes, size_t *length,
+                     char resolved[DESCRIPTION_PATH_MAX], struct error *error)
 {
     char absolute[PATH_MAX];
 
-    if (host_file_read(path, GUEST_IMAGE_MAX, bytes, length, error) < 0)
+    if (host_file_read(files, path, GUEST_IMAGE_MAX, bytes, length, error) < 0)
         return -1;
     if (!realpath(path, absolute))
         return error_errno(error, "%s", path);
@@ -84,7 +89,7 @@ int guest_read_image(struct guest *guest, const char *path, struct error *error)
 {
     struct description *d = &guest->description;
 
-    if (read_file(path, &guest->image, &guest->image_length, d->image, error) < 0)
+    if (read_file(guest->files, path, &guest->image, &guest->image_length, d->image, error) < 0)
         return -1;
     d->image_size = guest->image_length;
     d->image_digest = digest_of(guest->image, guest->image_length, 0);
@@ -98,7 +103,7 @@ int guest_read_modules(struct guest *guest, bool check, struct error *error)
         char path[DESCRIPTION_PATH_MAX];
         size_t length;
         memcpy(path, module->path, sizeof path);
-        if (read_file(path, &guest->modules[i], &length, module->path, error) < 0)
+        if (read_file(guest->files, path, &guest->modules[i], &length, module->path, error) < 0)
             return -1;
         struct digest digest = digest_of(guest->modules[i], length, 0);
         if (length == 0)
@@ -220,5 +225,5 @@ void guest_free(struct guest *guest)
     free(guest->image);
     for (unsigned i = 0; i < BOOT_MODULES; i++)
         free(guest->modules[i]);
-    *guest = (struct guest){0};
+    *guest = guest_of(guest->files);
 }

@@ -12,6 +12,7 @@
 #define GUEST_IMAGE_MAX (UINT64_C(1) << 30)
 
 struct guest {
+    struct files *files; /* of the run; may be NULL */
     struct engine *engine;
     struct error why_soft; /* set where "auto" did not take the engine kvm */
     struct machine machine;
@@ -26,6 +27,9 @@ struct guest {
 /* Whether "auto" takes the engine kvm, of which these things are known: it can name places between exits, and it does
  * not emulate the guest's kernel. If not, `reason` says why. */
 bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_result *probe, struct error *reason);
+
+/* One with no parts yet, whose files are inputs of the run `files`. */
+struct guest guest_of(struct files *files);
 
 /* Makes guest->engine by the name of an option ("auto", "kvm", "soft"). */
 int guest_choose_engine(struct guest *guest, const char *name, struct error *error);

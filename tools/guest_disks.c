@@ -27,7 +27,7 @@ static int transfer(void *context, enum disk_transfer kind, uint64_t offset, voi
 
 static int open_disk(struct guest_disks *disks, const char *path, bool in_place, struct error *error)
 {
-    struct disk_file *file = disk_file_open(path, in_place, error);
+    struct disk_file *file = disk_file_open(disks->run, path, in_place, error);
 
     if (!file)
         return -1;

@@ -6,6 +6,7 @@
 #include "vmm/host/disk_file.h"
 
 struct guest_disks {
+    struct files *run; /* the files of the run; may be NULL */
     unsigned count;
     struct disk_file *files[MACHINE_DISKS];
 };

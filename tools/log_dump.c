@@ -142,7 +142,7 @@ static int run(struct dump *dump, struct error *error)
 {
     if (dump->follow && take_signals(dump, error) < 0)
         return -1;
-    struct log_reader *reader = log_reader_open(dump->log.path, dump->follow, error);
+    struct log_reader *reader = log_reader_open(NULL, dump->log.path, dump->follow, error);
     if (!reader)
         return -1;
     printf("%8s %7s %9s  %s\n", "record", "frame", "offset", "what happened");

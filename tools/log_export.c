@@ -130,7 +130,7 @@ int command_log_export(int argc, char **argv)
     command_line_parse(&argp, "log export", argc, argv, &to);
     if (!to.json)
         return replay_capture("log export", &to.log, &to.capture);
-    struct log_reader *reader = log_reader_open(to.log.path, false, &error);
+    struct log_reader *reader = log_reader_open(NULL, to.log.path, false, &error);
     if (reader && export_header(log_reader_header(reader), to.log.path, &error) == 0)
         export_records(reader, &error);
     log_reader_close(reader);

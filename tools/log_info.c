@@ -78,7 +78,7 @@ static void print_end(const struct log_summary *summary)
  * know still gets its frames and records told. */
 static int print_header(const char *path, struct error *error)
 {
-    struct log_reader *reader = log_reader_open(path, false, error);
+    struct log_reader *reader = log_reader_open(NULL, path, false, error);
     struct description description;
 
     if (!reader)

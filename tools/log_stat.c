@@ -31,7 +31,7 @@ static void spend_records(struct log_reader *reader, struct spent *spent)
 
 static int read_spent(const char *path, struct spent *spent, struct error *error)
 {
-    struct log_reader *reader = log_reader_open(path, false, error);
+    struct log_reader *reader = log_reader_open(NULL, path, false, error);
     const struct log_checkpoint *list;
     size_t count;
 

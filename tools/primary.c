@@ -59,26 +59,32 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     }
 }
 
-static int open_overlays(struct primary *primary, struct error *error)
+/* Files for the log and the overlays, which get their names in open_log. */
+static int claim_log(struct primary *primary, struct error *error)
 {
     struct guest_disks *disks = &primary->guest.disks;
     const struct replicated_options *options = &primary->options;
 
-    return options->log ? guest_disks_overlay(disks, options->log, options->force, error)
-                        : guest_disks_temporary(disks, NULL, error);
+    if (!options->log)
+        return guest_disks_temporary(disks, NULL, error);
+    primary->file = file_sink_create(primary->replicated.files, options->log, options->force,
+                                     options->durable ? FILE_SINK_FSYNC : FILE_SINK_PAGE_CACHE, error);
+    return primary->file ? guest_disks_overlay(disks, options->log, options->force, error) : -1;
 }
 
 /* Everything that can be wrong with what the user gave is found before the node starts. */
 static int build(struct primary *primary, struct error *error)
 {
-    if (guest_choose_engine(&primary->guest, primary->machine.engine, error) < 0 ||
+    primary->replicated.files = files_create(error);
+    primary->guest = guest_of(primary->replicated.files);
+    if (!primary->replicated.files || guest_choose_engine(&primary->guest, primary->machine.engine, error) < 0 ||
         guest_describe(&primary->guest, &primary->machine, true, error) < 0)
         return -1;
     primary->recorder = recorder_create(error);
     if (!primary->recorder)
         return -1;
     struct door door = recorder_door(primary->recorder);
-    if (open_overlays(primary, error) < 0 || guest_create_machine(&primary->guest, &door, error) < 0 ||
+    if (claim_log(primary, error) < 0 || guest_create_machine(&primary->guest, &door, error) < 0 ||
         guest_boot(&primary->guest, error) < 0)
         return -1;
     primary->description = description_to_json(&primary->guest.description, error);
@@ -89,16 +95,11 @@ static int build(struct primary *primary, struct error *error)
 
 static int open_log(struct primary *primary, struct error *error)
 {
-    const struct replicated_options *options = &primary->options;
     struct log_header header = {.machine = primary->description};
 
-    if (!options->log)
+    if (!primary->file)
         return 0;
     if (host_entropy(header.id.bytes, sizeof header.id.bytes, error) < 0)
-        return -1;
-    primary->file = file_sink_create(options->log, options->force,
-                                     options->durable ? FILE_SINK_FSYNC : FILE_SINK_PAGE_CACHE, error);
-    if (!primary->file)
         return -1;
     struct log_sink sink = file_sink_sink(primary->file);
     primary->writer = log_writer_create(&sink, &header, NULL, error);
@@ -150,6 +151,7 @@ static void release(struct primary *primary)
     guest_free(&primary->guest);
     free(primary->description);
     free(primary->stream_description);
+    files_free(primary->replicated.files);
 }
 
 int command_primary(int argc, char **argv)

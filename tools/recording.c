@@ -16,6 +16,7 @@
 
 struct recording {
     const struct machine_options *options;
+    struct files *files;
     struct guest guest;
     struct console *console;
     struct script *script;
@@ -45,44 +46,52 @@ static int prepare_machine(struct recording *recording, struct error *error)
     return guest_boot(&recording->guest, error);
 }
 
-static int open_log(struct recording *recording, const char *path, bool force, struct error *error)
+/* Begins the log that `claim_log` has found a place for. */
+static int open_log(struct recording *recording, struct error *error)
 {
     struct log_header header = {0};
     int result = -1;
 
     header.machine = description_to_json(&recording->guest.description, error);
     if (header.machine && host_entropy(header.id.bytes, sizeof header.id.bytes, error) == 0) {
-        recording->file = file_sink_create(path, force, FILE_SINK_PAGE_CACHE, error);
-        if (recording->file) {
-            struct log_sink sink = file_sink_sink(recording->file);
-            recording->writer = log_writer_create(&sink, &header, NULL, error);
-            result = recording->writer ? 0 : -1;
-        }
+        struct log_sink sink = file_sink_sink(recording->file);
+        recording->writer = log_writer_create(&sink, &header, NULL, error);
+        result = recording->writer ? 0 : -1;
     }
     free(header.machine);
     return result;
 }
 
-static int open_overlays(struct recording *recording, const char *log_path, bool force, struct error *error)
+/* Files for the log and the overlays, which get their names in open_log. */
+static int claim_log(struct recording *recording, const char *path, bool force, struct error *error)
 {
     struct guest_disks *disks = &recording->guest.disks;
 
-    return log_path ? guest_disks_overlay(disks, log_path, force, error) : guest_disks_temporary(disks, NULL, error);
+    if (!path)
+        return guest_disks_temporary(disks, NULL, error);
+    recording->file = file_sink_create(recording->files, path, force, FILE_SINK_PAGE_CACHE, error);
+    return recording->file ? guest_disks_overlay(disks, path, force, error) : -1;
 }
 
-static int open_console(struct recording *recording, struct error *error)
+static int open_script(struct recording *recording, struct error *error)
 {
-    if (recording->options->input) {
-        recording->script = script_open(recording->options->input, error);
-        if (!recording->script)
-            return -1;
-    }
+    if (!recording->options->input)
+        return 0;
+    recording->script = script_open(recording->files, recording->options->input, error);
+    return recording->script ? 0 : -1;
+}
+
+/* The console is the last: its file is the one output that is not as it was if something is wrong after that. */
+static int open_surroundings(struct recording *recording, struct error *error)
+{
+    if (network_open(&recording->network, &recording->options->network, error) < 0)
+        return -1;
     if (recording->options->control) {
         recording->control = control_open(recording->options->control, error);
         if (!recording->control)
             return -1;
     }
-    recording->console = console_open(recording->options->console, error);
+    recording->console = console_open(recording->files, recording->options->console, error);
     return recording->console ? 0 : -1;
 }
 
@@ -120,17 +129,16 @@ static const char *engine_name(const struct machine_options *options)
 static int run(struct recording *recording, const char *log_path, bool force, struct recorder_result *result,
                struct error *error)
 {
-    if (guest_choose_engine(&recording->guest, engine_name(recording->options), error) < 0 ||
+    recording->files = files_create(error);
+    recording->guest = guest_of(recording->files);
+    if (!recording->files || guest_choose_engine(&recording->guest, engine_name(recording->options), error) < 0 ||
         guest_describe(&recording->guest, recording->options, log_path != NULL, error) < 0)
         return -1;
     recording->recorder = recorder_create(error);
-    if (!recording->recorder || prepare_machine(recording, error) < 0 || open_console(recording, error) < 0)
+    if (!recording->recorder || prepare_machine(recording, error) < 0 || open_script(recording, error) < 0 ||
+        claim_log(recording, log_path, force, error) < 0 || open_surroundings(recording, error) < 0)
         return -1;
-    if (network_open(&recording->network, &recording->options->network, error) < 0 ||
-        open_overlays(recording, log_path, force, error) < 0)
-        return -1;
-    if (log_path &&
-        (open_log(recording, log_path, force, error) < 0 || guest_disks_publish(&recording->guest.disks, error) < 0))
+    if (log_path && (open_log(recording, error) < 0 || guest_disks_publish(&recording->guest.disks, error) < 0))
         return -1;
     guest_tell_engine(&recording->guest);
     struct recorder_options options = recorder_options(recording);
@@ -154,6 +162,7 @@ static void release(struct recording *recording)
     control_close(recording->control);
     recorder_free(recording->recorder);
     guest_free(&recording->guest);
+    files_free(recording->files);
 }
 
 static void warn_of_script(const struct recording *recording)

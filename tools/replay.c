@@ -31,6 +31,7 @@ struct replay_options {
 
 struct replay {
     const struct replay_options *options;
+    struct files *files;
     struct guest guest;
     struct log_reader *reader;
     struct replayer *replayer;
@@ -100,7 +101,8 @@ static int print_output(struct replay *replay, const uint8_t *bytes, size_t leng
 static int take_output(void *context, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
 {
     struct replay *replay = context;
-    bool prints = channel == MACHINE_CONSOLE_COM1 && !replay->options->verify && !replay->options->silent;
+    bool prints = channel == MACHINE_CONSOLE_COM1 && !replay->options->verify && !replay->options->silent &&
+                  !capture_takes_stdout(&replay->capture);
 
     if (prints && print_output(replay, bytes, length, error) < 0)
         return -1;
@@ -156,9 +158,6 @@ static int open_machine(struct replay *replay, struct error *error)
     if (guest_create_machine(&replay->guest, &door, error) < 0)
         return -1;
     replayer_attach(replay->replayer, &replay->guest.machine);
-    if (capture_open(&replay->capture, &options->capture, &replay->guest.description, &replay->guest.machine, error) <
-        0)
-        return -1;
     if (begins_at_checkpoint(replay)) {
         guest_keep_image(&replay->guest, options->image);
         if (replayer_restore(replay->replayer, (uint32_t)options->from, error) == 0)
@@ -186,7 +185,10 @@ static int open_all(struct replay *replay, struct error *error)
 {
     const struct log_header *header;
 
-    replay->reader = log_reader_open(replay->options->log.path, false, error);
+    if (!replay->files && !(replay->files = files_create(error)))
+        return -1;
+    replay->guest = guest_of(replay->files);
+    replay->reader = log_reader_open(replay->files, replay->options->log.path, false, error);
     if (!replay->reader)
         return -1;
     log_reader_check_data(replay->reader);
@@ -197,7 +199,10 @@ static int open_all(struct replay *replay, struct error *error)
         return -1;
     if (open_disks(replay, error) < 0)
         return error_wrap(error, "%s", replay->options->log.path);
-    return open_machine(replay, error);
+    if (open_machine(replay, error) < 0)
+        return -1;
+    return capture_open(&replay->capture, replay->files, &replay->options->capture, &replay->guest.description,
+                        &replay->guest.machine, error);
 }
 
 static void show_progress(struct replay *replay)
@@ -241,14 +246,15 @@ static void print_verdict(struct replay *replay, const struct digest *digest, co
 {
     const struct replayer_counts *counts = replayer_counts(replay->replayer);
     bool verify = replay->options->verify;
-    FILE *stream = verify ? stdout : stderr;
+    FILE *stream = verify && !capture_takes_stdout(&replay->capture) ? stdout : stderr;
     char text[DIGEST_TEXT];
 
     if (verify)
-        printf("%" PRIu64 " records replayed; %" PRIu64 " outputs, %" PRIu64 " digests and %" PRIu64
-               " checkpoints compared\ndigest %s%s\n",
-               counts->records, counts->outputs, counts->digests, counts->checkpoints, digest_text(*digest, text),
-               broken->kind == ERROR_NONE ? " identical" : "");
+        fprintf(stream,
+                "%" PRIu64 " records replayed; %" PRIu64 " outputs, %" PRIu64 " digests and %" PRIu64
+                " checkpoints compared\ndigest %s%s\n",
+                counts->records, counts->outputs, counts->digests, counts->checkpoints, digest_text(*digest, text),
+                broken->kind == ERROR_NONE ? " identical" : "");
     if (broken->kind == ERROR_NONE)
         return;
     fprintf(stream, "%s%s%sidentical so far: %" PRIu64 " records, to ", verify ? "" : "encore ",
@@ -287,6 +293,8 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
         break;
     case REPLAYER_DIVERGED:
         divergence_print(replayer_divergence(replay->replayer), machine, stderr);
+        if (capture_publish(&replay->capture, error) < 0)
+            command_fails("replay", error);
         return error_exit_code(ERROR_DIVERGED);
     case REPLAYER_KICKED:
     case REPLAYER_WAIT:
@@ -296,7 +304,7 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
         return command_fails(options->command, error);
     }
     log_stopped(replay->reader, &broken);
-    if (machine_digest(machine, &digest, error) < 0 || capture_close(&replay->capture, error) < 0)
+    if (machine_digest(machine, &digest, error) < 0 || capture_publish(&replay->capture, error) < 0)
         return command_fails(options->command, error);
     print_verdict(replay, &digest, &broken);
     int code = log_finish(options->command, &options->log, &none);
@@ -305,9 +313,7 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
 
 static void release(struct replay *replay)
 {
-    struct error ignored;
-
-    capture_close(&replay->capture, &ignored);
+    capture_close(&replay->capture);
     replayer_free(replay->replayer);
     log_reader_close(replay->reader);
     guest_free(&replay->guest);
@@ -340,6 +346,7 @@ int replay_capture(const char *command, const struct log_argument *log, const st
 
     int code = attempt(&replay, &error);
     release(&replay);
+    files_free(replay.files);
     return code;
 }
 
@@ -373,5 +380,6 @@ int command_replay(int argc, char **argv)
     command_line_parse(&argp, "replay", argc, argv, &to);
     int code = attempt(&replay, &error);
     release(&replay);
+    files_free(replay.files);
     return code;
 }

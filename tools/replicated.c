@@ -179,9 +179,12 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
     replicated->shows = isatty(STDERR_FILENO);
     if (replicated->shows)
         to.show = show;
-    if (given->key && session_read_key(given->key, replicated->key, error) < 0)
+    if (given->key && session_read_key(replicated->files, given->key, replicated->key, error) < 0)
         return -1;
-    replicated->kept = kept_log(given->log, given->force, given->durable ? FILE_SINK_FSYNC : FILE_SINK_PAGE_CACHE);
+    replicated->kept =
+        kept_log(replicated->files, given->log, given->force, given->durable ? FILE_SINK_FSYNC : FILE_SINK_PAGE_CACHE);
+    if (to.kept && kept_log_check(to.kept, error) < 0)
+        return error_wrap(error, "--log");
     block_signals();
     replicated->port = port_create(error);
     if (!replicated->port)

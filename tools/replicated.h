@@ -23,6 +23,7 @@ extern const struct argp replicated_options_argp;
 /* A node with its port, and what belongs to them. */
 struct replicated {
     const char *command; /* "primary" or "backup" */
+    struct files *files; /* of the run */
     bool shows;          /* a status line on the terminal */
     uint8_t key[SESSION_KEY];
     struct network network; /* opened when the machine lives */

@@ -182,7 +182,7 @@ need_engine "start: refusals" && {
         check "start: a quota for what is written in place" says 2 'quota' $record --disk "$image,direct,quota=1M" "$GUESTS/disk"
         check "start: three IDE disks" says 2 'at most 2' $record --disk "$image,if=ide" --disk "$other,if=ide" --disk "$image,if=ide" "$GUESTS/disk"
         check "start: five disks" says 2 'at most 4' $record --disk "$image" --disk "$image" --disk "$image" --disk "$image" --disk "$image" "$GUESTS/disk"
-        check "start: in place what another disk reads" says 2 'another guest' $record --disk "$image" --disk "$image,direct" "$GUESTS/disk"
+        check "start: in place what another disk reads" says 2 'this run reads it already' $record --disk "$image" --disk "$image,direct" "$GUESTS/disk"
         check "start: a console that is none" says 2 'pigeon' $record --console pigeon --disk "$image" "$GUESTS/disk"
         : >"$WORK/new.enc.disk0"
         check "start: the overlay's name is taken" says 2 'new.enc.disk0 exists already' $record --disk "$image" "$GUESTS/disk"

@@ -231,7 +231,7 @@ static int record(struct bytes_writer *log, struct recorder_result *result, stru
     CHECK(mkdtemp(directory));
     snprintf(peer.path, sizeof peer.path, "%s/net", directory);
     snprintf(specification, sizeof specification, "unix:%s,listen", peer.path);
-    struct recorder_options options = {.console = console_open("file:/dev/null", error),
+    struct recorder_options options = {.console = console_open(NULL, "file:/dev/null", error),
                                        .nets[0] = net_open(specification, error),
                                        .writer = log_writer_create(&sink, &header, NULL, error)};
     struct recorder *recorder = recorder_create(error);

@@ -193,7 +193,7 @@ static char *replaced(const char *text, const char *from, const char *to)
 
 static int run(struct doctor *doctor, char **argv, struct error *error)
 {
-    doctor->reader = log_reader_open(argv[1], false, error);
+    doctor->reader = log_reader_open(NULL, argv[1], false, error);
     if (!doctor->reader)
         return -1;
     struct log_header header = *log_reader_header(doctor->reader);
@@ -202,7 +202,7 @@ static int run(struct doctor *doctor, char **argv, struct error *error)
     if (!description)
         return error_set(error, ERROR_INPUT, "the description has no such text");
     header.machine = description;
-    struct file_sink *file = file_sink_create(argv[2], true, FILE_SINK_PAGE_CACHE, error);
+    struct file_sink *file = file_sink_create(NULL, argv[2], true, FILE_SINK_PAGE_CACHE, error);
     int result = -1;
     if (file) {
         struct log_sink sink = file_sink_sink(file);

@@ -11,7 +11,7 @@
 static inline struct console *open_console(const char *specification)
 {
     struct error error = {0};
-    struct console *console = console_open(specification, &error);
+    struct console *console = console_open(NULL, specification, &error);
 
     if (!console)
         fail_msg("%s", error.text);
@@ -22,7 +22,7 @@ static inline void refuses(const char *specification, enum error_kind kind, cons
 {
     struct error error = {0};
 
-    assert_null(console_open(specification, &error));
+    assert_null(console_open(NULL, specification, &error));
     assert_int_equal(error.kind, kind);
     if (!strstr(error.text, words))
         fail_msg("%s", error.text);

@@ -20,7 +20,7 @@ static void refuses_bad_specifications(void **state)
     refuses("unix", ERROR_INPUT, "none of");
     refuses("unix:", ERROR_INPUT, "path is missing");
     refuses("file:", ERROR_INPUT, "path is missing");
-    refuses("file:/tmp", ERROR_INPUT, "console file /tmp: ");
+    refuses("file:/tmp", ERROR_INPUT, "/tmp is a directory");
     refuses("file:/nonexistent/a", ERROR_INPUT, "No such file");
     refuses("unix:/nonexistent/a", ERROR_INPUT, "No such file");
     snprintf(specification, sizeof specification, "unix:/tmp/%0150d", 1);

@@ -23,7 +23,7 @@ static void expect_no_image(const char *path, const char *words)
 {
     struct error error;
 
-    assert_null(disk_file_open(path, false, &error));
+    assert_null(disk_file_open(NULL, path, false, &error));
     assert_int_equal(error.kind, ERROR_INPUT);
     if (!strstr(error.text, words))
         fail_msg("'%s' does not say '%s'", error.text, words);
@@ -51,7 +51,7 @@ static void an_image_is_read_and_known(void **state)
     for (unsigned i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)(i * 7);
     write_file("image", bytes, sizeof bytes);
-    struct disk_file *file = disk_file_open("./image", false, &error);
+    struct disk_file *file = disk_file_open(NULL, "./image", false, &error);
     assert_non_null(file);
     assert_int_equal(disk_file_path(file)[0], '/');
     assert_int_equal(disk_file_size(file), sizeof bytes);
@@ -81,7 +81,7 @@ static void a_digest_of_many_pieces(void **state)
     for (size_t i = 0; i < length; i++)
         bytes[i] = (uint8_t)(i * i >> 7);
     write_file("image", bytes, length);
-    struct disk_file *file = disk_file_open("image", false, &error);
+    struct disk_file *file = disk_file_open(NULL, "image", false, &error);
     assert_non_null(file);
     assert_int_equal(disk_file_digest(file, &digest, &error), 0);
     assert_true(digest_equal(digest, digest_of(bytes, length, 0)));
@@ -94,7 +94,7 @@ static struct disk_file *open_image(bool in_place)
     struct error error;
 
     write_file("image", "0123456789abcdef", 16);
-    struct disk_file *file = disk_file_open("image", in_place, &error);
+    struct disk_file *file = disk_file_open(NULL, "image", in_place, &error);
     if (!file)
         fail_msg("%s", error.text);
     return file;
@@ -155,7 +155,7 @@ static void what_was_not_published_leaves_nothing(void **state)
     struct disk_file *file = open_image(false);
     unsigned before = count_files();
     assert_int_equal(disk_file_overlay(file, "never", false, &error), 0);
-    assert_int_equal(count_files(), before + 1);
+    assert_true(count_files() <= before + 1); /* without a name, where the file system can do that */
     disk_file_close(file);
     assert_int_equal(count_files(), before);
     const char *const directories[] = {"nowhere", ".", NULL};
@@ -182,14 +182,14 @@ static void in_place_the_image_is_written_by_one_alone(void **state)
     assert_int_equal(disk_file_read_image(file, 4, got, 4, &error), 0);
     assert_memory_equal(got, "WXYZ", 4);
     assert_int_equal(disk_file_flush(file, &error), 0);
-    assert_null(disk_file_open("image", false, &error));
-    assert_null(disk_file_open("image", true, &error));
+    assert_null(disk_file_open(NULL, "image", false, &error));
+    assert_null(disk_file_open(NULL, "image", true, &error));
     disk_file_close(file);
-    file = disk_file_open("image", false, &error);
-    struct disk_file *other = disk_file_open("image", false, &error);
+    file = disk_file_open(NULL, "image", false, &error);
+    struct disk_file *other = disk_file_open(NULL, "image", false, &error);
     assert_non_null(file);
     assert_non_null(other);
-    assert_null(disk_file_open("image", true, &error));
+    assert_null(disk_file_open(NULL, "image", true, &error));
     disk_file_close(file);
     disk_file_close(other);
 }

@@ -23,7 +23,7 @@ static void reads_whole_files(void **state)
         for (unsigned limit = 0; limit < 3; limit++) {
             uint8_t *bytes = NULL;
             size_t length = 12345;
-            assert_int_equal(host_file_read(path, limits[limit], &bytes, &length, &error), 0);
+            assert_int_equal(host_file_read(NULL, path, limits[limit], &bytes, &length, &error), 0);
             assert_int_equal(length, lengths[i]);
             assert_non_null(bytes);
             assert_memory_equal(bytes, content, length);
@@ -41,18 +41,18 @@ static void reads_files_longer_than_they_claim(void **unused)
     size_t length, again;
     struct error error;
 
-    assert_int_equal(host_file_read("/proc/cpuinfo", 1 << 24, &bytes, &length, &error), 0);
+    assert_int_equal(host_file_read(NULL, "/proc/cpuinfo", 1 << 24, &bytes, &length, &error), 0);
     assert_true(length > 10);
     free(bytes);
-    assert_int_equal(host_file_read("/proc/version", 4096, &bytes, &length, &error), 0);
+    assert_int_equal(host_file_read(NULL, "/proc/version", 4096, &bytes, &length, &error), 0);
     free(bytes);
-    assert_int_equal(host_file_read("/proc/version", length, &bytes, &again, &error), 0);
+    assert_int_equal(host_file_read(NULL, "/proc/version", length, &bytes, &again, &error), 0);
     assert_int_equal(length, again);
     free(bytes);
-    assert_int_equal(host_file_read("/proc/version", length - 1, &bytes, &again, &error), -1);
+    assert_int_equal(host_file_read(NULL, "/proc/version", length - 1, &bytes, &again, &error), -1);
     assert_int_equal(error.kind, ERROR_INPUT);
     assert_non_null(strstr(error.text, "/proc/version: is larger than"));
-    assert_int_equal(host_file_read("/proc/version", 0, &bytes, &again, &error), -1);
+    assert_int_equal(host_file_read(NULL, "/proc/version", 0, &bytes, &again, &error), -1);
 }
 
 static void refuses(const char *path, size_t limit, const char *words)
@@ -61,7 +61,7 @@ static void refuses(const char *path, size_t limit, const char *words)
     size_t length;
     struct error error = {0};
 
-    assert_int_equal(host_file_read(path, limit, &bytes, &length, &error), -1);
+    assert_int_equal(host_file_read(NULL, path, limit, &bytes, &length, &error), -1);
     assert_int_equal(error.kind, ERROR_INPUT);
     assert_memory_equal(error.text, path, strlen(path));
     if (!strstr(error.text, words))

@@ -10,7 +10,7 @@ static struct script *try_open(void **state, const void *text, size_t length, st
 
     place_write(state, "script", text, length, path);
     *error = (struct error){0};
-    struct script *script = script_open(path, error);
+    struct script *script = script_open(NULL, path, error);
     place_remove(state, "script");
     return script;
 }
@@ -234,7 +234,7 @@ static void tells_faults_with_their_lines(void **state)
     assert_null(try_open(state, "send \"\0\\", 8, &error));
     assert_null(try_open(state, "send \"\\\0\"", 9, &error));
     assert_null(try_open(state, "line\0", 5, &error));
-    assert_null(script_open("/nonexistent/script", &error));
+    assert_null(script_open(NULL, "/nonexistent/script", &error));
     assert_int_equal(error.kind, ERROR_INPUT);
 }
 

@@ -103,7 +103,7 @@ enum {
 static int echo(void)
 {
     struct error error = {0};
-    struct console *console = console_open("stdio", &error);
+    struct console *console = console_open(NULL, "stdio", &error);
     int code = 0;
 
     if (!console)

@@ -134,10 +134,10 @@ static void writer_and_reader_take_turns(void **state)
 
     (void)state;
     close(mkstemp(path));
-    struct file_sink *file = file_sink_create(path, true, FILE_SINK_PAGE_CACHE, &error);
+    struct file_sink *file = file_sink_create(NULL, path, true, FILE_SINK_PAGE_CACHE, &error);
     struct log_sink to = file_sink_sink(file);
     struct log_writer *writer = log_writer_create(&to, &header, NULL, &error);
-    struct log_reader *reader = log_reader_open(path, true, &error);
+    struct log_reader *reader = log_reader_open(NULL, path, true, &error);
     assert_non_null(reader);
     assert_int_equal(log_reader_next(reader, &record, &error), LOG_READ_WAIT);
     for (uint64_t i = 0; i < 300; i++) {
@@ -209,7 +209,7 @@ static void record_until_killed(const char *path, int pipe_end)
 {
     struct error error;
     struct log_header header = sample_header(1);
-    struct file_sink *file = file_sink_create(path, true, FILE_SINK_PAGE_CACHE, &error);
+    struct file_sink *file = file_sink_create(NULL, path, true, FILE_SINK_PAGE_CACHE, &error);
     struct log_sink to = file_sink_sink(file);
     struct log_writer *writer = log_writer_create(&to, &header, NULL, &error);
 
@@ -247,7 +247,7 @@ static void recorder_is_killed(void **state)
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, NULL, 0), child);
     close(ends[0]);
-    struct log_reader *reader = log_reader_open(path, false, &error);
+    struct log_reader *reader = log_reader_open(NULL, path, false, &error);
     assert_non_null(reader);
     while (log_reader_next(reader, &record, &error) == LOG_READ_RECORD) {
         assert_int_equal(record.time, read_back);

@@ -236,16 +236,16 @@ static void file_appears_with_its_header(void **state)
 
     (void)state;
     place_make(&place);
-    struct file_sink *file = file_sink_create(place.path, false, FILE_SINK_FSYNC, &error);
+    struct file_sink *file = file_sink_create(NULL, place.path, false, FILE_SINK_FSYNC, &error);
     assert_non_null(file);
-    assert_int_equal(place_files(&place), 1);
+    assert_true(place_files(&place) <= 1); /* without a name, where the file system can do that */
     assert_int_equal(stat(place.path, &status), -1);
     struct log_writer *writer = file_writer(file, 1, &error);
     assert_non_null(writer);
     assert_int_equal(stat(place.path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
     assert_int_equal(place_files(&place), 1);
-    struct log_reader *reader = log_reader_open(place.path, true, &error);
+    struct log_reader *reader = log_reader_open(NULL, place.path, true, &error);
     assert_non_null(reader);
     assert_string_equal(log_reader_header(reader)->machine, SAMPLE_MACHINE);
     log_reader_close(reader);
@@ -264,11 +264,11 @@ static void abandoned_file_is_removed(void **state)
 
     (void)state;
     place_make(&place);
-    struct file_sink *file = file_sink_create(place.path, false, FILE_SINK_PAGE_CACHE, &error);
+    struct file_sink *file = file_sink_create(NULL, place.path, false, FILE_SINK_PAGE_CACHE, &error);
     assert_int_equal(file_sink_close(file, &error), 0);
     assert_int_equal(place_files(&place), 0);
     place_remove(&place);
-    file = file_sink_create("/nonexistent/run.enc", false, FILE_SINK_PAGE_CACHE, &error);
+    file = file_sink_create(NULL, "/nonexistent/run.enc", false, FILE_SINK_PAGE_CACHE, &error);
     assert_null(file);
     assert_int_equal(error.kind, ERROR_INPUT); /* the directory is the user's to name */
     assert_non_null(strstr(error.text, "/nonexistent/run.enc: No such file"));
@@ -299,12 +299,12 @@ static void existing_file_is_kept(void **state)
     (void)state;
     place_make(&place);
     touch(place.path);
-    assert_null(file_sink_create(place.path, false, FILE_SINK_PAGE_CACHE, &error));
+    assert_null(file_sink_create(NULL, place.path, false, FILE_SINK_PAGE_CACHE, &error));
     assert_int_equal(error.kind, ERROR_INPUT);
     assert_non_null(strstr(error.text, "exists already"));
     unlink(place.path);
     /* The file comes into being between create and publish. */
-    struct file_sink *file = file_sink_create(place.path, false, FILE_SINK_PAGE_CACHE, &error);
+    struct file_sink *file = file_sink_create(NULL, place.path, false, FILE_SINK_PAGE_CACHE, &error);
     assert_non_null(file);
     touch(place.path);
     assert_null(file_writer(file, 1, &error));
@@ -314,7 +314,7 @@ static void existing_file_is_kept(void **state)
     assert_int_equal(file_length(place.path), 8);
     assert_int_equal(place_files(&place), 1);
     /* With force it stays until the new log has its header. */
-    file = file_sink_create(place.path, true, FILE_SINK_PAGE_CACHE, &error);
+    file = file_sink_create(NULL, place.path, true, FILE_SINK_PAGE_CACHE, &error);
     assert_non_null(file);
     assert_int_equal(file_length(place.path), 8);
     struct log_writer *writer = file_writer(file, 1, &error);
@@ -338,7 +338,7 @@ static void full_disk_leaves_a_valid_log(void **state)
 
     (void)state;
     place_make(&place);
-    struct file_sink *file = file_sink_create(place.path, false, FILE_SINK_PAGE_CACHE, &error);
+    struct file_sink *file = file_sink_create(NULL, place.path, false, FILE_SINK_PAGE_CACHE, &error);
     struct log_writer *writer = file_writer(file, 1, &error);
     assert_non_null(writer);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
@@ -359,7 +359,7 @@ static void full_disk_leaves_a_valid_log(void **state)
     assert_int_equal(written, 12);
     log_writer_free(writer);
     assert_int_equal(file_sink_close(file, &error), 0);
-    struct log_reader *reader = log_reader_open(place.path, false, &error);
+    struct log_reader *reader = log_reader_open(NULL, place.path, false, &error);
     struct log_record record;
     for (uint64_t i = 0; i < written; i++)
         assert_int_equal(log_reader_next(reader, &record, &error), LOG_READ_RECORD);

@@ -34,7 +34,7 @@ static const char *path_of(const char *specification, const char *kind)
     return strncmp(specification, kind, length) == 0 ? specification + length : NULL;
 }
 
-struct console *console_open(const char *specification, struct error *error)
+struct console *console_open(struct files *files, const char *specification, struct error *error)
 {
     const char *socket = path_of(specification, "unix:");
     const char *file = path_of(specification, "file:");
@@ -46,7 +46,7 @@ struct console *console_open(const char *specification, struct error *error)
     if (socket && *socket)
         return console_open_unix(socket, error);
     if (file && *file)
-        return console_open_file(file, error);
+        return console_open_file(files, file, error);
     if (socket || file)
         error_set(error, ERROR_INPUT, "console %s: the path is missing", specification);
     else

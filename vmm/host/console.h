@@ -5,7 +5,7 @@
  *                sends one Ctrl-A
  *   pty          a new pseudo-terminal, whose name is printed on standard error
  *   unix:PATH    a stream socket that only its owner may connect to; one client at a time, others wait their turn
- *   file:PATH    output only, to a new or truncated file
+ *   file:PATH    output only, to a new or truncated file, a character device or a FIFO (base/output.h: a live stream)
  * Output while nobody is connected to a pty or unix console is dropped.
  * A script (vmm/host/script.h) may supply the input instead of the backend.
  */
@@ -16,12 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/files.h"
 
 struct console;
 
-/* Opens a backend by its specification as above. NULL with an error (ERROR_INPUT for a bad specification). */
-struct console *console_open(const char *specification, struct error *error);
+/* Opens a backend by its specification as above; a file is an output of the run `files`. NULL with an error
+ * (ERROR_INPUT for a bad specification). */
+struct console *console_open(struct files *files, const char *specification, struct error *error);
 
 /* Restores the terminal, removes the socket, frees. NULL is allowed. */
 void console_close(struct console *console);

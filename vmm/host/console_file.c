@@ -1,46 +1,40 @@
 /* The console into a file: output only. */
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
+#include "base/output.h"
 #include "vmm/host/console_internal.h"
 
 struct file_console {
     struct console console;
-    int fd;
-    char *path;
+    struct output *output;
 };
 
 static int file_write(struct console *console, const uint8_t *bytes, size_t length, struct error *error)
 {
     struct file_console *file = (struct file_console *)console;
 
-    return console_write_fd(console, file->fd, file->path, bytes, length, error);
+    return console_write_fd(console, output_fd(file->output), output_path(file->output), bytes, length, error);
 }
 
 static void file_close(struct console *console)
 {
     struct file_console *file = (struct file_console *)console;
+    struct error ignored;
 
-    if (file->fd >= 0)
-        close(file->fd);
-    free(file->path);
+    output_close(file->output, &ignored);
 }
 
-struct console *console_open_file(const char *path, struct error *error)
+struct console *console_open_file(struct files *files, const char *path, struct error *error)
 {
     static const struct console_ops ops = {.write = file_write, .close = file_close};
+    static const struct output_options options = {.replace = true, .stream = true, .live = true, .mode = 0666};
     struct file_console *file = console_new(sizeof *file, &ops, error);
 
     if (!file)
         return NULL;
     file->console.ended = true;
-    file->path = strdup(path);
-    file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-    if (file->fd >= 0 && file->path)
+    file->output = output_open(files, path, &options, error);
+    if (file->output)
         return &file->console;
-    error_set(error, ERROR_INPUT, "console file %s: %m", path);
+    error_wrap(error, "--console");
     console_close(&file->console);
     return NULL;
 }

@@ -33,7 +33,7 @@ struct console {
 struct console *console_open_stdio(struct error *error);
 struct console *console_open_pty(struct error *error);
 struct console *console_open_unix(const char *path, struct error *error);
-struct console *console_open_file(const char *path, struct error *error);
+struct console *console_open_file(struct files *files, const char *path, struct error *error);
 
 /* Allocates a backend's structure of `size` bytes, which begins with a struct console; zeros but for the console. */
 void *console_new(size_t size, const struct console_ops *ops, struct error *error);

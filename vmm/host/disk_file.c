@@ -3,26 +3,33 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/output.h"
+
 #define READ_PIECE (1u << 20)
 
 struct disk_file {
     char *path;
     int image;
-    bool in_place;
+    bool in_place, noted;
     struct stat opened; /* the image, when it was */
-    int overlay;        /* -1: there is none (yet) */
+    struct files *files;
+    struct output *kept; /* the overlay, if it is to have a name */
+    int overlay;         /* its descriptor, or that of one without a name; -1: there is none (yet) */
     bool temporary_overlay;
-    char *overlay_path;      /* NULL: it is not to have one */
-    char *overlay_temporary; /* its name until it is published */
-    bool force, published;
 };
+
+/* What this run does with it besides is told before what others do. */
+static int note_image(struct disk_file *file, const char *path, struct error *error)
+{
+    return file->in_place ? files_add_in_place(file->files, file->image, path, error)
+                          : files_add_input(file->files, file->image, path, error);
+}
 
 static int check_image(struct disk_file *file, const char *path, struct error *error)
 {
@@ -32,6 +39,9 @@ static int check_image(struct disk_file *file, const char *path, struct error *e
         return error_set(error, ERROR_INPUT, "%s: is not a regular file, as a disk's image must be", path);
     if (file->opened.st_size == 0)
         return error_set(error, ERROR_INPUT, "%s: is empty, and no disk is", path);
+    if (note_image(file, path, error) < 0)
+        return -1;
+    file->noted = true;
     if (flock(file->image, (file->in_place ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0 && errno == EWOULDBLOCK)
         return error_set(error, ERROR_INPUT, "%s: %s", path,
                          file->in_place ? "is another guest's disk, and cannot be written here"
@@ -41,7 +51,7 @@ static int check_image(struct disk_file *file, const char *path, struct error *e
 }
 
 /* O_NONBLOCK, so that opening a FIFO by mistake is told to the user instead of waiting. */
-struct disk_file *disk_file_open(const char *path, bool in_place, struct error *error)
+struct disk_file *disk_file_open(struct files *files, const char *path, bool in_place, struct error *error)
 {
     struct disk_file *file = calloc(1, sizeof *file);
 
@@ -49,6 +59,7 @@ struct disk_file *disk_file_open(const char *path, bool in_place, struct error *
         error_set(error, ERROR_HOST, "out of memory");
         return NULL;
     }
+    file->files = files;
     file->overlay = -1;
     file->in_place = in_place;
     file->image = open(path, (in_place ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -63,16 +74,18 @@ struct disk_file *disk_file_open(const char *path, bool in_place, struct error *
 
 void disk_file_close(struct disk_file *file)
 {
+    struct error ignored;
+
     if (!file)
         return;
-    if (file->overlay_temporary && !file->published)
-        unlink(file->overlay_temporary);
-    if (file->overlay >= 0)
+    if (file->kept)
+        output_close(file->kept, &ignored);
+    else if (file->overlay >= 0)
         close(file->overlay);
+    if (file->in_place && file->noted)
+        files_remove_in_place(file->files, file->image);
     if (file->image >= 0)
         close(file->image);
-    free(file->overlay_temporary);
-    free(file->overlay_path);
     free(file->path);
     free(file);
 }
@@ -150,72 +163,25 @@ bool disk_file_wants_overlay(const struct disk_file *file)
     return !file->in_place;
 }
 
-static int refuse_existing(const char *path, struct error *error)
-{
-    return error_set(error, ERROR_INPUT, "%s exists already", path);
-}
-
 int disk_file_overlay(struct disk_file *file, const char *path, bool force, struct error *error)
 {
-    file->overlay_path = strdup(path);
-    if (!file->overlay_path || asprintf(&file->overlay_temporary, "%s.XXXXXX", path) < 0) {
-        file->overlay_temporary = NULL;
-        return error_set(error, ERROR_HOST, "out of memory");
-    }
-    file->force = force;
-    if (!force && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-        free(file->overlay_temporary);
-        file->overlay_temporary = NULL;
-        return refuse_existing(path, error); /* publishing decides; this only spares the work */
-    }
-    file->overlay = mkostemp(file->overlay_temporary, O_CLOEXEC);
-    if (file->overlay >= 0)
-        return 0;
-    free(file->overlay_temporary);
-    file->overlay_temporary = NULL;
-    return error_errno(error, "cannot create %s", path);
+    const struct output_options options = {.replace = force, .mode = 0600};
+
+    file->kept = output_open(file->files, path, &options, error);
+    file->overlay = file->kept ? output_fd(file->kept) : -1;
+    return file->kept ? 0 : -1;
 }
 
 int disk_file_publish(struct disk_file *file, struct error *error)
 {
-    const char *from = file->overlay_temporary, *to = file->overlay_path;
-
-    if (!from)
-        return 0;
-    int renamed = file->force ? rename(from, to) : renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
-    /* Where rename cannot say "not if it exists", a second link can. */
-    if (renamed < 0 && !file->force && (errno == EINVAL || errno == ENOSYS)) {
-        renamed = link(from, to);
-        if (renamed == 0)
-            unlink(from);
-    }
-    if (renamed < 0 && errno == EEXIST)
-        return refuse_existing(to, error);
-    if (renamed < 0)
-        return error_errno(error, "cannot create %s", to);
-    file->published = true;
-    return 0;
-}
-
-/* Where the file system does not know files without a name, one is taken away at once. */
-static int open_unnamed(const char *directory)
-{
-    char path[4096];
-    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-    if (fd >= 0 || snprintf(path, sizeof path, "%s/encore-disk.XXXXXX", directory) >= (int)sizeof path)
-        return fd;
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd >= 0)
-        unlink(path);
-    return fd;
+    return file->kept ? output_publish(file->kept, error) : 0;
 }
 
 int disk_file_temporary(struct disk_file *file, const char *const *directories, struct error *error)
 {
     file->temporary_overlay = true;
     for (; *directories; directories++) {
-        file->overlay = open_unnamed(*directories);
+        file->overlay = output_unnamed(*directories);
         if (file->overlay >= 0)
             return 0;
         error_errno(error, "no place for what the guest writes to %s: %s", file->path, *directories);
@@ -238,7 +204,7 @@ static const char *written_name(const struct disk_file *file)
 {
     if (file->in_place)
         return file->path;
-    return file->overlay_path ? file->overlay_path : "a temporary file";
+    return file->kept ? output_path(file->kept) : "a temporary file";
 }
 
 int disk_file_read(const struct disk_file *file, uint64_t offset, void *bytes, size_t length, struct error *error)

@@ -15,13 +15,13 @@
 #include <stdint.h>
 
 #include "base/digest.h"
-#include "base/error.h"
+#include "base/files.h"
 
 struct disk_file;
 
 /* Opens an image, a regular file that is not empty, for reading or, `in_place`, for writing too. Nobody else may then
- * write it by this function, nor read it if it is to be written. NULL with the error. */
-struct disk_file *disk_file_open(const char *path, bool in_place, struct error *error);
+ * write it by this function, nor read it if it is to be written; nor may the run `files`. NULL with the error. */
+struct disk_file *disk_file_open(struct files *files, const char *path, bool in_place, struct error *error);
 /* Removes an overlay that was not published. NULL is allowed. */
 void disk_file_close(struct disk_file *file);
 
@@ -36,8 +36,8 @@ bool disk_file_unchanged(const struct disk_file *file);
 /* Whether what is written needs an overlay: not when it goes to the image. */
 bool disk_file_wants_overlay(const struct disk_file *file);
 
-/* Makes an overlay that is to be called `path`, under a temporary name beside it; and gives it that name. With `force`
- * it replaces another file; without, that is an ERROR_INPUT. */
+/* Makes an overlay that is to be called `path` (a whole output, base/output.h); and gives it that name. With `force` it
+ * replaces another file; without, that is an ERROR_INPUT. */
 int disk_file_overlay(struct disk_file *file, const char *path, bool force, struct error *error);
 int disk_file_publish(struct disk_file *file, struct error *error);
 /* An overlay without a name, in the first of some directories (up to NULL) where that is possible. */

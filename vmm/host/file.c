@@ -79,7 +79,8 @@ static int read_all(int fd, const char *path, uint64_t expected, size_t limit, u
     return -1;
 }
 
-int host_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *length, struct error *error)
+int host_file_read(struct files *files, const char *path, size_t limit, uint8_t **bytes, size_t *length,
+                   struct error *error)
 {
     struct stat status;
     int fd = open_regular(path, &status, error);
@@ -89,10 +90,10 @@ int host_file_read(const char *path, size_t limit, uint8_t **bytes, size_t *leng
     /* Half the address space is more than any object may have, and keeps limit + 1 from overflowing. */
     if (limit > SIZE_MAX / 2)
         limit = SIZE_MAX / 2;
-    int failed;
-    if (status.st_size > 0 && (uint64_t)status.st_size > limit)
+    int failed = files_add_input(files, fd, path, error);
+    if (failed == 0 && status.st_size > 0 && (uint64_t)status.st_size > limit)
         failed = error_set(error, ERROR_INPUT, "%s: is larger than %zu bytes", path, limit);
-    else
+    else if (failed == 0)
         failed = read_all(fd, path, (uint64_t)status.st_size, limit, bytes, length, error);
     close(fd);
     return failed;

@@ -192,7 +192,7 @@ static int start(struct script *script, struct error *error)
     return 0;
 }
 
-struct script *script_open(const char *path, struct error *error)
+struct script *script_open(struct files *files, const char *path, struct error *error)
 {
     uint8_t *text = NULL;
     size_t length = 0;
@@ -202,9 +202,9 @@ struct script *script_open(const char *path, struct error *error)
         error_set(error, ERROR_HOST, "no memory for the input script");
         return NULL;
     }
-    int failed = host_file_read(path, SCRIPT_TEXT_MAX, &text, &length, error);
+    int failed = host_file_read(files, path, SCRIPT_TEXT_MAX, &text, &length, error);
     if (!failed)
-        failed = script_parse(&script->program, path, text, length, error);
+        failed = script_parse(&script->program, files, path, text, length, error);
     free(text);
     if (failed || start(script, error) < 0) {
         script_free(script);

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/files.h"
 
 #define SCRIPT_TEXT_MAX  (1u << 20) /* bytes of a script file */
 #define SCRIPT_STEPS_MAX (1u << 20) /* steps after repeats are counted out */
@@ -30,7 +30,7 @@
 struct script;
 
 /* Parses a script. NULL with an ERROR_INPUT "NAME:LINE: what is wrong". */
-struct script *script_open(const char *path, struct error *error);
+struct script *script_open(struct files *files, const char *path, struct error *error);
 void script_free(struct script *script);
 
 /* Takes up to `length` bytes that are due. 0 while waiting for output, or at the end. */

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/files.h"
 #include "vmm/host/script.h"
 
 enum script_kind {
@@ -52,8 +52,8 @@ struct script_program {
 
 /* Parses `length` bytes of text and reads the files it names; `path` names the script, for messages and for relative
  * paths. Returns 0, or -1 with an ERROR_INPUT (ERROR_HOST: memory); the program is to be freed in both cases. */
-int script_parse(struct script_program *program, const char *path, const uint8_t *text, size_t length,
-                 struct error *error);
+int script_parse(struct script_program *program, struct files *files, const char *path, const uint8_t *text,
+                 size_t length, struct error *error);
 void script_program_free(struct script_program *program);
 
 /* The bytes that a text has at most once the numbers of rounds up to `rounds` are in it. */

@@ -8,6 +8,7 @@
 
 struct parser {
     struct script_program *program;
+    struct files *files;
     const char *path;
     const char *at; /* the rest of the current line */
     const char *end;
@@ -237,8 +238,8 @@ static int load_file(struct parser *parser, const struct script_text *text, uint
 
     if (!path)
         return -1;
-    int failed =
-        host_file_read(path, SCRIPT_FILES_MAX - parser->file_bytes, &file->bytes, &file->length, parser->error);
+    int failed = host_file_read(parser->files, path, SCRIPT_FILES_MAX - parser->file_bytes, &file->bytes, &file->length,
+                                parser->error);
     free(path);
     if (failed)
         return error_wrap(parser->error, "%s:%u", parser->path, parser->line);
@@ -338,10 +339,10 @@ static int parse_step(struct parser *parser)
     return fault(parser, "the line begins with none of send, line, wait, file, repeat, end");
 }
 
-int script_parse(struct script_program *program, const char *path, const uint8_t *text, size_t length,
-                 struct error *error)
+int script_parse(struct script_program *program, struct files *files, const char *path, const uint8_t *text,
+                 size_t length, struct error *error)
 {
-    struct parser parser = {.program = program, .path = path, .error = error};
+    struct parser parser = {.program = program, .files = files, .path = path, .error = error};
     const char *at = (const char *)text, *end = at + length;
 
     while (at < end) {
