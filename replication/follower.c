@@ -1,6 +1,7 @@
 /* See follower.h. */
 #include "replication/follower.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,12 +9,10 @@
 #include "vmm/host/entropy.h"
 
 #define MILLISECOND UINT64_C(1000000)
-/* Between two slices of pre-copy the machine runs for so long; a slice sends at most so many pages. */
-#define SLICE_EVERY (5 * MILLISECOND)
+/* Copying looks at the clock after so many pages. */
+#define PIECE_PAGES 64
+/* As long as the machine need not be slowed, a slice copies at most so many. */
 #define SLICE_PAGES 512
-/* With no more pages than this the last step is taken. */
-#define FEW_PAGES  256
-#define ROUNDS_MAX 12
 /* The machine's thread leaves so much for the link to send before it copies more. */
 #define UNSENT_MAX (8u << 20)
 /* A record goes to the backup at the latest after this time: input, whose sender waits to have it confirmed; others.
@@ -87,6 +86,25 @@ static int note_writes(struct follower *follower, struct error *error)
     return 0;
 }
 
+static uint64_t count_left(const struct follower_list *list)
+{
+    uint64_t count = 0;
+
+    for (size_t word = 0; word < list->words; word++)
+        count += (unsigned)__builtin_popcountll(list->left[word]);
+    return count;
+}
+
+/* Bytes. A cluster is as long as a page. */
+static uint64_t unwritten(const struct follower *follower)
+{
+    uint64_t count = 0;
+
+    for (unsigned i = 0; i <= follower->machine->disk_count; i++)
+        count += count_left(&follower->lists[i]);
+    return count << RAM_PAGE_SHIFT;
+}
+
 /* All pages that are not zero, all clusters that were written. */
 static int make_lists(struct follower *follower, struct error *error)
 {
@@ -127,19 +145,8 @@ static int begin(struct follower *follower, uint32_t stream, struct error *error
         return -1;
     follower->pages = checkpoint_writer(write_piece, follower);
     follower->pages_open = true;
+    follower->precopy = precopy(unwritten(follower));
     return 0;
-}
-
-static uint64_t count_left(const struct follower *follower)
-{
-    uint64_t count = 0;
-
-    for (unsigned i = 0; i <= follower->machine->disk_count; i++) {
-        const struct follower_list *list = &follower->lists[i];
-        for (size_t word = 0; word < list->words; word++)
-            count += (unsigned)__builtin_popcountll(list->left[word]);
-    }
-    return count;
 }
 
 static int send_one(struct follower *follower, unsigned list, uint64_t number, struct error *error)
@@ -189,18 +196,21 @@ static int send_some(struct follower *follower, unsigned limit, struct error *er
     return 1;
 }
 
-/* Whether another round, and the last step too, may send all there are: a checkpoint may mention only so many. */
+/* Whether a round with what is left, and then the last step too, may send all there are: a checkpoint may mention only
+ * so many pages and clusters. */
 static bool has_room(const struct follower *follower)
 {
     const struct machine *machine = follower->machine;
-    uint64_t pages = machine->ram.size >> RAM_PAGE_SHIFT;
 
-    for (unsigned i = 0; i < machine->disk_count; i++) {
-        const struct disk *disk = &machine->disks[i];
-        if (follower->pages.entries[i + 1] + 2 * disk->clusters > CHECKPOINT_CLUSTERS_MAX(disk))
+    for (unsigned i = 0; i <= machine->disk_count; i++) {
+        uint64_t all = i == 0 ? machine->ram.size >> RAM_PAGE_SHIFT : machine->disks[i - 1].clusters;
+        uint64_t most =
+            i == 0 ? CHECKPOINT_PAGES_MAX(machine->ram.size) : CHECKPOINT_CLUSTERS_MAX(&machine->disks[i - 1]);
+        uint64_t last = PRECOPY_LAST_MAX >> RAM_PAGE_SHIFT;
+        if (follower->pages.entries[i] + count_left(&follower->lists[i]) + (all < last ? all : last) > most)
             return false;
     }
-    return follower->pages.entries[0] + 2 * pages <= CHECKPOINT_PAGES_MAX(machine->ram.size);
+    return true;
 }
 
 /* The machine stands still, since `start`: the rest of it. */
@@ -231,22 +241,74 @@ static int finish_checkpoint(struct follower *follower, struct recorder *recorde
     return 0;
 }
 
-static int copy_slice(struct follower *follower, struct recorder *recorder, uint64_t unsent, const struct position *at,
-                      struct error *error)
+/* Copies for a while. Returns 1 when the round is over, 0 when it is not, or -1. */
+static int copy_pages(struct follower *follower, uint64_t start, struct error *error)
+{
+    bool slowed = follower->precopy.slowed;
+    uint64_t end = start + PRECOPY_PAUSE, now = start;
+    int over = 0;
+
+    for (unsigned pages = 0; over == 0 && now < end && (slowed || pages < SLICE_PAGES); pages += PIECE_PAGES) {
+        over = send_some(follower, PIECE_PAGES, error);
+        uint64_t then = now;
+        now = host_clock_now();
+        precopy_measure(&follower->precopy, over ? 0 : (uint64_t)PIECE_PAGES << RAM_PAGE_SHIFT, now - then);
+    }
+    return over;
+}
+
+/* The node is told how far it is, which can wait. */
+static void mention_progress(struct follower *follower)
+{
+    port_mention(follower->port, &(struct port_item){.news = NEWS_JOIN_PROGRESS,
+                                                     .stream = follower->stream,
+                                                     .a = unwritten(follower),
+                                                     .b = follower->precopy.round});
+}
+
+static void fail_join(struct follower *follower)
+{
+    char why[160];
+    int length =
+        snprintf(why, sizeof why,
+                 "the guest changes its memory faster than it can be copied (%.1f MB left after round %u, with "
+                 "%u %% of the time for the guest)",
+                 (double)unwritten(follower) / 1e6, follower->precopy.round, precopy_share(&follower->precopy) / 10);
+
+    follower->failed = true;
+    port_tell(follower->port, &(struct port_item){.news = NEWS_JOIN_FAILED,
+                                                  .stream = follower->stream,
+                                                  .bytes = (const uint8_t *)why,
+                                                  .length = (size_t)length});
+}
+
+static int copy_slice(struct follower *follower, struct recorder *recorder, const struct port_orders *orders,
+                      const struct position *at, struct error *error)
 {
     uint64_t start = host_clock_now();
 
-    if (unsent > UNSENT_MAX)
+    /* What the link has not taken yet waits; a machine that is slowed stands still meanwhile. */
+    if (!follower->precopy.sprints && orders->unsent > UNSENT_MAX) {
+        if (follower->precopy.slowed)
+            port_wait(follower->port, orders, start + PRECOPY_PAUSE);
         return 0;
+    }
     if (note_writes(follower, error) < 0)
         return -1;
-    int over = send_some(follower, SLICE_PAGES, error);
+    int over = copy_pages(follower, start, error);
+    mention_progress(follower);
     if (over <= 0)
         return over;
-    follower->round++;
-    if (count_left(follower) > FEW_PAGES && follower->round < ROUNDS_MAX && has_room(follower))
+    switch (precopy_next(&follower->precopy, unwritten(follower), has_room(follower))) {
+    case PRECOPY_ROUND:
         return 0;
-    return finish_checkpoint(follower, recorder, at, start, error);
+    case PRECOPY_FAIL:
+        fail_join(follower);
+        return 0;
+    case PRECOPY_FINISH:
+        break;
+    }
+    return finish_checkpoint(follower, recorder, at, host_clock_now(), error);
 }
 
 static void want_again(uint64_t *again_at, uint64_t when)
@@ -289,10 +351,10 @@ int follower_tend(struct follower *follower, struct recorder *recorder, const st
     }
     if (!follower->stream)
         return 0;
-    if (!follower->following) {
-        if (copy_slice(follower, recorder, orders->unsent, at, error) < 0)
+    if (!follower->following && !follower->failed) {
+        if (copy_slice(follower, recorder, orders, at, error) < 0)
             return -1;
-        want_again(again_at, host_clock_now() + SLICE_EVERY);
+        want_again(again_at, host_clock_now() + follower->precopy.run);
     }
     return flush_if_due(follower, again_at, error);
 }

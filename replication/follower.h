@@ -3,9 +3,9 @@
  *
  * Joining is pre-copy, as in live migration (Clark et al., "Live Migration of Virtual Machines", NSDI 2005): the pages
  * (and what was written to disks) are sent while the machine runs, then those that it wrote meanwhile, and so on, until
- * few are left or it is clear that there will not be fewer; then the machine stands still for a moment, while the last
- * pages and the state of processor and chips are written. In the log all this is one checkpoint, in which later
- * mentions of a page count. From there on every record goes into the log.
+ * few are left (precopy.h); then the machine stands still for a moment, while the last pages and the state of processor
+ * and chips are written. In the log all this is one checkpoint, in which later mentions of a page count. From there on
+ * every record goes into the log.
  *
  * Runs in the machine's thread, called by the relay (live.c).
  */
@@ -16,6 +16,7 @@
 #include "replay/checkpoint.h"
 #include "replay/recorder.h"
 #include "replication/port.h"
+#include "replication/precopy.h"
 
 /* What is to be sent (again): a bit for each page of RAM, or cluster of a disk. */
 struct follower_list {
@@ -35,7 +36,8 @@ struct follower {
     struct follower_list lists[MACHINE_DISKS + 1]; /* of RAM, and of each disk */
     unsigned list;                                 /* those before it have been sent in this round */
     uint64_t cursor;                               /* and those below it in this list */
-    unsigned round;
+    struct precopy precopy;
+    bool failed;         /* the join does not come to an end; the node has been told */
     uint64_t flushed_at; /* host time */
     bool flush_soon;     /* input waits to be confirmed */
     bool output_follows; /* what is told now is told together with output */

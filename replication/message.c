@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-enum field { STREAM = 1, OFFSET = 2, PROGRESS = 4, GUEST_TIME = 8, BYTES = 16 };
+enum field { STREAM = 1, OFFSET = 2, PROGRESS = 4, GUEST_TIME = 8, BYTES = 16, LEFT = 32 };
 
 static const struct {
     const char *name;
@@ -21,6 +21,7 @@ static const struct {
     [MESSAGE_TAKEN] = {"TAKEN", STREAM},
     [MESSAGE_BYE] = {"BYE", STREAM | OFFSET},
     [MESSAGE_KEPT] = {"KEPT", STREAM | OFFSET | BYTES},
+    [MESSAGE_JOINING] = {"JOINING", STREAM | OFFSET | LEFT},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -48,6 +49,10 @@ void message_encode(const struct message *message, struct bytes_writer *to)
     }
     if (fields & GUEST_TIME)
         bytes_put_varint(to, message->guest_time);
+    if (fields & LEFT) {
+        bytes_put_varint(to, message->round);
+        bytes_put_varint(to, message->left);
+    }
     if (fields & BYTES)
         bytes_put(to, message->bytes, message->length);
 }
@@ -68,6 +73,10 @@ static void decode_fields(struct bytes_reader *from, unsigned fields, struct mes
     }
     if (fields & GUEST_TIME)
         message->guest_time = bytes_get_varint(from);
+    if (fields & LEFT) {
+        message->round = bytes_get_varint(from);
+        message->left = bytes_get_varint(from);
+    }
     if (fields & BYTES) {
         message->length = bytes_left(from);
         message->bytes = bytes_take(from, message->length);

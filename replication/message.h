@@ -23,7 +23,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-#define MESSAGE_VERSION   1
+#define MESSAGE_VERSION   2
 #define MESSAGE_BYTES_MAX (64u * 1024)               /* of a LOG's, KEPT's or REFUSE's bytes */
 #define MESSAGE_MAX       (MESSAGE_BYTES_MAX + 128u) /* of a whole message */
 
@@ -55,6 +55,9 @@ enum message_kind {
     /* Primary, before MEMBER: output of the guest's from before the checkpoint, which a console client may still lack:
      * `bytes`, from number `offset` on. Pieces come with the latest first. */
     MESSAGE_KEPT,
+    /* Primary to a backup that joins, now and then: the stream goes up to `offset`; about `left` bytes are still to
+     * come before you can follow, and the checkpoint is written in its `round`. For people. */
+    MESSAGE_JOINING,
 };
 
 struct message {
@@ -67,6 +70,7 @@ struct message {
     uint64_t replayed;    /* ACK */
     uint64_t guest_time;  /* ACK, BEAT; ns */
     bool ready;           /* ACK */
+    uint64_t round, left; /* JOINING */
     const uint8_t *bytes; /* LOG, KEPT, REFUSE: not owned */
     size_t length;        /* 1 to MESSAGE_BYTES_MAX where there are bytes, else 0 */
 };

@@ -1,4 +1,6 @@
 /* What the machine's thread tells. See port.h. */
+#include <stdio.h>
+
 #include "replay/outbox.h"
 #include "replication/node_internal.h"
 
@@ -104,7 +106,10 @@ static bool is_old(const struct node *node, const struct port_item *item)
     switch (item->news) {
     case NEWS_STREAM:
     case NEWS_JOINED:
+    case NEWS_JOIN_PROGRESS:
+    case NEWS_JOIN_FAILED:
         return item->stream != node->orders.join;
+    case NEWS_UNFIT:
     case NEWS_RESTORED:
     case NEWS_REPLAYED:
     case NEWS_REPLAYED_OUTPUT:
@@ -113,6 +118,14 @@ static bool is_old(const struct node *node, const struct port_item *item)
     default:
         return false;
     }
+}
+
+static void step_with_text(struct node *node, enum replica_event_kind kind, const struct port_item *item)
+{
+    char text[sizeof node->result.text];
+
+    snprintf(text, sizeof text, "%.*s", (int)item->length, (const char *)item->bytes);
+    node_step(node, &(struct replica_event){.kind = kind, .text = text});
 }
 
 static void take_item(struct node *node, const struct port_item *item)
@@ -125,6 +138,16 @@ static void take_item(struct node *node, const struct port_item *item)
     case NEWS_JOINED:
         node->join_pause = item->a;
         node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_JOINED});
+        break;
+    case NEWS_JOIN_PROGRESS:
+        node_step(node, &(struct replica_event){
+                            .kind = REPLICA_EVENT_JOIN_PROGRESS, .unwritten = item->a, .round = (unsigned)item->b});
+        break;
+    case NEWS_JOIN_FAILED:
+        step_with_text(node, REPLICA_EVENT_JOIN_FAILED, item);
+        break;
+    case NEWS_UNFIT:
+        step_with_text(node, REPLICA_EVENT_UNFIT, item);
         break;
     case NEWS_OUTPUT:
         put_output(node, item, in_stream(node, item->stream, item->a));

@@ -24,14 +24,17 @@
 
 enum port_news {
     /* While the machine runs by itself. `stream` is the number of the join order that they are for; 0: none. */
-    NEWS_STREAM = 1, /* bytes of the log for the backup */
-    NEWS_JOINED,     /* the checkpoint is in that log; a: the machine stood still for so many ns */
-    NEWS_OUTPUT,     /* bytes of output of channel b; their record is in the log for the backup before offset a */
-    NEWS_INPUT,      /* a bytes of console input are recorded, in the log before offset b */
-    NEWS_GUEST_TIME, /* a: ns */
-    NEWS_QUIET,      /* the machine stands still, as ordered */
-    NEWS_ENDED,      /* the run ended: a: enum log_end_reason, b: exit value; the END record is in the log */
+    NEWS_STREAM = 1,    /* bytes of the log for the backup */
+    NEWS_JOINED,        /* the checkpoint is in that log; a: the machine stood still for so many ns */
+    NEWS_OUTPUT,        /* bytes of output of channel b; their record is in the log for the backup before offset a */
+    NEWS_INPUT,         /* a bytes of console input are recorded, in the log before offset b */
+    NEWS_JOIN_PROGRESS, /* of the checkpoint that is being written, a: bytes that are left; b: the round */
+    NEWS_JOIN_FAILED,   /* it does not come to an end: bytes: a sentence that says why */
+    NEWS_GUEST_TIME,    /* a: ns */
+    NEWS_QUIET,         /* the machine stands still, as ordered */
+    NEWS_ENDED,         /* the run ended: a: enum log_end_reason, b: exit value; the END record is in the log */
     /* While it is replayed. */
+    NEWS_UNFIT,           /* the machine could not go on here: bytes: a sentence that says what is missing */
     NEWS_RESTORED,        /* the checkpoint was restored: a: bytes of output so far */
     NEWS_REPLAYED,        /* the stream is replayed up to offset a; b: guest time */
     NEWS_REPLAYED_OUTPUT, /* bytes that the guest sent through channel b in the replay */

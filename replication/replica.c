@@ -24,6 +24,7 @@ struct replica_config replica_config_default(void)
         .lag_slow = 200 * MILLISECOND,
         .lag_max = 1000 * MILLISECOND,
         .lag_patience = 3000 * MILLISECOND,
+        .join_retry = 10000 * MILLISECOND,
         .handover_patience = 2000 * MILLISECOND,
     };
 }
@@ -304,6 +305,9 @@ struct replica_status replica_status(const struct replica *replica, uint64_t now
         .guest_time = replica->guest_time,
         .awaits_replay = backup && replica->take_over_at != NO_OFFSET,
         .handed_over = replica->handed_over,
+        .unfit = replica->unfit,
+        .join_left = backup ? replica->join_left : join_left(replica),
+        .join_round = backup ? replica->join_round : replica->join.round,
     };
 }
 

@@ -32,6 +32,11 @@
  * holds the output whose record is after m; the backup may ask for the next epoch once it has received the stream up to
  * m. So at no time is output out that a backup with the right to take over lacks.
  *
+ * Joining comes to an end. A backup repeats its HELLO after ever longer times, and one that has not heard WELCOME yet
+ * does not begin anew. How much is under way goes by what the link takes (replica_flow.c). A machine whose log grows
+ * faster than that is slowed; and a join that is given up may not begin again at once (replica_join.c). A backup that
+ * could not go on with the machine says so (REFUSE), and leaves.
+ *
  * An arbiter that cannot be reached is asked again every `arbiter_retry`; the machine may run on, but no output leaves.
  * If meanwhile the other side is heard again, things go on in epoch e as if nothing had been: should an unanswered
  * request have won all the same, then the other side's request will lose and our own, repeated, will win.
@@ -67,6 +72,7 @@ struct replica_config {
     uint64_t lag_slow;          /* ns by which the backup's replay may be behind before the primary is slowed */
     uint64_t lag_max;           /* at this lag the primary stands still; and when it has lasted for */
     uint64_t lag_patience;      /* so many ns, the backup counts as lost */
+    uint64_t join_retry;        /* ns until a join that was given up may begin again; twice as long each time */
     uint64_t handover_patience; /* ns that a backup has to take over before the primary wants its place back */
 };
 
@@ -81,9 +87,12 @@ enum replica_event_kind {
     REPLICA_EVENT_MESSAGE,   /* `message` arrived */
     REPLICA_EVENT_STREAM,    /* primary: the log written for the backup grew by `bytes`, `length` */
     REPLICA_EVENT_JOINED,    /* primary: the stream now holds the whole checkpoint; records follow */
-    REPLICA_EVENT_SAFE,      /* backup: the stream is safe up to `offset` */
-    REPLICA_EVENT_REPLAYED,  /* backup: ... and replayed up to `offset`; the guest's clock shows `guest_time`. The first
-                              * of a stream says that the checkpoint was restored */
+    REPLICA_EVENT_JOIN_PROGRESS, /* primary: the checkpoint is being written: `unwritten` bytes are left, in `round` */
+    REPLICA_EVENT_JOIN_FAILED,   /* primary: it cannot come to an end: `text` says why */
+    REPLICA_EVENT_UNFIT, /* backup: it could not go on with the machine of this stream: `text` says what is missing */
+    REPLICA_EVENT_SAFE,  /* backup: the stream is safe up to `offset` */
+    REPLICA_EVENT_REPLAYED, /* backup: ... and replayed up to `offset`; the guest's clock shows `guest_time`. The first
+                             * of a stream says that the checkpoint was restored */
     REPLICA_EVENT_GUEST_TIME, /* primary: the guest's clock shows `guest_time` */
     REPLICA_EVENT_ARBITER,    /* the answer to CLAIM or VERIFY: `answer` */
     REPLICA_EVENT_LIVE,       /* after GO_LIVE: all that was received is replayed, and the machine runs on by itself */
@@ -106,6 +115,9 @@ struct replica_event {
     uint64_t offset;               /* SAFE, REPLAYED, DIVERGED */
     uint64_t guest_time;           /* REPLAYED, GUEST_TIME */
     enum replica_answer answer;    /* ARBITER */
+    uint64_t unwritten;            /* JOIN_PROGRESS */
+    unsigned round;                /* JOIN_PROGRESS */
+    const char *text;              /* JOIN_FAILED, UNFIT */
 };
 
 enum replica_action_kind {
@@ -138,7 +150,7 @@ struct replica_action {
     const uint8_t *bytes;   /* DELIVER; good until the next step */
     size_t length;
     unsigned permille;
-    char text[160];
+    char text[320];
 };
 
 /* One step leaves at most so many actions. */
@@ -176,6 +188,9 @@ struct replica_status {
     uint64_t lag;        /* primary: how long ago it wrote what the backup is to replay next, ns */
     uint64_t guest_time; /* of the machine here, as last told */
     bool awaits_replay;  /* backup: it takes over when it has replayed what there is, as it was asked to */
+    bool unfit;          /* STOPPED because this side could not go on with the machine */
+    uint64_t join_left;  /* bytes that a joining backup still has to get, about */
+    unsigned join_round; /* in which its checkpoint is being written */
     bool handed_over;    /* STOPPED because the backup took over as it was asked to */
     uint64_t heard;      /* ns since the other side was heard */
     unsigned throttle;   /* permille */

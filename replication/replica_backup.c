@@ -5,25 +5,35 @@
 
 #include "replication/replica_internal.h"
 
+/* HELLO is said again after suspect_after, and each time after twice as long, up to so many times that. */
+#define HELLO_WAITS 12
+/* A primary that we join is given so many suspect_after of silence: its link may be busy with the checkpoint. */
+#define JOIN_SILENCE 8
+
 static void forget_stream(struct replica *replica)
 {
     replica->stream = 0;
     replica->received = replica->safe = replica->replayed = 0;
     replica->restored = replica->verified = replica->bye = replica->ended = replica->diverged = false;
     replica->member_at = replica->take_over_at = NO_OFFSET;
+    replica->join_left = replica->join_round = 0;
 }
 
 void backup_begin(struct replica *replica)
 {
     replica->state = REPLICA_JOINING;
     replica->request.kind = REQUEST_NONE;
+    replica->hello_wait = replica->config.suspect_after;
     forget_stream(replica);
 }
 
 static void say_hello(struct replica *replica)
 {
     replica->welcomed = false;
-    replica->hello_at = replica->now + replica->config.suspect_after;
+    replica->hello_at = replica->now + replica->hello_wait;
+    replica->hello_wait *= 2;
+    if (replica->hello_wait > HELLO_WAITS * replica->config.suspect_after)
+        replica->hello_wait = HELLO_WAITS * replica->config.suspect_after;
     replica_send(replica, MESSAGE_HELLO)->offset = replica->received;
 }
 
@@ -81,6 +91,7 @@ static void take_welcome(struct replica *replica, const struct message *welcome)
     replica->peer = welcome->node;
     replica_hear(replica);
     replica->welcomed = true;
+    replica->hello_wait = replica->config.suspect_after;
     replica->refused[0] = 0;
     if (!same)
         begin_stream(replica, welcome);
@@ -100,9 +111,18 @@ static void take_log(struct replica *replica, const struct message *log)
     take_place(replica);
 }
 
+static void take_progress(struct replica *replica, const struct message *message)
+{
+    replica->join_left = message->left;
+    replica->join_round = message->round > UINT32_MAX ? UINT32_MAX : (unsigned)message->round;
+    if (replica->state == REPLICA_JOINING)
+        replica_say(replica, "joining: %.1f MB received, round %u, at most %.1f MB to go",
+                    (double)replica->received / 1e6, replica->join_round, (double)replica->join_left / 1e6);
+}
+
 static void take_refusal(struct replica *replica, const struct message *refusal)
 {
-    char text[100];
+    char text[sizeof replica->refused];
 
     replica_quote(refusal, text, sizeof text);
     if (strcmp(text, replica->refused) != 0)
@@ -157,6 +177,9 @@ static void take_message(struct replica *replica, const struct message *message)
         replica->member_at = message->offset;
         take_place(replica);
         break;
+    case MESSAGE_JOINING:
+        take_progress(replica, message);
+        break;
     case MESSAGE_HANDOVER:
         replica->take_over_at = message->offset;
         hand_over_when_ready(replica);
@@ -207,6 +230,17 @@ static void go_live(struct replica *replica)
     primary_alone(replica);
 }
 
+/* Better now than when the primary has died. */
+static void refuse_machine(struct replica *replica, const char *why)
+{
+    if (replica->state != REPLICA_JOINING)
+        return;
+    replica->unfit = true;
+    snprintf(replica->refused, sizeof replica->refused, "%s", why);
+    replica_refuse(replica, replica->refused);
+    replica_stop(replica, "this backup could not take over: %s", replica->refused);
+}
+
 static void diverge(struct replica *replica, uint64_t offset)
 {
     switch (replica->state) {
@@ -254,6 +288,9 @@ void backup_step(struct replica *replica, const struct replica_event *event)
     case REPLICA_EVENT_DIVERGED:
         diverge(replica, event->offset);
         break;
+    case REPLICA_EVENT_UNFIT:
+        refuse_machine(replica, event->text);
+        break;
     case REPLICA_EVENT_LIVE:
         go_live(replica);
         break;
@@ -284,7 +321,9 @@ void backup_tick(struct replica *replica)
     if (replica->state == REPLICA_TAKING_OVER)
         return;
     /* A primary that gave up on our joining does not tell us, and may have no stream for us any more. */
-    if (replica->state == REPLICA_JOINING && replica->welcomed && !replica_hears(replica))
+    uint64_t silence = replica->now - replica->heard_at;
+    if (replica->state == REPLICA_JOINING && replica->welcomed &&
+        silence > JOIN_SILENCE * replica->config.suspect_after)
         replica->welcomed = false;
     if (!replica->welcomed && replica->now >= replica->hello_at)
         say_hello(replica);

@@ -2,7 +2,9 @@
  * The replica's insides, shared between its files:
  *   replica.c          events, actions, the arbiter, and who contends
  *   replica_primary.c  the side that runs the machine
- *   replica_pace.c     ... how fast
+ *   replica_flow.c     ... how much of the stream is under way
+ *   replica_pace.c     ... how fast the machine runs
+ *   replica_join.c     ... and how a backup that joins comes to follow
  *   replica_backup.c   the side that follows
  */
 #ifndef ENCORE_REPLICATION_REPLICA_INTERNAL_H
@@ -28,6 +30,28 @@ struct replica_request {
     bool told;         /* the user knows that the arbiter cannot be reached */
 };
 
+/* What the link takes at a time. */
+struct replica_flow {
+    uint64_t window;   /* bytes that may be under way; at most config.window */
+    uint64_t quickest; /* ns that an acknowledgement took, for the link as it is lately; 0: not known */
+    bool was_full;     /* the window was what limited us, since the last sample */
+    bool probed;       /* the stream up to `probe` was sent at `probed_at`, and is not acknowledged yet */
+    uint64_t probe, probed_at;
+};
+
+/* A backup that joins. */
+struct replica_join {
+    uint64_t unwritten;   /* bytes of the checkpoint that the machine has not written yet, as it said last */
+    unsigned round;       /* in which it writes */
+    uint64_t told_at;     /* when the user was told how it goes */
+    uint64_t looked_at;   /* when we looked how much was left, and */
+    uint64_t left_before; /* how much that was */
+    unsigned stuck;       /* how often that was no less than before */
+    uint64_t not_before;  /* the last join was given up: another may begin then */
+    unsigned failures;    /* so many were given up in a row */
+    char why[256];        /* ... the last one for this reason */
+};
+
 struct replica {
     struct replica_config config;
     enum replica_state state;
@@ -51,6 +75,8 @@ struct replica {
     uint64_t end;            /* of the stream */
     uint64_t sent;           /* on the present link */
     uint64_t peer_received, peer_safe, peer_replayed;
+    struct replica_flow flow;
+    struct replica_join join;
     bool peer_ready;
     uint64_t joined;      /* where the checkpoint ends; NO_OFFSET: not yet */
     uint64_t committed;   /* what COMMIT said; NO_OFFSET: everything */
@@ -71,8 +97,9 @@ struct replica {
     unsigned throttle;                /* permille */
 
     /* Backup. */
-    bool welcomed;     /* on the present link */
-    uint64_t hello_at; /* when to say HELLO again */
+    bool welcomed;       /* on the present link */
+    uint64_t hello_at;   /* when to say HELLO again; and */
+    uint64_t hello_wait; /* how long after that once more */
     uint64_t received;
     uint64_t safe, replayed;
     bool restored;         /* the machine exists */
@@ -81,7 +108,10 @@ struct replica {
     bool bye;              /* the guest ended, and the stream is complete */
     bool diverged;         /* found while we contended */
     uint64_t take_over_at; /* HANDOVER: take over when so much is replayed; NO_OFFSET: not asked to */
-    char refused[100];     /* what REFUSE said last */
+    char refused[256];     /* what REFUSE said last */
+    bool unfit;            /* what the machine would need here is not there: refused[] says what */
+    uint64_t join_left;    /* bytes that the primary had still to send, as it said last */
+    unsigned join_round;
 };
 
 /* replica.c */
@@ -110,6 +140,31 @@ void primary_tick(struct replica *replica);
 void primary_answer(struct replica *replica, enum replica_answer answer);
 /* A machine that runs by itself, in the present epoch. */
 void primary_alone(struct replica *replica);
+
+/* replica_flow.c */
+/* A message about the stream, with its offset and the guest's time. */
+struct message *primary_send(struct replica *replica, enum message_kind kind, uint64_t offset);
+/* A new stream begins. */
+void flow_begin(struct replica *replica);
+/* The link is fresh: the peer has the stream up to `offset`, and what comes after it is sent again. */
+void flow_rewind(struct replica *replica, uint64_t offset);
+/* peer_received has grown. */
+void flow_acknowledged(struct replica *replica);
+/* Sends what the window and one step allow. */
+void primary_pump(struct replica *replica);
+
+/* replica_join.c */
+void join_begin(struct replica *replica);
+/* The machine has written so much of the checkpoint that `unwritten` bytes are left, in its `round`. */
+void join_wrote(struct replica *replica, uint64_t unwritten, unsigned round);
+/* The backup follows. */
+void join_done(struct replica *replica);
+/* It never will: `why`. Both sides are told, and another join may not begin at once. */
+void join_give_up(struct replica *replica, const char *why);
+/* Bytes that are still to be sent; of pages not yet written it is the most that they can come to. */
+uint64_t join_left(const struct replica *replica);
+bool join_may_begin(const struct replica *replica);
+void join_tick(struct replica *replica);
 
 /* replica_pace.c */
 uint64_t primary_lag(const struct replica *replica);

@@ -1,6 +1,6 @@
 /*
  * The side that runs the machine. See replica.h for the rules; here is where each of them is kept:
- *   who may follow          greet, begin_join, invite
+ *   who may follow          greet, begin_join, invite; replica_join.c
  *   what has left           commit_acknowledged, and HOLD in invite
  *   when to go on alone     lose_member, give_up_peer, primary_answer
  *   when to ask whether     primary_wake, settle_doubt
@@ -12,7 +12,6 @@
 
 /* A joining backup may be silent for so many suspect_after: it may be busy restoring. */
 #define JOIN_PATIENCE 25
-#define LOGS_PER_STEP 24
 /* MEMBER may be lost, and is not answered; it is said again after so many suspect_after. */
 #define MEMBER_AGAIN 10
 
@@ -188,36 +187,6 @@ void primary_answer(struct replica *replica, enum replica_answer answer)
     }
 }
 
-static struct message *send_stream(struct replica *replica, enum message_kind kind, uint64_t offset)
-{
-    struct message *message = replica_send(replica, kind);
-
-    message->offset = offset;
-    message->guest_time = replica->guest_time;
-    return message;
-}
-
-/* Sends what the window and one step allow. */
-static void pump(struct replica *replica)
-{
-    if (!replica->stream || replica->stream_broken)
-        return;
-    for (unsigned n = 0; n < LOGS_PER_STEP && replica->sent < replica->end; n++) {
-        uint64_t under_way = replica->sent - replica->peer_received;
-        if (under_way >= replica->config.window)
-            return;
-        uint64_t length = replica->end - replica->sent;
-        if (length > MESSAGE_BYTES_MAX)
-            length = MESSAGE_BYTES_MAX;
-        if (length > replica->config.window - under_way)
-            length = replica->config.window - under_way;
-        struct message *message = send_stream(replica, MESSAGE_LOG, replica->sent);
-        message->bytes = replica->backlog.held.data + (replica->sent - replica->backlog.start);
-        message->length = length;
-        replica->sent += length;
-    }
-}
-
 static void begin_join(struct replica *replica, uint64_t node)
 {
     end_stream(replica);
@@ -225,27 +194,29 @@ static void begin_join(struct replica *replica, uint64_t node)
     /* Unique among all streams of all primaries that this backup may meet: an epoch has one owner. */
     replica->stream = replica->epoch << 24 | replica->streams;
     replica->peer = node;
+    flow_begin(replica);
+    join_begin(replica);
     replica_say(replica, "a backup joins");
     replica_act(replica, REPLICA_JOIN);
-    send_stream(replica, MESSAGE_WELCOME, 0);
+    primary_send(replica, MESSAGE_WELCOME, 0);
 }
 
 static void tell_member(struct replica *replica)
 {
     replica->member_told_at = replica->now;
-    send_stream(replica, MESSAGE_MEMBER, replica->member_from);
+    primary_send(replica, MESSAGE_MEMBER, replica->member_from);
 }
 
 /* The member's, or the joining backup's, link was renewed. */
 static void resume_stream(struct replica *replica, uint64_t offset)
 {
-    replica->sent = replica->peer_received = offset;
-    send_stream(replica, MESSAGE_WELCOME, offset);
+    flow_rewind(replica, offset);
+    primary_send(replica, MESSAGE_WELCOME, offset);
     if (replica->member)
         tell_member(replica);
     if (replica->state == REPLICA_HANDING_OVER && replica->quiet)
-        send_stream(replica, MESSAGE_HANDOVER, replica->end);
-    pump(replica);
+        primary_send(replica, MESSAGE_HANDOVER, replica->end);
+    primary_pump(replica);
 }
 
 static void greet(struct replica *replica, const struct message *hello)
@@ -260,12 +231,20 @@ static void greet(struct replica *replica, const struct message *hello)
         replica_hear(replica);
         return resume_stream(replica, hello->offset);
     }
+    /* It has not heard us yet. (Who has forgotten the stream acknowledged something of it before.) */
+    if (replica->stream && replica->state == REPLICA_ALONE && hello->node == replica->peer && hello->stream == 0 &&
+        replica->peer_received == 0) {
+        replica_hear(replica);
+        return resume_stream(replica, 0);
+    }
     if (replica->member && hello->node == replica->peer && hello->stream == 0) {
         replica_say(replica, "the backup has lost its machine and begins afresh");
         give_up_peer(replica);
     }
     if (replica->state != REPLICA_ALONE)
         return replica_refuse(replica, "this primary has a backup, or is about to find out whether it still has one");
+    if (!join_may_begin(replica))
+        return replica_refuse(replica, replica->join.why);
     replica_hear(replica);
     begin_join(replica, hello->node);
 }
@@ -273,6 +252,7 @@ static void greet(struct replica *replica, const struct message *hello)
 /* From here on output waits, and the peer may take over when it has the stream up to here. */
 static void invite(struct replica *replica)
 {
+    join_done(replica);
     replica->member = true;
     replica->member_from = replica->end;
     replica->committed = replica->end;
@@ -290,6 +270,7 @@ static void take_ack(struct replica *replica, const struct message *ack)
     replica_hear(replica);
     if (ack->offset > replica->peer_received)
         replica->peer_received = ack->offset;
+    flow_acknowledged(replica);
     replica->peer_safe = ack->safe;
     if (ack->replayed > replica->peer_replayed)
         replica->peer_replayed = ack->replayed;
@@ -302,7 +283,19 @@ static void take_ack(struct replica *replica, const struct message *ack)
         replica->peer_replayed >= replica->joined && replica->end - replica->peer_safe <= replica->config.window)
         invite(replica);
     finish_if_ended(replica);
-    pump(replica);
+    primary_pump(replica);
+}
+
+/* The backup has found that it could not go on with this machine: see REPLICA_EVENT_UNFIT. */
+static void take_refusal(struct replica *replica, const struct message *refusal)
+{
+    char why[200];
+
+    if (replica->state != REPLICA_ALONE)
+        return;
+    replica_quote(refusal, why, sizeof why);
+    replica_say(replica, "the backup cannot follow: %s", why);
+    primary_alone(replica);
 }
 
 static void take_message(struct replica *replica, const struct message *message)
@@ -338,8 +331,10 @@ static void take_message(struct replica *replica, const struct message *message)
         }
         break;
     case MESSAGE_REFUSE:
-        break; /* only a primary refuses */
-    default:   /* what only a primary says */
+        if (replica->stream && message->node == replica->peer && message->epoch == replica->epoch)
+            take_refusal(replica, message);
+        break;
+    default: /* what only a primary says */
         break;
     }
 }
@@ -352,10 +347,8 @@ static void extend_stream(struct replica *replica, const uint8_t *bytes, size_t 
         return;
     if (replica->end - replica->peer_safe + length > replica->config.backlog_max ||
         log_feed_push(&replica->backlog, bytes, length, &error) < 0) {
-        if (!replica->member) {
-            replica_say(replica, "the joining backup is too slow, or memory is short: it is given up");
-            return primary_alone(replica);
-        }
+        if (!replica->member)
+            return join_give_up(replica, "the backup lacks more of the log than is kept for it");
         /* What the member lacks is gone, so it cannot follow any more. */
         replica->stream_broken = replica->contend_for_good = true;
         if (replica->state != REPLICA_CONTENDING)
@@ -363,7 +356,7 @@ static void extend_stream(struct replica *replica, const uint8_t *bytes, size_t 
         return;
     }
     replica->end += length;
-    pump(replica);
+    primary_pump(replica);
 }
 
 static void become_quiet(struct replica *replica)
@@ -376,7 +369,7 @@ static void become_quiet(struct replica *replica)
     replica->wants_handover = false;
     replica->state = REPLICA_HANDING_OVER;
     replica->handover_at = replica->now;
-    send_stream(replica, MESSAGE_HANDOVER, replica->end);
+    primary_send(replica, MESSAGE_HANDOVER, replica->end);
 }
 
 static void want_handover(struct replica *replica)
@@ -403,6 +396,13 @@ void primary_step(struct replica *replica, const struct replica_event *event)
     case REPLICA_EVENT_JOINED:
         if (replica->stream)
             replica->joined = replica->end;
+        join_wrote(replica, 0, replica->join.round);
+        break;
+    case REPLICA_EVENT_JOIN_PROGRESS:
+        join_wrote(replica, event->unwritten, event->round);
+        break;
+    case REPLICA_EVENT_JOIN_FAILED:
+        join_give_up(replica, event->text);
         break;
     case REPLICA_EVENT_GUEST_TIME:
         replica->guest_time = event->guest_time;
@@ -459,6 +459,7 @@ static void watch_peer(struct replica *replica)
 void primary_tick(struct replica *replica)
 {
     watch_peer(replica);
+    join_tick(replica);
     if (!primary_pace(replica)) {
         replica->contend_for_good = true;
         lose_member(replica, "the backup is too slow");
@@ -466,5 +467,5 @@ void primary_tick(struct replica *replica)
     if (replica->member && replica->now - replica->member_told_at >= MEMBER_AGAIN * replica->config.suspect_after)
         tell_member(replica);
     if (replica->stream && replica->now - replica->sent_at >= replica->config.beat_every)
-        send_stream(replica, MESSAGE_BEAT, replica->sent);
+        primary_send(replica, MESSAGE_BEAT, replica->sent);
 }

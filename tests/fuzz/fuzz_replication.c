@@ -157,7 +157,7 @@ static void make_event(struct bytes_reader *input, const struct replica_status *
     event->bytes = next_piece(input, &length);
     event->length = length;
     *message = (struct message){
-        .kind = (enum message_kind)(1 + bytes_get_uint(input, 1) % MESSAGE_KEPT),
+        .kind = (enum message_kind)(1 + bytes_get_uint(input, 1) % MESSAGE_JOINING),
         .epoch = pick(input, status->epoch),
         .node = pick(input, status->peer ? status->peer : 2),
         .stream = pick(input, status->stream),

@@ -52,7 +52,7 @@ strip() {
 # too (docs/replication.md).
 machine_files() {
     find "$1/vmm" -name '*.[ch]' ! -path '*/vmm/host/*' ! -path '*/vmm/kvm/*' 2>/dev/null | sort
-    find "$1/replication" -name 'replica*.[ch]' -o -name 'message.[ch]' -o -name '*_gate.[ch]' -o \
+    find "$1/replication" -name 'replica*.[ch]' -o -name 'message.[ch]' -o -name '*_gate.[ch]' -o -name 'precopy.[ch]' -o \
         -name 'console_*.[ch]' -o -name 'session.[ch]' 2>/dev/null | sort
 }
 

@@ -16,6 +16,7 @@ static void plan_config(struct sim_world *world)
         .backlog_max = sim_between(world, 6000, 60000),
         .lag_slow = sim_between(world, 50, 150) * SIM_MS,
         .lag_patience = sim_between(world, 100, 400) * SIM_MS,
+        .join_retry = beat,
         .handover_patience = sim_between(world, 50, 300) * SIM_MS,
     };
     world->config.lag_max = world->config.lag_slow + sim_between(world, 50, 300) * SIM_MS;

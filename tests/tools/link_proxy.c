@@ -13,6 +13,7 @@
  *     stall         take everything and pass nothing on; it goes on when another order comes
  *     deaf          ... only of what goes to the target
  *     cut           break all connections, and each new one
+ *     rate KBIT     pass on so many thousands of bits a second each way, and take no more than waits for that
  *
  * On the wire (nanomsg's RFC for SP over TCP): each side first sends 8 bytes, then messages of an 8-byte big-endian
  * length and so many bytes. Ends at the end of its input. Prints nothing; a failure is told on standard error.
@@ -33,10 +34,12 @@
 #define CONNECTIONS 16
 #define GREETING    8
 #define PIECE_MAX   (1u << 20)
+/* A slow link has a queue, and it is not long: so many bytes each way. */
+#define QUEUE_MAX (32u << 10)
 
-enum order { GOOD, DELAY, DROP, TWICE, ALTER, STALL, DEAF, CUT, ORDERS };
+enum order { GOOD, DELAY, DROP, TWICE, ALTER, STALL, DEAF, CUT, RATE, ORDERS };
 
-static const char *const names[ORDERS] = {"good", "delay", "drop", "twice", "alter", "stall", "deaf", "cut"};
+static const char *const names[ORDERS] = {"good", "delay", "drop", "twice", "alter", "stall", "deaf", "cut", "rate"};
 
 struct piece {
     struct piece *next;
@@ -52,6 +55,9 @@ struct way {
     uint8_t gathered[PIECE_MAX]; /* of the message that is arriving */
     size_t length;
     struct piece *first, **last;
+    size_t queued;    /* bytes of them */
+    uint64_t sent_at; /* under a rate: when the allowance was made last, ms */
+    uint64_t allowed; /* bytes, in thousandths */
 };
 
 struct connection {
@@ -98,6 +104,7 @@ static void put(struct way *way, const uint8_t *bytes, size_t length, uint64_t d
     memcpy(piece->bytes, bytes, length);
     *way->last = piece;
     way->last = &piece->next;
+    way->queued += length;
 }
 
 /* A whole message, with its length before it. */
@@ -177,14 +184,33 @@ static bool held(const struct proxy *proxy, const struct way *way)
     return proxy->order == STALL || (proxy->order == DEAF && way->to_target);
 }
 
+/* How many bytes the rate lets through now. What is not used within 10 ms is lost. */
+static size_t allowance(const struct proxy *proxy, struct way *way)
+{
+    uint64_t now = now_ms(), most = (uint64_t)proxy->number * 125 * 10;
+
+    if (proxy->order != RATE)
+        return SIZE_MAX;
+    way->allowed += (now - way->sent_at) * proxy->number * 125;
+    way->sent_at = now;
+    if (way->allowed > most)
+        way->allowed = most;
+    return way->allowed / 1000;
+}
+
 static bool send_due(struct proxy *proxy, struct way *way)
 {
     while (way->first && way->first->due <= now_ms() && !held(proxy, way)) {
         struct piece *piece = way->first;
+        size_t length = piece->length - piece->sent, most = allowance(proxy, way);
+        if (most == 0)
+            return true;
         ssize_t sent =
-            send(way->to, piece->bytes + piece->sent, piece->length - piece->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+            send(way->to, piece->bytes + piece->sent, length < most ? length : most, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0)
             return false;
+        way->allowed -= proxy->order == RATE ? (uint64_t)sent * 1000 : 0;
+        way->queued -= (size_t)sent;
         piece->sent += (size_t)sent;
         if (piece->sent < piece->length)
             return true;
@@ -205,6 +231,8 @@ static void begin_way(struct way *way, int from, int to, bool to_target)
     way->length = 0;
     way->first = NULL;
     way->last = &way->first;
+    way->queued = 0;
+    way->sent_at = way->allowed = 0;
 }
 
 static void take_connection(struct proxy *proxy)
@@ -256,7 +284,9 @@ static void turn(struct proxy *proxy)
 
     for (int n = 0; n < 2 * CONNECTIONS; n++) {
         const struct connection *connection = &proxy->connections[n / 2];
-        fds[2 + n] = (struct pollfd){.fd = connection->open ? connection->ways[n % 2].from : -1, .events = POLLIN};
+        const struct way *way = &connection->ways[n % 2];
+        bool takes = connection->open && (proxy->order != RATE || way->queued < QUEUE_MAX);
+        fds[2 + n] = (struct pollfd){.fd = takes ? way->from : -1, .events = POLLIN};
     }
     if (poll(fds, 2 + 2 * CONNECTIONS, 1) < 0)
         return;
