@@ -72,6 +72,10 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libencore.a
 	$(call say,TEST  $<)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter %.o,$^) $(BUILD)/libencore.a -lcmocka $(ALL_LIBS)
 
+# Of the command itself, what is worth a test of its own.
+$(BUILD)/tests/unit/test_quantity: $(BUILD)/tools/quantity.o
+$(BUILD)/tests/unit/test_time_stamp: $(BUILD)/tools/time_stamp.o
+
 # The truth harness is a program of several files.
 $(BUILD)/tests/integration/truth: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/soft/truth_*.c))
 
@@ -86,7 +90,7 @@ $(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: $(BUILD
 
 # bench/*.c make the machine as `encore` does.
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/bench_guest.o $(BUILD)/tools/guest.o $(BUILD)/tools/guest_disks.o \
-                  $(BUILD)/libencore.a
+                  $(BUILD)/tools/time_stamp.o $(BUILD)/libencore.a
 	$(call say,LINK  $@)
 	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)
 

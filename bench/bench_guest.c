@@ -50,7 +50,7 @@ void bench_guest_create(struct guest *guest, const char *engine, uint64_t ram_si
     struct error error = {0};
 
     *guest = (struct guest){.description = {.ram_size = ram_size, .protocol = BOOT_AUTO}};
-    guest_choose_engine(guest, engine, &error);
+    guest_choose_engine(guest, engine, false, &error);
     if (!guest->engine)
         bench_fail("engine", &error);
     if (engine_done)

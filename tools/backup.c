@@ -76,6 +76,8 @@ static struct machine *make_machine(void *context, const char *text, const struc
         guest_create_machine(guest, door, error) < 0)
         return NULL;
     guest_keep_image(guest, NULL);
+    guest->recorded = true;
+    guest_tell_engine(guest);
     *foreign_ticks = strcmp(guest->description.tick_unit, guest->engine->caps.tick_unit) != 0;
     return &guest->machine;
 }

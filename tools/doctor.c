@@ -283,6 +283,7 @@ static void print_choice(const struct findings *findings)
         printf("guests run on kvm here: it can name places between exits and is fast in the\nkernel.\n");
     else
         printf("guests run on soft here, because\n%s.\n", reason.text);
+    printf("Recorded and replicated guests run on soft then, on every host, because\n%s.\n", GUEST_WHY_EXACT);
 }
 
 int command_doctor(int argc, char **argv)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/time_stamp.h"
 #include "vmm/host/clock.h"
 #include "vmm/host/file.h"
 #include "vmm/soft/soft_engine.h"
@@ -35,15 +36,19 @@ struct guest guest_of(struct files *files)
     return (struct guest){.files = files, .disks.run = files};
 }
 
-int guest_choose_engine(struct guest *guest, const char *name, struct error *error)
+int guest_choose_engine(struct guest *guest, const char *name, bool recorded, struct error *error)
 {
     const struct kvm_engine_options options = {0};
 
+    guest->recorded = recorded;
     if (strcmp(name, "auto") != 0) {
         guest->engine = guest_engine(name, false, error);
         return guest->engine ? 0 : -1;
     }
-    guest->engine = kvm_engine_create(&options, &guest->why_soft);
+    if (recorded)
+        error_set(&guest->why_soft, ERROR_HOST, GUEST_WHY_EXACT);
+    else
+        guest->engine = kvm_engine_create(&options, &guest->why_soft);
     if (guest->engine &&
         guest_kvm_suits(&guest->engine->caps, kvm_engine_probe_result(guest->engine), &guest->why_soft))
         return 0;
@@ -52,10 +57,33 @@ int guest_choose_engine(struct guest *guest, const char *name, struct error *err
     return guest->engine ? 0 : -1;
 }
 
+static void warn_of_time_stamps(const struct guest *guest)
+{
+    const struct description *d = &guest->description;
+    const char *reads = NULL;
+
+    switch (time_stamp_use(d->protocol, d->module_count, guest->image, guest->image_length)) {
+    case TIME_STAMP_UNUSED:
+        return;
+    case TIME_STAMP_READ:
+        reads = "this guest reads";
+        break;
+    case TIME_STAMP_UNKNOWN:
+        reads = "this guest may read";
+        break;
+    }
+    fprintf(stderr,
+            "encore: on engine kvm a replay may differ: %s the time stamp counter, which no KVM lets be recorded "
+            "(engine soft does)\n",
+            reads);
+}
+
 void guest_tell_engine(const struct guest *guest)
 {
     if (guest->why_soft.kind != ERROR_NONE)
         fprintf(stderr, "encore: engine soft, because %s\n", guest->why_soft.text);
+    if (guest->recorded && strcmp(guest->engine->ops->name, "kvm") == 0)
+        warn_of_time_stamps(guest);
 }
 
 struct engine *guest_engine(const char *name, bool careful, struct error *error)

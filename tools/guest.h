@@ -15,6 +15,7 @@ struct guest {
     struct files *files; /* of the run; may be NULL */
     struct engine *engine;
     struct error why_soft; /* set where "auto" did not take the engine kvm */
+    bool recorded;         /* in a log, or by a backup */
     struct machine machine;
     bool has_machine;
     struct description description;
@@ -31,11 +32,17 @@ bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_resu
 /* One with no parts yet, whose files are inputs of the run `files`. */
 struct guest guest_of(struct files *files);
 
-/* Makes guest->engine by the name of an option ("auto", "kvm", "soft"). */
-int guest_choose_engine(struct guest *guest, const char *name, struct error *error);
+/* What "auto" has to say for itself where it is to be exact. */
+#define GUEST_WHY_EXACT                                                                                                \
+    "a recording on it is exact for every guest; on KVM the guest's time stamp counter is the host's"
 
-/* Tells on standard error why "auto" came to soft, if it did. For when the machine is about to run: what is wrong with
- * the user's input shall be the only sentence. */
+/* Makes guest->engine by the name of an option ("auto", "kvm", "soft"). Where the run is `recorded`, in a log or by a
+ * backup, "auto" is soft. */
+int guest_choose_engine(struct guest *guest, const char *name, bool recorded, struct error *error);
+
+/* Tells on standard error why "auto" came to soft, if it did; and, of a run that is recorded on KVM, that its replay
+ * may differ, if the guest reads what KVM does not record. For when the machine is about to run: what is wrong with the
+ * user's input shall be the only sentence. */
 void guest_tell_engine(const struct guest *guest);
 
 /* Makes an engine by its name ("kvm", "soft"); a careful one never overshoots a position (see vmm/engine.h). NULL with

@@ -77,7 +77,7 @@ static int build(struct primary *primary, struct error *error)
 {
     primary->replicated.files = files_create(error);
     primary->guest = guest_of(primary->replicated.files);
-    if (!primary->replicated.files || guest_choose_engine(&primary->guest, primary->machine.engine, error) < 0 ||
+    if (!primary->replicated.files || guest_choose_engine(&primary->guest, primary->machine.engine, true, error) < 0 ||
         guest_describe(&primary->guest, &primary->machine, true, error) < 0)
         return -1;
     primary->recorder = recorder_create(error);

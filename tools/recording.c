@@ -131,7 +131,8 @@ static int run(struct recording *recording, const char *log_path, bool force, st
 {
     recording->files = files_create(error);
     recording->guest = guest_of(recording->files);
-    if (!recording->files || guest_choose_engine(&recording->guest, engine_name(recording->options), error) < 0 ||
+    if (!recording->files ||
+        guest_choose_engine(&recording->guest, engine_name(recording->options), log_path != NULL, error) < 0 ||
         guest_describe(&recording->guest, recording->options, log_path != NULL, error) < 0)
         return -1;
     recording->recorder = recorder_create(error);

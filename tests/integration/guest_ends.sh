@@ -66,7 +66,8 @@ $(cat "$WORK/$1.err")" "$recorded_as -o $WORK/x.enc"; return; }
 
 ends exit1 3 'wrote 1 to port 0xf4' "$WORK/exit1"
 check "guest ends: exit0: no words for the plainest end" sh -c "'$ENCORE' record --engine $ENGINE -o '$WORK/exit0.enc' \
-    '$WORK/exit0' >/dev/null 2>'$WORK/exit0.err'; [ \$? -eq 1 ] && [ ! -s '$WORK/exit0.err' ]"
+    '$WORK/exit0' >/dev/null 2>'$WORK/exit0.err'; [ \$? -eq 1 ] &&
+    ! grep -v '^encore: on engine kvm a replay may differ' '$WORK/exit0.err'"
 ends exit127 255 'wrote 127 ' "$WORK/exit127"
 ends exit128 1 'wrote 128 ' "$WORK/exit128"
 ends exit-all 255 'wrote 4294967295 ' "$WORK/exit-all"
