@@ -24,8 +24,8 @@ int __real_checkpoint_restore(struct machine *machine, struct traffic *traffic, 
                               struct error *error);
 int __wrap_checkpoint_restore(struct machine *machine, struct traffic *traffic, struct log_reader *reader, uint32_t id,
                               struct error *error);
-enum engine_stop __real_machine_run(struct machine *machine, const struct position *until, struct error *error);
-enum engine_stop __wrap_machine_run(struct machine *machine, const struct position *until, struct error *error);
+enum engine_stop __real_machine_run(struct machine *machine, const struct engine_stops *stops, struct error *error);
+enum engine_stop __wrap_machine_run(struct machine *machine, const struct engine_stops *stops, struct error *error);
 
 /* The functions wrapped hand nothing of ours on, so when they began stands here. 0: no such thing is under way. */
 static uint64_t digest_began, restore_began;
@@ -62,10 +62,10 @@ int __wrap_checkpoint_restore(struct machine *machine, struct traffic *traffic, 
     return __real_checkpoint_restore(machine, traffic, reader, id, error);
 }
 
-enum engine_stop __wrap_machine_run(struct machine *machine, const struct position *until, struct error *error)
+enum engine_stop __wrap_machine_run(struct machine *machine, const struct engine_stops *stops, struct error *error)
 {
     if (restore_began)
         print("restore", restore_began);
     restore_began = 0;
-    return __real_machine_run(machine, until, error);
+    return __real_machine_run(machine, stops, error);
 }

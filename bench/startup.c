@@ -32,7 +32,7 @@ static void from_within(const char *engine, const char *image)
         bench_fail("boot", &error);
     uint64_t ready = host_clock_now();
     const struct position first = position_at_exit(1);
-    enum engine_stop stop = machine_run(&guest.machine, &first, &error);
+    enum engine_stop stop = machine_run_to(&guest.machine, &first, &error);
     uint64_t exited = host_clock_now();
     if (stop != ENGINE_STOP_POSITION)
         bench_fail("the guest made no exit", &error);

@@ -91,6 +91,9 @@ const char *divergence_stop_text(enum engine_stop stop)
     case ENGINE_STOP_MISSED:
         return "the guest went past it";
     case ENGINE_STOP_POSITION:
+    case ENGINE_STOP_TICK:
+    case ENGINE_STOP_STEP:
+    case ENGINE_STOP_BREAK:
     case ENGINE_STOP_ALARM:
     case ENGINE_STOP_OVERSHOT:
     case ENGINE_STOP_KICK:

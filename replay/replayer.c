@@ -197,7 +197,7 @@ static enum replayer_step travel(struct replayer *replayer, const struct positio
         uint64_t records = replayer->counts.records;
         uint64_t exits = machine->engine->exits;
         replayer->answered = false;
-        enum engine_stop stop = machine_run(machine, until, error);
+        enum engine_stop stop = machine_run_to(machine, until, error);
         if (went_wrong(replayer, stop, error))
             return replayer->divergence.happened ? REPLAYER_DIVERGED : REPLAYER_ERROR;
         if (stop == ENGINE_STOP_POSITION || replayer->counts.records != records)

@@ -15,9 +15,9 @@ static int shelf_map_ram(struct engine *engine, struct ram *ram, struct error *e
     return 0;
 }
 
-static enum engine_stop shelf_run(struct engine *engine, const struct position *until, struct error *error)
+static enum engine_stop shelf_run(struct engine *engine, const struct engine_stops *stops, struct error *error)
 {
-    (void)engine, (void)until;
+    (void)engine, (void)stops;
     error_set(error, ERROR_HOST, "a machine that was only unpacked cannot run");
     return ENGINE_STOP_ERROR;
 }

@@ -93,11 +93,11 @@ static int run(struct engine *engine, unsigned level, unsigned warm, unsigned ex
 
     if (engine_set_cpu(engine, &cpu, 0, error) < 0)
         return -1;
-    enum engine_stop stop = warm ? engine_run(engine, &until, error) : ENGINE_STOP_POSITION;
+    enum engine_stop stop = warm ? engine_run_to(engine, &until, error) : ENGINE_STOP_POSITION;
     uint64_t start = host_clock_now();
     until.exits += exits;
     if (stop == ENGINE_STOP_POSITION)
-        stop = engine_run(engine, &until, error);
+        stop = engine_run_to(engine, &until, error);
     *ns = host_clock_now() - start;
     if (stop == ENGINE_STOP_ERROR)
         return -1;

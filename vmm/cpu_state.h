@@ -83,6 +83,7 @@ struct descriptor_table {
 #define CR0_NW         0x20000000u
 #define CR0_CD         0x40000000u
 #define CR0_PG         0x80000000u
+#define CR4_PSE        0x00000010u
 #define CR4_PAE        0x00000020u
 #define CR4_OSFXSR     0x00000200u
 #define CR4_OSXMMEXCPT 0x00000400u

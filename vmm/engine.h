@@ -35,6 +35,7 @@
 #define ENCORE_VMM_ENGINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -62,16 +63,59 @@ struct engine_host {
     int (*ram_digest)(void *context, struct digest *digest, struct error *error);
 };
 
+/* A place or an access at which a run stops. */
+enum engine_break_kind { ENGINE_BREAK_EXECUTE, ENGINE_BREAK_READ, ENGINE_BREAK_WRITE, ENGINE_BREAK_ACCESS };
+
+struct engine_break {
+    enum engine_break_kind kind;
+    bool physical;    /* the address is guest-physical, not linear */
+    uint64_t address; /* EXECUTE: of an instruction's first byte. Others: accesses to [address, address + length) */
+    uint64_t length;  /* at least 1; unused for EXECUTE */
+};
+
+#define ENGINE_BREAKS_MAX 64
+
+/*
+ * Where a run is to stop, besides where it must. All of it may be left zero. An engine says in its caps which of these
+ * it can do; to ask for another is a broken invariant.
+ *
+ * A boundary is looked at in this order: position, tick, step, breaks. Already being at the position or the tick is an
+ * arrival. An EXECUTE break ends the run before the instruction there, when no interrupt comes first; an access, at the
+ * boundary after the instruction that made it (in a REP string instruction, after the iteration). Where several stops
+ * fall together, the breaks are told by the next run, at once; one that ended a run does not end the next one at the
+ * same boundary. The processor's own accesses (descriptors, frames, page tables by their physical address) count.
+ */
+struct engine_stops {
+    const struct position *position; /* NULL: none */
+    bool to_tick;
+    uint64_t tick; /* with to_tick: the first boundary at which the tick counter is there */
+    bool step;     /* the next boundary: one tick, or one exit, further on */
+    const struct engine_break *breaks;
+    size_t break_count;
+};
+
+/* What ended a run with ENGINE_STOP_BREAK. */
+struct engine_hit {
+    size_t index; /* of the break */
+    bool write;   /* the access; of several of one instruction, the first */
+    uint64_t linear, physical;
+    unsigned length;
+};
+
 enum engine_stop {
-    ENGINE_STOP_POSITION,  /* at `until` */
+    ENGINE_STOP_POSITION,  /* at stops->position */
+    ENGINE_STOP_TICK,      /* at stops->tick, or beyond it from the start */
+    ENGINE_STOP_STEP,      /* one boundary further on */
+    ENGINE_STOP_BREAK,     /* engine->hit says which */
     ENGINE_STOP_ALARM,     /* the tick counter has come to engine->alarm */
     ENGINE_STOP_KICK,      /* engine_kick was called; perhaps a little later than at once */
     ENGINE_STOP_REQUESTED, /* engine_request_stop was called; the instruction that caused it is complete */
     ENGINE_STOP_HALT,      /* the guest executed HLT, or is still halted and has no interrupt that it can take */
     ENGINE_STOP_SHUTDOWN,  /* triple fault */
     ENGINE_STOP_FAULT,     /* the engine cannot go on with this guest: engine->fault says why */
-    ENGINE_STOP_MISSED,    /* `until` can no longer be reached: the guest made an exit before it, or went another way */
-    ENGINE_STOP_OVERSHOT,  /* the engine itself let the guest run past `until`, or may have; see caps.careful */
+    ENGINE_STOP_MISSED,    /* stops->position can no longer be reached: the guest made an exit before it, or went
+                            * another way */
+    ENGINE_STOP_OVERSHOT,  /* the engine itself let the guest run past it, or may have; see caps.careful */
     ENGINE_STOP_ERROR,     /* the host failed: the error says how */
 };
 
@@ -89,6 +133,7 @@ struct engine_caps {
     bool careful;          /* it never overshoots, at the price of speed */
     bool tick_time;        /* its ticks are exact enough to tell the time by: see above. They can also be had within a
                             * host call: those done before the instruction that makes it */
+    bool stops;            /* it stops at a tick, after one instruction, and at breaks: struct engine_stops */
     const char *tick_unit; /* what its tick counts, as the log records it; "none" without ticks */
 };
 
@@ -97,7 +142,7 @@ struct engine;
 struct engine_ops {
     const char *name;
     int (*map_ram)(struct engine *engine, struct ram *ram, struct error *error);
-    enum engine_stop (*run)(struct engine *engine, const struct position *until, struct error *error);
+    enum engine_stop (*run)(struct engine *engine, const struct engine_stops *stops, struct error *error);
     bool (*name_position)(struct engine *engine, struct position *position, struct error *error);
     int (*get_cpu)(struct engine *engine, struct cpu_state *cpu, struct error *error);
     int (*set_cpu)(struct engine *engine, const struct cpu_state *cpu, uint64_t ticks, struct error *error);
@@ -111,10 +156,12 @@ struct engine_ops {
 
 struct engine {
     const struct engine_ops *ops;
+    struct ram *ram; /* the guest's; NULL before engine_map_ram */
     struct engine_host host;
     struct engine_caps caps;
     struct engine_fault fault;
-    uint64_t exits;      /* done so far; the machine sets it when it restores a checkpoint */
+    struct engine_hit hit; /* after ENGINE_STOP_BREAK */
+    uint64_t exits;        /* done so far; the machine sets it when it restores a checkpoint */
     uint64_t alarm;      /* the machine's, with caps.tick_time: engine_run stops at the first boundary at which the tick
                           * counter is there; UINT64_MAX: nowhere. May be set within host calls too */
     bool prompt;         /* the machine's, with caps.tick_time: the line is looked at at every boundary; see above */
@@ -129,14 +176,23 @@ struct engine {
 /* Gives the guest its RAM at guest-physical 0; the engine keeps the pointer. */
 static inline int engine_map_ram(struct engine *engine, struct ram *ram, struct error *error)
 {
+    engine->ram = ram;
     return engine->ops->map_ram(engine, ram, error);
 }
 
-/* Runs until `until` (NULL: nowhere in particular), a kick, a halt or an end. Already being at `until` is an arrival.
- */
-static inline enum engine_stop engine_run(struct engine *engine, const struct position *until, struct error *error)
+/* Runs until one of the stops (NULL: nowhere in particular), a kick, a halt or an end. */
+static inline enum engine_stop engine_run(struct engine *engine, const struct engine_stops *stops, struct error *error)
 {
-    return engine->ops->run(engine, until, error);
+    static const struct engine_stops none;
+
+    return engine->ops->run(engine, stops ? stops : &none, error);
+}
+
+/* To a position. */
+static inline enum engine_stop engine_run_to(struct engine *engine, const struct position *position,
+                                             struct error *error)
+{
+    return engine_run(engine, &(const struct engine_stops){.position = position}, error);
 }
 
 /* Names the boundary where the engine stands. Returns false when this host cannot (with error->kind ERROR_NONE), or
@@ -157,6 +213,18 @@ static inline int engine_set_cpu(struct engine *engine, const struct cpu_state *
 {
     return engine->ops->set_cpu(engine, cpu, ticks, error);
 }
+
+/* What the guest's page tables say of a linear address. */
+struct engine_translation {
+    uint64_t physical;
+    uint64_t page_size;           /* how much is mapped alike around it; 4 GiB without paging */
+    bool write, user, no_execute; /* the rights of the entries together */
+};
+
+/* Translates a linear address without side effects: no accessed bit is set, no fault raised. 1: it is mapped; 0: it is
+ * not; -1: the host failed. */
+int engine_translate(struct engine *engine, uint64_t linear, struct engine_translation *translation,
+                     struct error *error);
 
 /* Marks in ram->dirty every page that the guest wrote since the last call. */
 static inline int engine_collect_dirty(struct engine *engine, struct error *error)

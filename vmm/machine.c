@@ -264,13 +264,13 @@ static bool wants_stop(struct machine *machine, bool passed)
            machine_ticks(machine) >= machine->stop_ticks;
 }
 
-enum engine_stop machine_run(struct machine *machine, const struct position *until, struct error *error)
+enum engine_stop machine_run(struct machine *machine, const struct engine_stops *stops, struct error *error)
 {
     enum engine_stop stop;
 
     do {
         machine_set_alarm(machine);
-        stop = engine_run(machine->engine, until, error);
+        stop = engine_run(machine->engine, stops, error);
         bool passed = machine_pass_deadline(machine);
         if (stop == ENGINE_STOP_ALARM && wants_stop(machine, passed))
             stop = ENGINE_STOP_REQUESTED;

@@ -157,7 +157,20 @@ int machine_boot(struct machine *machine, const struct machine_config *config, c
  * deadline, the device does what is due, before anything else happens there; no input is needed. ENGINE_STOP_REQUESTED
  * also means that stop_ticks have come.
  */
-enum engine_stop machine_run(struct machine *machine, const struct position *until, struct error *error);
+enum engine_stop machine_run(struct machine *machine, const struct engine_stops *stops, struct error *error);
+
+/* To a position. */
+static inline enum engine_stop machine_run_to(struct machine *machine, const struct position *position,
+                                              struct error *error)
+{
+    return machine_run(machine, &(const struct engine_stops){.position = position}, error);
+}
+
+/* To the first boundary at which `tick` ticks are done; for an engine with caps.stops. */
+static inline enum engine_stop machine_run_to_tick(struct machine *machine, uint64_t tick, struct error *error)
+{
+    return machine_run(machine, &(const struct engine_stops){.to_tick = true, .tick = tick}, error);
+}
 
 /* The earliest guest time at which a device wants to do something by itself; NO_DEADLINE if there is none. */
 uint64_t machine_deadline(const struct machine *machine);

@@ -2,13 +2,15 @@
  * Arbitrary bytes, executed by the soft engine in every mode, for a bounded number of ticks.
  *
  * That nothing is worse than a guest error is for the sanitizers, CHECK and libFuzzer's -timeout to see. Besides, a run
- * is a pure function of where it starts, so four ways to the same place must agree on processor, memory, exits and all
+ * is a pure function of where it starts, so all ways to the same place must agree on processor, memory, exits and all
  * values that went out:
  *
  *   straight   to the end in one go, but for the place of the forced interrupt
  *   stepped    tick by tick, asking for the dirty pages at each
  *   restored   the processor is taken out halfway, and put into a new engine, as a checkpoint does
  *   named      a position that the stepped run named halfway is landed on from the start
+ *   broken     breaks stop it at places and accesses; twice, the second time boundary by boundary, and both times it
+ *              must stop for the same breaks in the same order
  *
  * Input: mode, options, tick of the interrupt, vector, seed, tick of "halfway", two spare; the rest is code.
  */
@@ -45,6 +47,8 @@ struct run {
     struct engine *engine;
     struct ram ram;
     uint64_t trace; /* of all exits */
+    uint64_t hits;  /* of all breaks that stopped it */
+    unsigned hit_count;
     enum engine_stop stop;
 };
 
@@ -125,18 +129,17 @@ static bool over(const struct run *run)
     return run->stop != ENGINE_STOP_POSITION;
 }
 
-/* To tick `ticks`, with all interrupts due there taken; returns false when the guest stopped before. No exit count is
- * as high as that of this position, so that the tick alone ends the run. Where the delivery of an interrupt or a debug
- * trap faults, there is no boundary between it and the delivery of the fault, which is a tick. */
+/* To tick `ticks`; returns false when the guest stopped before. Where the delivery of an interrupt or a debug trap
+ * faults, there is no boundary between it and the delivery of the fault, which is a tick. */
 static bool go_to_tick(struct run *run, uint64_t ticks)
 {
-    const struct position until = {.kind = AT_TICK, .exits = UINT64_MAX, .ticks = ticks};
+    const struct engine_stops stops = {.to_tick = true, .tick = ticks};
     struct error error;
     if (over(run))
         return false;
-    enum engine_stop stop = engine_run(run->engine, &until, &error);
+    enum engine_stop stop = engine_run(run->engine, &stops, &error);
     CHECK(stop != ENGINE_STOP_POSITION && stop != ENGINE_STOP_ERROR && stop != ENGINE_STOP_OVERSHOT);
-    run->stop = stop == ENGINE_STOP_MISSED ? ENGINE_STOP_POSITION : stop;
+    run->stop = stop == ENGINE_STOP_TICK ? ENGINE_STOP_POSITION : stop;
     CHECK(over(run) || soft_engine_ticks(run->engine) - ticks <= 1);
     return !over(run);
 }
@@ -224,10 +227,72 @@ static void check_named(const struct scenario *scenario, const struct position *
     if (scenario->interrupt_at && scenario->interrupt_at < scenario->halfway &&
         go_to_tick(&run, scenario->interrupt_at))
         interrupt_here(&run);
-    run.stop = engine_run(run.engine, position, &error);
+    run.stop = engine_run_to(run.engine, position, &error);
     struct place got = place_of(&run);
     compare("named", place, &got);
     end(&run);
+}
+
+#define BREAKS 8
+
+/* Some places in the code, and some memory, half of them by physical addresses. */
+static void choose_breaks(const struct scenario *scenario, struct engine_break breaks[BREAKS])
+{
+    uint64_t seed = scenario->plan.seed + 1;
+    for (unsigned i = 0; i < BREAKS; i++) {
+        uint64_t random = world_random(&seed);
+        breaks[i] = (struct engine_break){.kind = i % 2 ? ENGINE_BREAK_READ + random % 3 : ENGINE_BREAK_EXECUTE,
+                                          .physical = random & 8,
+                                          .length = i % 2 ? 1 + (random >> 8) % 4096 : 0};
+        breaks[i].address =
+            i % 2 ? (random >> 20) % WORLD_RAM : WORLD_CODE + (random >> 20) % (scenario->plan.length + 8);
+    }
+}
+
+static void note_hit(struct run *run)
+{
+    const struct engine_hit *hit = &run->engine->hit;
+    uint64_t what[] = {hit->index,    hit->write,         hit->linear,
+                       hit->physical, run->engine->exits, soft_engine_ticks(run->engine)};
+    for (unsigned i = 0; i < sizeof what / sizeof what[0]; i++)
+        run->hits = (world_random(&run->hits) ^ what[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    run->hit_count++;
+}
+
+static void go_breaking(struct run *run, uint64_t until, bool step)
+{
+    struct engine_break breaks[BREAKS];
+    struct engine_stops stops = {.to_tick = true, .tick = until, .step = step, .breaks = breaks, .break_count = BREAKS};
+    struct error error;
+    choose_breaks(run->scenario, breaks);
+    for (enum engine_stop stop = ENGINE_STOP_STEP; !over(run) && stop != ENGINE_STOP_TICK;) {
+        stop = engine_run(run->engine, &stops, &error);
+        if (stop == ENGINE_STOP_BREAK)
+            note_hit(run);
+        else if (stop != ENGINE_STOP_STEP && stop != ENGINE_STOP_TICK)
+            run->stop = stop;
+    }
+}
+
+static void check_breaking(const struct scenario *scenario, const struct place *expected)
+{
+    struct run runs[2];
+    for (unsigned i = 0; i < 2; i++) {
+        struct run *run = &runs[i];
+        begin(run, scenario);
+        if (scenario->interrupt_at && scenario->interrupt_at < TICKS) {
+            go_breaking(run, scenario->interrupt_at, i == 1);
+            interrupt_here(run);
+        }
+        go_breaking(run, TICKS, i == 1);
+        struct place got = place_of(run);
+        compare(i ? "broken, stepped" : "broken", expected, &got);
+        end(run);
+    }
+    if (runs[0].hits == runs[1].hits)
+        return;
+    fprintf(stderr, "breaks: %u hits straight, %u stepped, or others\n", runs[0].hit_count, runs[1].hit_count);
+    abort();
 }
 
 static void check(const struct scenario *scenario)
@@ -239,6 +304,7 @@ static void check(const struct scenario *scenario)
     go_straight(&straight, TICKS);
     struct place expected = place_of(&straight);
     end(&straight);
+    check_breaking(scenario, &expected);
 
     begin(&stepped, scenario);
     go_stepping(&stepped, 0, scenario->halfway);

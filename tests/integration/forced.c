@@ -152,12 +152,11 @@ static void supply(struct specimen *s)
 /* To tick `ticks`, or the guest's end; or until it waits for what never comes. */
 static void go_to(struct specimen *s, uint64_t ticks)
 {
-    const struct position until = {.kind = AT_TICK, .exits = UINT64_MAX, .ticks = ticks};
     struct error error;
     unsigned waits = 0;
     for (uint64_t at = soft_engine_ticks(s->engine); s->machine.end == MACHINE_RUNS && waits < 1000; waits++) {
-        enum engine_stop stop = machine_run(&s->machine, &until, &error);
-        if (stop == ENGINE_STOP_MISSED)
+        enum engine_stop stop = machine_run_to_tick(&s->machine, ticks, &error);
+        if (stop == ENGINE_STOP_TICK)
             return;
         if (stop == ENGINE_STOP_HALT && s->machine.end == MACHINE_RUNS)
             supply(s);
@@ -285,7 +284,7 @@ static bool check_taking(struct specimen *s, struct tally *tally)
         return s->acknowledged_at != tick || failed(s, tick, "an interrupt was taken where it cannot be");
     }
     tally->taken++;
-    enum engine_stop stop = machine_run(&s->machine, &taken, &error);
+    enum engine_stop stop = machine_run_to(&s->machine, &taken, &error);
     if (stop != ENGINE_STOP_POSITION || s->acknowledged_at != tick)
         return failed(s, tick, "an interrupt that is due was not taken");
     struct cpu_state now = cpu_now(s);

@@ -81,9 +81,8 @@ static void destroy(struct specimen *s)
 
 static void go_to_tick(struct specimen *s, uint64_t ticks)
 {
-    const struct position until = {.kind = AT_TICK, .exits = UINT64_MAX, .ticks = ticks};
     struct error error;
-    assert_int_equal(machine_run(&s->machine, &until, &error), ENGINE_STOP_MISSED);
+    assert_int_equal(machine_run_to_tick(&s->machine, ticks, &error), ENGINE_STOP_TICK);
 }
 
 /* What an engine without a counter would write. */
@@ -108,14 +107,14 @@ static void name_and_land(const uint8_t *code, size_t length, uint64_t from, uin
         go_to_tick(&first, tick);
         const struct position place = landmark_here(&first);
         create(&second, code, length);
-        assert_int_equal(machine_run(&second.machine, &place, &error), ENGINE_STOP_POSITION);
+        assert_int_equal(machine_run_to(&second.machine, &place, &error), ENGINE_STOP_POSITION);
         assert_int_equal(soft_engine_ticks(second.engine), tick);
         /* Being there already is an arrival. */
-        assert_int_equal(machine_run(&second.machine, &place, &error), ENGINE_STOP_POSITION);
+        assert_int_equal(machine_run_to(&second.machine, &place, &error), ENGINE_STOP_POSITION);
         struct digest a, b;
         const struct position after = position_at_exit(place.exits + 1);
-        assert_int_equal(machine_run(&first.machine, &after, &error), ENGINE_STOP_POSITION);
-        assert_int_equal(machine_run(&second.machine, &after, &error), ENGINE_STOP_POSITION);
+        assert_int_equal(machine_run_to(&first.machine, &after, &error), ENGINE_STOP_POSITION);
+        assert_int_equal(machine_run_to(&second.machine, &after, &error), ENGINE_STOP_POSITION);
         assert_int_equal(machine_digest(&first.machine, &a, &error), 0);
         assert_int_equal(machine_digest(&second.machine, &b, &error), 0);
         assert_true(digest_equal(a, b));
@@ -150,7 +149,7 @@ static void test_missed(void **state)
         place.ram.low ^= wrong == 1;
         place.rip += wrong == 2; /* in the middle of an instruction, or another one */
         create(&second, counting, sizeof counting);
-        assert_int_equal(machine_run(&second.machine, &place, &error), ENGINE_STOP_MISSED);
+        assert_int_equal(machine_run_to(&second.machine, &place, &error), ENGINE_STOP_MISSED);
         destroy(&first);
         destroy(&second);
     }
@@ -167,7 +166,7 @@ static void test_another_way(void **state)
     const struct position place = landmark_here(&first);
     create(&second, counting, sizeof counting);
     assert_true(ram_write(&second.machine.ram, 0x9000, "x", 1));
-    assert_int_equal(machine_run(&second.machine, &place, &error), ENGINE_STOP_MISSED);
+    assert_int_equal(machine_run_to(&second.machine, &place, &error), ENGINE_STOP_MISSED);
     destroy(&first);
     destroy(&second);
 }

@@ -142,13 +142,13 @@ static void name_and_land(const struct kvm_engine_options *naming, const struct 
         run_somewhere(&first, round, &position);
         of_kind += position.kind == kind;
         create(&second, landing);
-        enum engine_stop stop = machine_run(&second.machine, &position, &error);
+        enum engine_stop stop = machine_run_to(&second.machine, &position, &error);
         if (stop == ENGINE_STOP_OVERSHOT) {
             /* The timer was late, on a busy host; a replay begins again with a careful engine, and so do we. */
             const struct kvm_engine_options careful = {.careful = true};
             destroy(&second);
             create(&second, &careful);
-            stop = machine_run(&second.machine, &position, &error);
+            stop = machine_run_to(&second.machine, &position, &error);
         }
         if (stop == ENGINE_STOP_ERROR)
             fail_msg("%s", error.text);
@@ -157,8 +157,8 @@ static void name_and_land(const struct kvm_engine_options *naming, const struct 
         assert_int_equal(first.engine->exits, second.engine->exits);
         /* And both go on alike. */
         after = position_at_exit(position.exits + 2);
-        assert_int_equal(machine_run(&first.machine, &after, &error), ENGINE_STOP_POSITION);
-        assert_int_equal(machine_run(&second.machine, &after, &error), ENGINE_STOP_POSITION);
+        assert_int_equal(machine_run_to(&first.machine, &after, &error), ENGINE_STOP_POSITION);
+        assert_int_equal(machine_run_to(&second.machine, &after, &error), ENGINE_STOP_POSITION);
         assert_true(digest_equal(digest_of_machine(&first), digest_of_machine(&second)));
         destroy(&first);
         destroy(&second);
@@ -177,14 +177,14 @@ static void test_exits(void **state)
     create(&second, &options);
     for (uint64_t exit = 1; exit < 6; exit++) {
         const struct position at = position_at_exit(exit);
-        assert_int_equal(machine_run(&first.machine, &at, &error), ENGINE_STOP_POSITION);
-        assert_int_equal(machine_run(&first.machine, &at, &error), ENGINE_STOP_POSITION);
+        assert_int_equal(machine_run_to(&first.machine, &at, &error), ENGINE_STOP_POSITION);
+        assert_int_equal(machine_run_to(&first.machine, &at, &error), ENGINE_STOP_POSITION);
         assert_int_equal(first.engine->exits, exit);
     }
     const struct position last = position_at_exit(5), gone = position_at_exit(2);
-    assert_int_equal(machine_run(&second.machine, &last, &error), ENGINE_STOP_POSITION);
+    assert_int_equal(machine_run_to(&second.machine, &last, &error), ENGINE_STOP_POSITION);
     assert_true(digest_equal(digest_of_machine(&first), digest_of_machine(&second)));
-    assert_int_equal(machine_run(&second.machine, &gone, &error), ENGINE_STOP_MISSED);
+    assert_int_equal(machine_run_to(&second.machine, &gone, &error), ENGINE_STOP_MISSED);
     destroy(&first);
     destroy(&second);
 }
@@ -236,7 +236,7 @@ static void test_a_tick_that_never_was(void **state)
     run_somewhere(&first, 3, &position);
     create(&second, &careful);
     position.rip += 1; /* in the middle of an instruction */
-    assert_int_equal(machine_run(&second.machine, &position, &error), ENGINE_STOP_MISSED);
+    assert_int_equal(machine_run_to(&second.machine, &position, &error), ENGINE_STOP_MISSED);
     destroy(&first);
     destroy(&second);
 }

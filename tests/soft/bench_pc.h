@@ -209,11 +209,16 @@ static inline void pc_code(struct pc *pc, uint64_t at, const void *bytes, size_t
     engine_ram_written(pc->engine, at, length);
 }
 
-static inline enum engine_stop pc_run(struct pc *pc, const struct position *until)
+static inline enum engine_stop pc_run_stops(struct pc *pc, const struct engine_stops *stops)
 {
-    enum engine_stop stop = engine_run(pc->engine, until, &pc->error);
+    enum engine_stop stop = engine_run(pc->engine, stops, &pc->error);
     engine_get_cpu(pc->engine, &pc->cpu, &pc->error);
     return stop;
+}
+
+static inline enum engine_stop pc_run(struct pc *pc, const struct position *until)
+{
+    return pc_run_stops(pc, &(const struct engine_stops){.position = until});
 }
 
 static inline uint64_t pc_ticks(struct pc *pc)

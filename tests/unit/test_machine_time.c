@@ -35,13 +35,12 @@ static uint64_t result(struct sector *s, unsigned n)
 /* Goes on to tick `ticks`, or to the machine's end. */
 static void go_to_tick(struct sector *s, uint64_t ticks)
 {
-    const struct position until = {.kind = AT_TICK, .exits = UINT64_MAX, .ticks = ticks};
     enum engine_stop stop;
 
     do
-        stop = machine_run(&s->machine, &until, &s->error);
+        stop = machine_run_to_tick(&s->machine, ticks, &s->error);
     while (stop == ENGINE_STOP_REQUESTED && s->machine.end == MACHINE_RUNS);
-    assert_true(stop == ENGINE_STOP_MISSED || s->machine.end != MACHINE_RUNS);
+    assert_true(stop == ENGINE_STOP_TICK || s->machine.end != MACHINE_RUNS);
 }
 
 static void run_to_end(struct sector *s, enum machine_end end)

@@ -120,12 +120,11 @@ static void reset(struct pc *pc, const struct program *p)
     pc_start(pc);
 }
 
-/* Goes to the boundary after `ticks` instructions, wherever that is: no RIP is that, so the engine says it was missed.
- * False when the guest halts before. */
+/* Goes to the boundary after `ticks` instructions. False when the guest halts before. */
 static bool go_to(struct pc *pc, uint64_t ticks)
 {
-    struct position until = {.kind = AT_TICK, .ticks = ticks, .rip = UINT64_MAX};
-    return pc_run(pc, &until) == ENGINE_STOP_MISSED && !pc->cpu.halted;
+    const struct engine_stops stops = {.to_tick = true, .tick = ticks};
+    return pc_run_stops(pc, &stops) == ENGINE_STOP_TICK && !pc->cpu.halted;
 }
 
 static struct digest digest_now(struct pc *pc)
@@ -158,8 +157,21 @@ static void test_every_boundary(void **state)
     pc_free(pc);
 }
 
+/* LOCK is allowed with neither: the conditional jump must not be joined to the comparison before it. */
+static void test_lock_before_jcc(void **state)
+{
+    (void)state;
+    struct pc *pc = pc_new();
+    pc_long_mode(pc, 0);
+    pc_code(pc, PC_CODE, "\x39\xc0\xf0\x74\x00\xf4", 6); /* cmp %eax, %eax; lock je; hlt */
+    pc_start(pc);
+    assert_int_equal(pc_run(pc, NULL), ENGINE_STOP_HALT);
+    assert_int_equal(pc->cpu.gprs[GPR_RAX] & 0xff, 6); /* the stub of #UD */
+    pc_free(pc);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_boundary)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_boundary), cmocka_unit_test(test_lock_before_jcc)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

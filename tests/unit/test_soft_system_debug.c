@@ -204,7 +204,7 @@ static void test_mov_ss_in_the_state(void **state)
         s->cpu.dr7 = data ? dr7(0, 3, 1) : dr7(0, 0, 0);
         assert_int_equal(engine_set_cpu(s->engine, &s->cpu, 0, &s->error), 0);
         s->engine->exits = 0;
-        assert_int_equal(engine_run(s->engine, &behind, &s->error), ENGINE_STOP_POSITION);
+        assert_int_equal(engine_run_to(s->engine, &behind, &s->error), ENGINE_STOP_POSITION);
         assert_int_equal(engine_get_cpu(s->engine, &s->cpu, &s->error), 0);
         assert_true(s->cpu.interrupt_shadow && s->cpu.shadow_of_ss);
         assert_int_equal(s->cpu.pending_debug, data ? 1 : 0);

@@ -43,11 +43,11 @@ static void forget_stop(struct sector *s)
         s->machine.stop_ticks = UINT64_MAX;
 }
 
-/* Goes on to `until`, or to the end of the machine. */
-static enum engine_stop go(struct sector *s, const struct position *until)
+/* Goes on to one of the stops, or to the end of the machine. */
+static enum engine_stop go(struct sector *s, const struct engine_stops *stops)
 {
     for (;;) {
-        enum engine_stop stop = machine_run(&s->machine, until, &s->error);
+        enum engine_stop stop = machine_run(&s->machine, stops, &s->error);
         assert_int_not_equal(stop, ENGINE_STOP_ERROR);
         assert_int_not_equal(stop, ENGINE_STOP_ALARM);
         if (s->machine.end != MACHINE_RUNS)
@@ -62,8 +62,7 @@ static enum engine_stop go(struct sector *s, const struct position *until)
 
 static enum engine_stop go_to_tick(struct sector *s, uint64_t ticks)
 {
-    const struct position until = {.kind = AT_TICK, .exits = UINT64_MAX, .ticks = ticks};
-    return go(s, &until);
+    return go(s, &(struct engine_stops){.to_tick = true, .tick = ticks});
 }
 
 static void test_undisturbed(void **state)
@@ -144,7 +143,7 @@ static void test_fires_at_the_tick(void **state)
         assert_true(deadline != NO_DEADLINE && deadline > time);
         uint64_t at = sector_ticks(&s) + (deadline - time);
         uint64_t exits = s.engine->exits;
-        if (go_to_tick(&s, at - 1) != ENGINE_STOP_MISSED)
+        if (go_to_tick(&s, at - 1) != ENGINE_STOP_TICK)
             break;
         if (s.engine->exits != exits || machine_deadline(&s.machine) != deadline)
             continue; /* it slept, or programmed something */
@@ -169,12 +168,11 @@ static void test_checkpoint(void **state)
     struct digest end = sector_digest(&first);
     sector_destroy(&first);
     for (uint64_t at = 10; at < 1500000; at += 34567) {
-        const struct position until = {.kind = AT_TICK, .exits = UINT64_MAX, .ticks = at};
         struct sector second = {0};
         create(&first, 1);
         create(&second, 1);
         /* Every other one where the guest sleeps. */
-        while (machine_run(&first.machine, &until, &first.error) == ENGINE_STOP_HALT && at % 2 == 0 &&
+        while (machine_run_to_tick(&first.machine, at, &first.error) == ENGINE_STOP_HALT && at % 2 == 0 &&
                sector_ticks(&first) < at - 34567)
             machine_skip_idle(&first.machine);
         halted += first.engine->halted;
@@ -207,7 +205,7 @@ static void test_idle_steps_have_names(void **state)
         assert_false(position_equal(&before, &after));
         struct sector second = {0};
         create(&second, 1);
-        assert_int_equal(go(&second, &after), ENGINE_STOP_POSITION);
+        assert_int_equal(go(&second, &(struct engine_stops){.position = &after}), ENGINE_STOP_POSITION);
         assert_true(digest_equal(sector_digest(&first), sector_digest(&second)));
         sector_destroy(&second);
     }

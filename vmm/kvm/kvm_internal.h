@@ -108,7 +108,7 @@ enum kvm_event kvm_enter(struct kvm_engine *kvm, bool settle, struct error *erro
 enum kvm_event kvm_settle(struct kvm_engine *kvm, struct error *error);
 /* Looks at the interrupt line if that is due, and enters the guest unless it is halted. */
 enum kvm_event kvm_advance(struct kvm_engine *kvm, struct error *error);
-enum engine_stop kvm_run_until(struct engine *engine, const struct position *until, struct error *error);
+enum engine_stop kvm_run_until(struct engine *engine, const struct engine_stops *stops, struct error *error);
 void kvm_kick(struct engine *engine);
 /* Whether KVM holds an event that it has not delivered yet; such a boundary is not one. Returns -1 on host error. */
 int kvm_event_pending(struct kvm_engine *kvm, struct error *error);

@@ -345,9 +345,12 @@ static enum engine_stop run_until(struct kvm_engine *kvm, const struct position 
     return stop_for(event);
 }
 
-enum engine_stop kvm_run_until(struct engine *engine, const struct position *until, struct error *error)
+enum engine_stop kvm_run_until(struct engine *engine, const struct engine_stops *stops, struct error *error)
 {
     struct kvm_engine *kvm = kvm_of(engine);
+    const struct position *until = stops->position;
+
+    CHECK(!stops->to_tick && !stops->step && !stops->break_count);
     bool watched = watches(kvm, until);
 
     if (watched && kvm_counter_watch(kvm, error) < 0)

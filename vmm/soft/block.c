@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "vmm/soft/breaks.h"
 #include "vmm/soft/memory.h"
 #include "vmm/soft/simplify.h"
 
@@ -125,7 +126,7 @@ static bool add_insn(struct builder *b, const uint8_t *bytes, unsigned available
         uop.fn = uop_undefined;
     bool raises = uop.fn == uop_undefined || uop.fn == uop_general_protection;
     struct effects effects = soft_effects(&insn, uop.fn);
-    if (limited || insn.op != OP_JCC || b->uops == 0 ||
+    if (limited || raises || insn.op != OP_JCC || b->uops == 0 ||
         !soft_fuse_branch(&b->block->uops[b->uops - 1], &b->effects[b->uops - 1], insn.sub, &uop)) {
         b->effects[b->uops] = effects;
         emit(b, &uop);
@@ -149,6 +150,27 @@ static void finish(struct builder *b, uint64_t rip, uint64_t phys)
     *tail_of(block) = (struct tail){.fn = uop_fall_through, .next_rip = b->rip};
 }
 
+/* The block at the place of a break: the run loop does the rest. */
+static UOP(uop_break)
+{
+    soft_stop_after(cpu, uop_block(u)->rip);
+}
+
+/* Whether a break stands before the next instruction; at the block's first, it becomes all of the block. */
+static bool ends_at_break(struct builder *b, uint64_t phys)
+{
+    static const struct uop stop = {.fn = uop_break, .base = REG_NONE, .index = REG_NONE, .seg = SEG_NONE};
+
+    if (!b->cpu->breaks.code || !soft_breaks_at(b->cpu, soft_fetch_linear(b->cpu, b->rip), phys + b->bytes))
+        return false;
+    if (b->uops == 0) {
+        emit(b, &stop);
+        b->effects[0] = (struct effects){0};
+        b->bytes = 1;
+    }
+    return true;
+}
+
 static struct block *build(struct soft *cpu, uint64_t rip, uint64_t phys, const uint8_t *bytes)
 {
     size_t most = sizeof(struct block) + BLOCK_UOPS * sizeof(struct uop) + sizeof(struct tail);
@@ -158,6 +180,8 @@ static struct block *build(struct soft *cpu, uint64_t rip, uint64_t phys, const 
     unsigned available = 4096 - (unsigned)(phys & 4095);
     while (!b.ended && b.uops < BLOCK_UOPS && b.bytes < available) {
         uint64_t before = b.rip;
+        if (ends_at_break(&b, phys))
+            break;
         if (!add_insn(&b, bytes + b.bytes, available - b.bytes))
             break;
         if (b.rip < before)

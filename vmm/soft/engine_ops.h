@@ -6,7 +6,7 @@
 
 #include "vmm/soft/soft.h"
 
-enum engine_stop soft_run(struct engine *engine, const struct position *until, struct error *error);
+enum engine_stop soft_run(struct engine *engine, const struct engine_stops *stops, struct error *error);
 bool soft_name_position(struct engine *engine, struct position *position, struct error *error);
 int soft_get_cpu(struct engine *engine, struct cpu_state *state, struct error *error);
 int soft_set_cpu(struct engine *engine, const struct cpu_state *state, uint64_t ticks, struct error *error);

@@ -3,7 +3,7 @@
  */
 #include "vmm/soft/memory.h"
 
-#include "vmm/soft/segment.h"
+#include "vmm/soft/breaks.h"
 
 #define PAGE_OFFSET UINT64_C(0xfff)
 
@@ -150,7 +150,7 @@ static void fill(struct soft *cpu, struct tlb *tlb, uint64_t linear, uint64_t ph
         tlb->fetch[index] = entry;
         return;
     }
-    if (!soft_ram(cpu, phys & ~PAGE_OFFSET, 4096))
+    if (!soft_ram(cpu, phys & ~PAGE_OFFSET, 4096) || soft_breaks_page(cpu, linear, phys))
         return;
     uint64_t host = (uint64_t)(uintptr_t)cpu->ram->bytes + entry.addend - page;
     if (access == ACCESS_READ) {
@@ -218,7 +218,7 @@ uint64_t soft_translate(struct soft *cpu, const struct uop *u, uint64_t linear, 
 
 /* The parts of an access: one, or two when it crosses into another page. */
 struct span {
-    uint64_t phys[2];
+    uint64_t linear[2], phys[2];
     unsigned length[2];
     unsigned parts;
 };
@@ -226,7 +226,7 @@ struct span {
 static struct span span_of(struct soft *cpu, const struct uop *u, uint64_t linear, unsigned length, enum access access,
                            bool system)
 {
-    struct span span = {.parts = 1, .length = {length, 0}};
+    struct span span = {.parts = 1, .length = {length, 0}, .linear = {linear, 0}};
     span.phys[0] = soft_translate(cpu, u, linear, access, system);
     unsigned room = 4096 - (linear & PAGE_OFFSET);
     if (length > room) {
@@ -236,6 +236,7 @@ static struct span span_of(struct soft *cpu, const struct uop *u, uint64_t linea
         uint64_t second = linear + room;
         if (!soft_long_mode(cpu))
             second &= 0xffffffff;
+        span.linear[1] = second;
         span.phys[1] = soft_translate(cpu, u, second, access, system);
         /* The second walk may have forgotten the first page's entry, but its translation stands. */
     }
@@ -247,7 +248,8 @@ static void settle(struct soft *cpu, const struct uop *u, const struct span *spa
 {
     for (unsigned i = 0; i < span->parts; i++) {
         bool ram = soft_ram(cpu, span->phys[i], span->length[i]);
-        if (!ram || (write && write_matters(cpu, span->phys[i], span->length[i])))
+        if (!ram || (write && write_matters(cpu, span->phys[i], span->length[i])) ||
+            soft_breaks_access(cpu, span->linear[i], span->phys[i], span->length[i], write))
             soft_alone(cpu, u);
     }
 }
@@ -355,12 +357,19 @@ static void write_span(struct soft *cpu, const struct span *span, const uint8_t 
     }
 }
 
+static void note_breaks(struct soft *cpu, const struct span *span, bool write)
+{
+    for (unsigned i = 0; i < span->parts; i++)
+        soft_breaks_note(cpu, span->linear[i], span->phys[i], span->length[i], write);
+}
+
 static void load_any(struct soft *cpu, const struct uop *u, uint64_t linear, void *bytes, unsigned length, bool system)
 {
     struct span span = span_of(cpu, u, linear, length, ACCESS_READ, system);
     if (!system)
         watch(cpu, u, linear, length, false);
     settle(cpu, u, &span, false);
+    note_breaks(cpu, &span, false);
     read_span(cpu, &span, bytes);
 }
 
@@ -371,6 +380,7 @@ static void store_any(struct soft *cpu, const struct uop *u, uint64_t linear, co
     if (!system)
         watch(cpu, u, linear, length, true);
     settle(cpu, u, &span, true);
+    note_breaks(cpu, &span, true);
     write_span(cpu, &span, bytes);
 }
 
@@ -465,31 +475,4 @@ void soft_system_probe_write(struct soft *cpu, const struct uop *u, uint64_t lin
 {
     struct span span = span_of(cpu, u, linear, length, ACCESS_WRITE, true);
     settle(cpu, u, &span, true);
-}
-
-uint64_t soft_offset(const struct soft *cpu, const struct uop *u)
-{
-    uint64_t offset = cpu->regs[u->base] + (cpu->regs[u->index] << u->scale) + u->disp;
-    if (u->flags & UF_ADDR16)
-        offset &= 0xffff;
-    else if (u->flags & UF_ADDR32)
-        offset &= 0xffffffff;
-    return offset;
-}
-
-uint64_t soft_segment_address(struct soft *cpu, const struct uop *u, unsigned seg, uint64_t offset, unsigned size,
-                              enum access access)
-{
-    if (soft_64bit(cpu))
-        return offset + (seg == SEG_FS || seg == SEG_GS ? cpu->seg_base[seg] : 0);
-    soft_check_segment(cpu, u, seg, offset, size, access == ACCESS_WRITE);
-    return (offset + cpu->segs[seg].base) & 0xffffffff;
-}
-
-uint64_t soft_address(struct soft *cpu, const struct uop *u, unsigned size, enum access access)
-{
-    uint64_t offset = soft_offset(cpu, u);
-    if (u->flags & UF_CHECK)
-        return soft_segment_address(cpu, u, u->seg, offset, size, access);
-    return offset + cpu->seg_base[u->seg];
 }

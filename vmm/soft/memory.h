@@ -23,6 +23,10 @@ enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RESERVED = 8, PF_FETCH = 16
 bool soft_walk(struct soft *cpu, const struct uop *u, uint64_t linear, enum access access, bool user, bool implicit,
                uint64_t *phys, uint32_t *error_code);
 
+/* As a guest's access at the present privilege level, but without any effect, or fault: false where there would be one.
+ */
+bool soft_look_up(const struct soft *cpu, uint64_t linear, enum access access, uint64_t *phys);
+
 /* Whether the four page-directory-pointer entries that `cr3` leads to may be loaded: SDM volume 3, 4.4.1. */
 bool soft_pdptes_valid(struct soft *cpu, uint64_t cr3);
 

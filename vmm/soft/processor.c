@@ -41,6 +41,8 @@ void soft_update_mode(struct soft *cpu)
     mode |= cpu->cpl << MODE_CPL_SHIFT;
     if (soft_protected(cpu))
         mode |= MODE_PROTECTED;
+    if (cpu->breaks.code)
+        mode |= MODE_BREAKS;
     cpu->mode = mode;
     bool wide = (mode & MODE_BITS) == MODE_64;
     for (unsigned i = 0; i < 6; i++)
@@ -190,6 +192,7 @@ int soft_set_cpu(struct engine *engine, const struct cpu_state *state, uint64_t 
     cpu->nmi_blocked = state->nmi_blocked;
     cpu->pending_db = state->pending_debug;
     cpu->alone = false;
+    cpu->breaks.found = cpu->breaks.told = false;
     cpu->patch = NULL;
     cpu->left = 0;
     cpu->limit = ticks;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "vmm/soft/block.h"
+#include "vmm/soft/breaks.h"
 #include "vmm/soft/engine_ops.h"
 #include "vmm/soft/memory.h"
 #include "vmm/soft/segment.h"
@@ -101,6 +102,7 @@ static void combine(struct soft *cpu, uint8_t vector, bool has_code, uint32_t co
 static _Noreturn void raise_event(struct soft *cpu, const struct uop *u, uint8_t vector, bool has_code, uint32_t code)
 {
     soft_sync(cpu, u);
+    cpu->breaks.found = false; /* what the instruction did, it will do again */
     combine(cpu, vector, has_code, code);
     escape(cpu, ESCAPE_EXCEPTION);
 }
@@ -202,6 +204,8 @@ static void execute_single(struct soft *cpu)
     if ((cpu->dr7 & 0xff) && take_instruction_breakpoint(cpu))
         return;
     struct block *block = soft_single_block(cpu);
+    if (cpu->breaks.found) /* by the walk for the fetch: told before the instruction */
+        return;
     cpu->alone = false;
     cpu->shadow = cpu->shadow_ss = false;
     cpu->rflags &= ~(uint64_t)RFLAGS_RF;
@@ -225,6 +229,8 @@ static void execute_blocks(struct soft *cpu)
 {
     struct block **patch = cpu->patch;
     struct block *block = soft_find_block(cpu);
+    if (cpu->breaks.found)
+        return;
     if (block == soft_scratch(cpu) || block->count > cpu->left) {
         execute_single(cpu);
         return;
@@ -274,11 +280,20 @@ static bool missed(const struct soft *cpu, const struct position *until)
 static void set_limit(struct soft *cpu, const struct position *until)
 {
     uint64_t ticks = soft_ticks(cpu), stop = cpu->engine.alarm;
+    if (cpu->stop_tick < stop)
+        stop = cpu->stop_tick;
+    if (cpu->stepping && cpu->step_ticks + 1 < stop)
+        stop = cpu->step_ticks + 1;
     if (until && until->kind == AT_TICK && until->ticks < stop)
         stop = until->ticks;
     cpu->alarm = cpu->engine.alarm;
     cpu->left = stop <= ticks ? 0 : stop - ticks < FOREVER ? (int64_t)(stop - ticks) : FOREVER;
     cpu->limit = ticks + (uint64_t)cpu->left;
+}
+
+static bool stepped(const struct soft *cpu)
+{
+    return cpu->stepping && (cpu->engine.exits != cpu->step_exits || soft_ticks(cpu) != cpu->step_ticks);
 }
 
 /* What a boundary asks for; false when execution goes on. */
@@ -295,6 +310,12 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
         *stop = ENGINE_STOP_POSITION;
     } else if (failed) {
         *stop = ENGINE_STOP_ERROR;
+    } else if (soft_ticks(cpu) >= cpu->stop_tick) {
+        *stop = ENGINE_STOP_TICK;
+    } else if (stepped(cpu)) {
+        *stop = ENGINE_STOP_STEP;
+    } else if (soft_breaks_found(cpu)) {
+        *stop = ENGINE_STOP_BREAK;
     } else if (soft_ticks(cpu) >= cpu->engine.alarm) {
         *stop = ENGINE_STOP_ALARM;
     } else if (cpu->engine.stop_requested) {
@@ -313,12 +334,17 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
     } else if (cpu->engine.halted) {
         cpu->engine.look = false;
         *stop = ENGINE_STOP_HALT;
+    } else if (soft_breaks_here(cpu)) {
+        cpu->engine.look = false;
+        *stop = ENGINE_STOP_BREAK;
     } else {
         cpu->engine.look = false;
         return false;
     }
-    /* Whatever is reported first at the boundary after HLT, the caller sees there that the processor is halted. */
-    cpu->halting = false;
+    /* Whatever is reported first at the boundary after HLT, the caller sees there that the processor is halted. But to
+     * stop for somebody who only looks must make no difference: then HLT is still reported. */
+    if (*stop != ENGINE_STOP_TICK && *stop != ENGINE_STOP_STEP && *stop != ENGINE_STOP_BREAK)
+        cpu->halting = false;
     return true;
 }
 
@@ -326,6 +352,8 @@ static bool at_boundary(struct soft *cpu, const struct position *until, enum eng
 static void execute_towards(struct soft *cpu, uint64_t linear)
 {
     struct block *block = soft_find_block(cpu);
+    if (cpu->breaks.found)
+        return;
     uint64_t ahead = linear - soft_fetch_linear(cpu, block->rip);
     bool inside = block == soft_scratch(cpu) || (ahead < block->bytes && ahead != 0);
     /* No going on from block to block past it. */
@@ -342,17 +370,18 @@ static enum engine_stop run_loop(struct soft *cpu, const struct position *until,
     soft_attend(cpu);
     for (;;) {
         bool seeking = until && until->kind == AT_LANDMARK;
-        if (soft_interrupted(cpu) || cpu->left <= 0 || seeking) {
+        if (soft_interrupted(cpu) || cpu->left <= 0 || seeking || cpu->breaks.code) {
             uint64_t exits = cpu->engine.exits;
             if (at_boundary(cpu, until, &stop, error))
                 return stop;
             if (cpu->engine.exits != exits)
                 continue;
         }
-        bool single = cpu->alone || cpu->shadow || debugging(cpu);
         /* Without breakpoints RF has nothing to do but be cleared by the next instruction. */
-        if (!single)
+        bool debugged = debugging(cpu);
+        if (!debugged)
             cpu->rflags &= ~(uint64_t)RFLAGS_RF;
+        bool single = debugged || cpu->alone || cpu->shadow || soft_breaks_alone(cpu);
         if (single)
             execute_single(cpu);
         else if (seeking && cpu->engine.exits == until->exits)
@@ -380,9 +409,15 @@ static enum engine_stop run_and_escape(struct soft *cpu, const struct position *
     return run_loop(cpu, until, error);
 }
 
-enum engine_stop soft_run(struct engine *engine, const struct position *until, struct error *error)
+enum engine_stop soft_run(struct engine *engine, const struct engine_stops *stops, struct error *error)
 {
     struct soft *cpu = (struct soft *)engine;
+    const struct position *until = stops->position;
+    cpu->stop_tick = stops->to_tick ? stops->tick : UINT64_MAX;
+    cpu->stepping = stops->step;
+    cpu->step_exits = engine->exits;
+    cpu->step_ticks = soft_ticks(cpu);
+    soft_breaks_begin(cpu, stops);
     set_limit(cpu, until);
     cpu->raised = RAISED_NOTHING;
     enum engine_stop stop = run_and_escape(cpu, until, error);

@@ -97,6 +97,7 @@ enum {
     MODE_STACK16 = 16,  /* pushes use SP */
     MODE_STACK32 = 32,
     MODE_CPL_SHIFT = 6, /* two bits */
+    MODE_BREAKS = 256,  /* blocks end before the places of EXECUTE breaks */
     MODE_DEAD = 0x80000000
 };
 
@@ -169,6 +170,18 @@ static inline void fx_settle(struct fx_image *fx)
 /* soft.raised, apart from vectors. */
 enum { RAISED_NOTHING = 0xff, RAISED_INTERRUPT = 0xfe };
 
+/* The breaks of a run; breaks.c. */
+struct soft_breaks {
+    struct engine_break list[ENGINE_BREAKS_MAX]; /* as last asked for: blocks with MODE_BREAKS were built for them */
+    size_t count;
+    bool code, data; /* the run has such breaks */
+    bool linear;     /* EXECUTE breaks at linear addresses */
+    bool found;      /* an access was found: `hit` */
+    struct engine_hit hit;
+    bool told; /* at this boundary a run was ended for an EXECUTE break: */
+    uint64_t told_exits, told_ticks;
+};
+
 /* Why the handlers were left by longjmp. */
 enum escape { ESCAPE_NONE, ESCAPE_EXCEPTION, ESCAPE_ALONE, ESCAPE_SHUTDOWN, ESCAPE_FAULT };
 
@@ -219,6 +232,12 @@ struct soft {
     bool delivered;      /* the current instruction delivered an event itself: INT n */
     uint64_t pending_db; /* DR6 bits of a debug trap to take at the next boundary */
     unsigned bp_hits;    /* data breakpoints that the current instruction hit */
+
+    /* What else ends the run: struct engine_stops. */
+    uint64_t stop_tick; /* UINT64_MAX: none */
+    bool stepping;
+    uint64_t step_exits, step_ticks; /* where the step began */
+    struct soft_breaks breaks;
 
     /* The last exit that an instruction made, and the tick count at the boundary after it. */
     uint64_t exit_number, exit_ticks;
@@ -434,7 +453,6 @@ enum {
 #define CR4_PVI       0x2u
 #define CR4_TSD       0x4u
 #define CR4_DE        0x8u
-#define CR4_PSE       0x10u
 #define CR4_MCE       0x40u
 #define CR4_PGE       0x80u
 #define CR4_PCE       0x100u

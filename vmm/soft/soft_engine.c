@@ -100,8 +100,8 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
     memset(cpu, 0, sizeof *cpu);
     cpu->engine.ops = &ops;
     cpu->engine.host = *host;
-    cpu->engine.caps =
-        (struct engine_caps){.ticks = true, .landmarks = true, .tick_time = true, .tick_unit = "soft-instructions"};
+    cpu->engine.caps = (struct engine_caps){
+        .ticks = true, .landmarks = true, .tick_time = true, .stops = true, .tick_unit = "soft-instructions"};
     cpu->engine.alarm = UINT64_MAX;
     cpu->raised = RAISED_NOTHING;
     cpu->hash = calloc(HASH_ENTRIES, sizeof(struct block *));
