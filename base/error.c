@@ -5,9 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static void error_format(struct error *error, const char *format, va_list arguments)
 {
-    vsnprintf(error->text, sizeof error->text, format, arguments);
+    char raw[sizeof error->text];
+
+    vsnprintf(raw, sizeof raw, format, arguments);
+    text_escape(raw, strlen(raw), error->text, sizeof error->text);
 }
 
 int error_set(struct error *error, enum error_kind kind, const char *format, ...)

@@ -4,6 +4,9 @@
  * A function that can fail takes a struct error as its last argument and returns 0, or -1 with the error filled in.
  * Each layer may put its own words in front (error_wrap), so that the user reads one sentence from the general to the
  * particular: "run.enc: frame 12: checksum does not match".
+ *
+ * Such a sentence quotes paths, logs and peers. It is fit for a terminal from the start: what is not printable in it is
+ * escaped (base/text.h).
  */
 #ifndef ENCORE_BASE_ERROR_H
 #define ENCORE_BASE_ERROR_H

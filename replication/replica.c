@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "replication/replica_internal.h"
 
 #define MILLISECOND UINT64_C(1000000)
@@ -97,11 +98,7 @@ void replica_refuse(struct replica *replica, const char *text)
 
 void replica_quote(const struct message *refusal, char *text, size_t size)
 {
-    size_t length = refusal->length < size - 1 ? refusal->length : size - 1;
-
-    for (size_t n = 0; n < length; n++)
-        text[n] = refusal->bytes[n] >= ' ' && refusal->bytes[n] <= '~' ? (char)refusal->bytes[n] : '?';
-    text[length] = 0;
+    text_escape(refusal->bytes, refusal->length, text, size);
 }
 
 /* Who runs the machine is the first to lose patience, so that it, and not its member, wins the next epoch when only the

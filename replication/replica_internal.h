@@ -120,7 +120,7 @@ void replica_say(struct replica *replica, const char *format, ...) __attribute__
 /* Sends a message of this kind; the caller fills in more through the pointer. */
 struct message *replica_send(struct replica *replica, enum message_kind kind);
 void replica_refuse(struct replica *replica, const char *text);
-/* What a REFUSE says, fit to be shown: at most `size` - 1 printable characters. */
+/* What a REFUSE says, fit to be shown (base/text.h), in at most `size` - 1 bytes. */
 void replica_quote(const struct message *refusal, char *text, size_t size);
 void replica_stop(struct replica *replica, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Begins a request; the answer, or silence, comes through replica_step. */

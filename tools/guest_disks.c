@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static int transfer(void *context, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length,
                     struct error *error)
 {
@@ -153,14 +155,18 @@ void guest_disks_back(const struct guest_disks *disks, struct machine_config *co
         config->disks[i].backing = (struct disk_backing){.context = disks->files[i], .transfer = transfer};
 }
 
+static void warn_changed(const char *path)
+{
+    fputs("encore: somebody changed ", stderr);
+    text_print(path, stderr);
+    fputs(" while the guest ran: what it read there is uncertain, and a recording of it will not replay\n", stderr);
+}
+
 void guest_disks_warn(const struct guest_disks *disks, const struct description *description)
 {
     for (unsigned i = 0; i < disks->count; i++) {
         if (description->disks[i].mode != DISK_DIRECT && !disk_file_unchanged(disks->files[i]))
-            fprintf(stderr,
-                    "encore: somebody changed %s while the guest ran: what it read there is uncertain, and a "
-                    "recording of it will not replay\n",
-                    description->disks[i].path);
+            warn_changed(description->disks[i].path);
     }
 }
 

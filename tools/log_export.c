@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tools/command_line.h"
+#include "tools/json_print.h"
 #include "tools/log_commands.h"
 #include "tools/log_support.h"
 #include "tools/replay.h"
@@ -48,13 +49,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 /* Prints an object as one line and releases it. NULL stands for memory that was not there. */
 static int print_object(json_t *object, struct error *error)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    int result = json_print(object, JSON_COMPACT);
 
     json_decref(object);
-    if (!text)
+    if (result < 0)
         return error_set(error, ERROR_HOST, "out of memory");
-    puts(text);
-    free(text);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "logs/frame.h"
 #include "replay/description.h"
 #include "tools/log_commands.h"
@@ -21,21 +22,21 @@ static void print_machine(const struct description *d)
     struct tm utc;
 
     printf("image        ");
-    log_print_text(d->image, stdout);
+    text_print(d->image, stdout);
     printf("\n             %" PRIu64 " bytes, hash %s, booted as %s\n", d->image_size,
            digest_text(d->image_digest, digest), boot_protocol_name(d->protocol));
     if (*d->cmdline) {
         printf("cmdline      ");
-        log_print_text(d->cmdline, stdout);
+        text_print(d->cmdline, stdout);
         putchar('\n');
     }
     printf("memory       %" PRIu64 " KiB\n", d->ram_size / 1024);
     printf("engine       ");
-    log_print_text(d->engine, stdout);
+    text_print(d->engine, stdout);
     printf(", ticks: ");
-    log_print_text(d->tick_unit, stdout);
+    text_print(d->tick_unit, stdout);
     printf("\nclock        ");
-    log_print_text(d->clock, stdout);
+    text_print(d->clock, stdout);
     if (gmtime_r(&start, &utc) && strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &utc))
         printf(", from %s UTC", date);
     putchar('\n');
@@ -86,7 +87,7 @@ static int print_header(const char *path, struct error *error)
     const struct log_header *header = log_reader_header(reader);
     int result = description_from_json(header->machine, strlen(header->machine), &description, error);
     printf("log          ");
-    log_print_text(path, stdout);
+    text_print(path, stdout);
     printf("\nformat       %d, id ", LOG_FORMAT_VERSION);
     print_id(&header->id);
     putchar('\n');

@@ -79,22 +79,6 @@ struct log_argument log_parse_alone(const char *name, const char *doc, int argc,
     return argument;
 }
 
-/* C1 controls are two bytes in UTF-8: 0xc2 and 0x80 to 0x9f. */
-static bool steers_terminal(const unsigned char *at)
-{
-    return *at < ' ' || *at == 0x7f || (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f);
-}
-
-void log_print_text(const char *text, FILE *stream)
-{
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
-        if (steers_terminal(at))
-            fprintf(stream, "\\x%02x", *at);
-        else
-            putc(*at, stream);
-    }
-}
-
 void log_print_time(uint64_t nanoseconds, FILE *stream)
 {
     fprintf(stream, "%" PRIu64 ".%09" PRIu64 " s", nanoseconds / 1000000000, nanoseconds % 1000000000);

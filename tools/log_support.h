@@ -33,9 +33,6 @@ extern const struct argp log_argument_argp;
 /* Parses the arguments of a subcommand that has no others, as command_line_parse. */
 struct log_argument log_parse_alone(const char *name, const char *doc, int argc, char **argv);
 
-/* Text from a log, with what could steer a terminal written as \xHH. */
-void log_print_text(const char *text, FILE *stream);
-
 /* "1.234567890 s" */
 void log_print_time(uint64_t nanoseconds, FILE *stream);
 

@@ -1,6 +1,7 @@
 /* encore log verify: is this log whole, and if not, how far is it good? */
 #include <inttypes.h>
 
+#include "base/text.h"
 #include "tools/log_commands.h"
 #include "tools/log_support.h"
 
@@ -8,7 +9,7 @@ static void print_whole(const char *path, const struct log_summary *summary)
 {
     const char *reason = record_reason_name(summary->end.reason);
 
-    log_print_text(path, stdout);
+    text_print(path, stdout);
     printf(": whole: %" PRIu64 " records, %" PRIu64 " checkpoints, %" PRIu64 " frames; ends with ", summary->records[0],
            summary->records[LOG_CHECKPOINT], summary->frames[0]);
     if (reason)

@@ -221,9 +221,9 @@ static void advise(const struct replay *replay, enum replayer_step step, struct 
     const struct description *d = &replay->guest.description;
 
     if (step == REPLAYER_ERROR && has_foreign_ticks(replay) && error->kind == ERROR_INPUT) {
-        size_t used = strlen(error->text);
-        snprintf(error->text + used, sizeof error->text - used,
-                 " (recorded by engine %s in %s; replay it with --engine %s)", d->engine, d->tick_unit, d->engine);
+        const struct error plain = *error;
+        error_set(error, ERROR_INPUT, "%.300s (recorded by engine %s in %.40s; replay it with --engine %s)", plain.text,
+                  d->engine, d->tick_unit, d->engine);
     }
 }
 

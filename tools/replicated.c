@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "tools/commands.h"
 #include "tools/outcome.h"
 #include "tools/quantity.h"
@@ -115,7 +116,9 @@ static void say(void *context, const char *text)
 {
     const struct replicated *replicated = context;
 
-    fprintf(stderr, "%sencore %s: %s\n", replicated->shows ? "\r\033[K" : "", replicated->command, text);
+    fprintf(stderr, "%sencore %s: ", replicated->shows ? "\r\033[K" : "", replicated->command);
+    text_print(text, stderr);
+    putc('\n', stderr);
 }
 
 static void show(void *context, const struct node_status *status)

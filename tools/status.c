@@ -4,6 +4,7 @@
 #include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/control.h"
+#include "tools/json_print.h"
 
 int command_status(int argc, char **argv)
 {
@@ -24,8 +25,7 @@ int command_status(int argc, char **argv)
     json_t *answer = control_ask(&options, "status", &error);
     if (!answer)
         return command_fails("status", &error);
-    json_dumpf(answer, stdout, JSON_INDENT(2));
-    putchar('\n');
+    json_print(answer, JSON_INDENT(2));
     json_decref(answer);
     return 0;
 }
