@@ -78,7 +78,8 @@ void text_print(const char *text, FILE *stream)
     size_t left = strlen(text);
 
     while (left > 0) {
-        char piece[PIECE_MAX + 1];
-        fwrite(piece, 1, take(&at, &left, piece), stream);
+        char piece[PIECE_MAX + 1] = "";
+        size_t length = take(&at, &left, piece);
+        fwrite(piece, 1, length, stream);
     }
 }

@@ -7,10 +7,10 @@
 LIAR=$BUILD/tests/tools/lying_primary
 COUNT=60
 
-start_liar() { # TYPE
+start_liar() { # TYPE [AFTER SO MANY INPUTS]
     honest=$ENCORE
     ENCORE=$LIAR
-    export LIE=$1 LIE_AFTER=10
+    export LIE=$1 LIE_AFTER=${2:-10}
     start_primary A
     unset LIE LIE_AFTER
     ENCORE=$honest
@@ -58,7 +58,7 @@ done
 
 # The guest's own end, which the backup sees in another way. There is nothing left to join.
 if new_case lie-END; then
-    start_liar END
+    start_liar END 1
     start_backup B A --log "$case/b.enc"
     await_words B 'ready to take over'
     { for _ in $(seq 12); do echo 'INCR a'; sleep 0.01; done; echo QUIT; } |

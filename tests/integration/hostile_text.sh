@@ -9,7 +9,7 @@ check "hostile text: tests/tools/log_doctor.c builds" build_doctor
 
 head -c 1048576 /dev/zero >"$WORK/disk.img"
 echo module >"$WORK/module.bin"
-record_guest disk --disk "$WORK/disk.img" --checkpoint-every 10ms --cmdline 'counter=5' "$GUESTS/kv" </dev/null
+echo QUIT | record_guest disk --disk "$WORK/disk.img" --checkpoint-every 10ms --cmdline 'counter=5' "$GUESTS/kv"
 record_guest modules --initrd "$WORK/module.bin" --cmdline some "$GUESTS/mbhello" </dev/null
 printf 'SET a b\nRANDOM\nTIME\nQUIT\n' | record_guest kv --checkpoint-every 10ms "$GUESTS/kv"
 
