@@ -51,7 +51,7 @@ static const struct argp_option options[] = {
     {"console", KEY_CONSOLE, "stdio|pty|unix:PATH|file:PATH", 0, "Where the guest's console goes (stdio)", 2},
     {"console-device", KEY_CONSOLE_DEVICE, "serial|virtio", 0,
      "What the guest has for a console: COM1, or a virtio console besides, which then gets the input (serial)", 2},
-    {"input", KEY_INPUT, "FILE", 0, "Take console input from a script", 2},
+    {"input", KEY_INPUT, "FILE", 0, "Take console input from a script (-: on standard input)", 2},
     {"control", KEY_CONTROL, "unix:PATH", 0, "Where encore ctl finds this guest", 2},
     {NULL, 0, NULL, 0, "Network:", 3},
     {"net", KEY_NET, "BACKEND[,mac=ADDRESS]", 0,

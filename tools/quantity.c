@@ -1,65 +1,134 @@
 /* See quantity.h. */
 #include "tools/quantity.h"
 
-#include <errno.h>
-#include <math.h>
-#include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
-static int parse_whole(const char *text, uint64_t *value, const char **rest)
+/* Digits that are taken after the point. */
+#define FRACTION_DIGITS 9
+/* The longest time, in nanoseconds: some 292 years. */
+#define TIME_MAX ((uint64_t)INT64_MAX)
+
+/* A number as it was written: whole + fraction / scale. */
+struct decimal {
+    uint64_t whole;
+    uint64_t fraction, scale;
+};
+
+struct unit {
+    const char *suffix;
+    uint64_t size;
+};
+
+static bool is_digit(char byte)
 {
-    char *end;
+    return byte >= '0' && byte <= '9';
+}
 
-    if (*text < '0' || *text > '9')
-        return -1;
-    errno = 0;
-    *value = strtoull(text, &end, 10);
-    *rest = end;
-    return errno ? -1 : 0;
+/* Returns what follows the digits, or NULL when there are none or too many. */
+static const char *parse_whole(const char *text, uint64_t *value)
+{
+    if (!is_digit(*text))
+        return NULL;
+    for (*value = 0; is_digit(*text); text++) {
+        if (__builtin_mul_overflow(*value, 10, value) || __builtin_add_overflow(*value, (uint64_t)(*text - '0'), value))
+            return NULL;
+    }
+    return text;
+}
+
+static const char *parse_decimal(const char *text, struct decimal *number)
+{
+    *number = (struct decimal){.scale = 1};
+    text = parse_whole(text, &number->whole);
+    if (!text || *text != '.')
+        return text;
+    const char *fraction = text + 1;
+    text = parse_whole(fraction, &number->fraction);
+    if (!text || text - fraction > FRACTION_DIGITS)
+        return NULL;
+    for (const char *digit = fraction; digit < text; digit++)
+        number->scale *= 10;
+    return text;
+}
+
+/* Returns 0, or -1 when the result is too large; *exact: nothing was left out. */
+static int multiply(const struct decimal *number, uint64_t unit, uint64_t *result, bool *exact)
+{
+    unsigned __int128 fraction = (unsigned __int128)number->fraction * unit;
+    uint64_t whole;
+
+    *exact = fraction % number->scale == 0;
+    return __builtin_mul_overflow(number->whole, unit, &whole) ||
+                   __builtin_add_overflow(whole, (uint64_t)(fraction / number->scale), result)
+               ? -1
+               : 0;
+}
+
+/* "", "b"; for K, M, G and T "k", "kb", "ki", "kib". Returns the unit in bytes, or 0. */
+static uint64_t size_unit(const char *suffix)
+{
+    static const char letters[] = "kmgt";
+    const char *letter = *suffix ? strchr(letters, *suffix | 0x20) : NULL;
+
+    if (!letter)
+        return *suffix == 0 || strcasecmp(suffix, "b") == 0 ? 1 : 0;
+    suffix++;
+    if (*suffix && strcasecmp(suffix, "b") != 0 && strcasecmp(suffix, "i") != 0 && strcasecmp(suffix, "ib") != 0)
+        return 0;
+    return UINT64_C(1) << 10 * (letter - letters + 1);
 }
 
 int quantity_size(const char *text, uint64_t *bytes, struct error *error)
 {
-    static const struct {
-        const char *suffix;
-        unsigned shift;
-    } units[] = {{"", 0}, {"K", 10}, {"M", 20}, {"G", 30}};
-    const char *rest = NULL;
-    uint64_t value = 0;
+    struct decimal number;
+    const char *rest = parse_decimal(text, &number);
+    uint64_t unit = rest ? size_unit(rest) : 0, result;
+    bool exact;
 
-    for (size_t i = 0; parse_whole(text, &value, &rest) == 0 && i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(rest, units[i].suffix) == 0 && value <= UINT64_MAX >> units[i].shift) {
-            *bytes = value << units[i].shift;
-            return 0;
-        }
-    }
-    return error_set(error, ERROR_INPUT, "'%s' is not a size: write 64M, 1G, 4096K or a number of bytes", text);
+    if (unit == 0 || multiply(&number, unit, &result, &exact) < 0)
+        return error_set(error, ERROR_INPUT, "'%s' is not a size: write 64M, 2.5G, 4096K or a number of bytes", text);
+    if (!exact)
+        return error_set(error, ERROR_INPUT, "'%s' is not a whole number of bytes", text);
+    *bytes = result;
+    return 0;
 }
 
 int quantity_time(const char *text, uint64_t *nanoseconds, struct error *error)
 {
-    static const struct {
-        const char *suffix;
-        double scale;
-    } units[] = {{"", 1e9}, {"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}, {"m", 60e9}, {"h", 3600e9}};
-    char *rest;
-    double value = *text >= '0' && *text <= '9' ? strtod(text, &rest) : -1;
+    static const struct unit units[] = {
+        {"", 1000000000},
+        {"s", 1000000000},
+        {"ms", 1000000},
+        {"us", 1000},
+        {"ns", 1},
+        {"m", UINT64_C(60000000000)},
+        {"min", UINT64_C(60000000000)},
+        {"h", UINT64_C(3600000000000)},
+    };
+    struct decimal number;
+    const char *rest = parse_decimal(text, &number);
+    uint64_t result;
+    bool exact;
 
-    for (size_t i = 0; value > 0 && i < sizeof units / sizeof units[0]; i++) {
-        double scaled = value * units[i].scale;
-        if (strcmp(rest, units[i].suffix) == 0 && scaled >= 1 && scaled < 9e18) {
-            *nanoseconds = (uint64_t)scaled;
+    for (size_t i = 0; rest && i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(rest, units[i].suffix) == 0 && multiply(&number, units[i].size, &result, &exact) == 0 &&
+            result > 0 && result <= TIME_MAX) {
+            *nanoseconds = result;
             return 0;
         }
     }
-    return error_set(error, ERROR_INPUT, "'%s' is not a time: write 500ms, 2s, 1.5m or 1h", text);
+    return error_set(error, ERROR_INPUT, "'%s' is not a time: write 100ms, 1.5s, 2m or 1h", text);
 }
 
 int quantity_count(const char *text, uint64_t *count, struct error *error)
 {
-    const char *rest;
+    uint64_t value;
+    const char *rest = parse_whole(text, &value);
 
-    if (parse_whole(text, count, &rest) < 0 || *rest || *count == 0)
+    if (!rest || *rest || value == 0)
         return error_set(error, ERROR_INPUT, "'%s' is not a whole number greater than zero", text);
+    *count = value;
     return 0;
 }

@@ -139,7 +139,7 @@ done
 ENGINE=
 
 # --- options, which need neither
-for option in --mem=0 --mem=1K --mem=4G --mem=-5M --mem=64X --mem=99999999999999999999 --mem= \
+for option in --mem=0 --mem=1K --mem=4G --mem=-5M --mem=64X --mem=99999999999999999999 --mem= --mem=64MBB --mem=0.1M \
     --max-exits=0 --max-exits=many --max-exits=-3 --timeout=5x --timeout=-1s --timeout=1e99s --timeout=99999999999h --timeout= \
     --checkpoint-every=soon --checkpoint-every=0s --clock=sundial --engine=abacus --boot=multiboot9 --frobnicate; do
     name=${option%%=*}

@@ -68,6 +68,16 @@ else
     check "doctor: says why there is no KVM" grep -q '^The engine kvm cannot be used here: ' "$WORK/doctor"
 fi
 
+# A script through a pipe, from another system.
+printf '\357\273\277wait "kv ready"\r\nline SET a b\r\nwait "OK"\r\nline GET a\r\nline QUIT\r\n' >"$WORK/dos"
+piped() {
+    "$ENCORE" run --engine soft --mem 2.5mib --timeout 0.5min --input - "$GUESTS/kv" <"$WORK/dos" >"$WORK/out" 2>"$WORK/err"
+    code=$?
+    cat "$WORK/out" "$WORK/err"
+    [ $code -eq 1 ] && grep -q '^VALUE b$' "$WORK/out" && [ ! -s "$WORK/err" ]
+}
+check "input: a script on standard input, with CRLF and a byte order mark" piped
+
 install_tree() {
     ${MAKE:-make} --no-print-directory BUILD="$BUILD" PREFIX=/usr DESTDIR="$WORK/root" "$1"
 }

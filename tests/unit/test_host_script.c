@@ -180,6 +180,53 @@ static void sends_files(void **state)
     place_remove(state, "empty");
 }
 
+/* As editors of other systems write text: a carriage return before each newline, a byte order mark before all. */
+static void takes_text_of_other_systems(void **state)
+{
+    static const char *const texts[] = {
+        "\xef\xbb\xbfline a\r\n\r\n# c\r\nrepeat 2\r\nsend \"%d\\r\"\r\nend\r\nline  b\r",
+        "line a\r\n\nrepeat 2\nsend \"%d\\r\"\r\nend\nline  b",
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct script *script = open_text(state, texts[i]);
+        gives(script, "a\n1\r2\r b\n");
+        script_free(script);
+    }
+    struct script *script = open_text(state, "\xef\xbb\xbf");
+    assert_true(script_ended(script));
+    script_free(script);
+}
+
+/* The script is standard input, up to its end, whatever that is; a path in it is relative to where we are. */
+static void takes_standard_input(void **state)
+{
+    int ends[2], before = dup(STDIN_FILENO);
+    struct error error;
+
+    (void)state;
+    assert_true(before >= 0);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    assert_int_equal(write(ends[1], "line a\nnonsense\n", 16), 16);
+    close(ends[1]);
+    assert_null(script_open(NULL, "-", &error));
+    assert_string_equal(error.text,
+                        "standard input:2: the line begins with none of send, line, wait, file, repeat, end");
+    close(ends[0]);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    assert_int_equal(write(ends[1], "line a\n", 7), 7);
+    close(ends[1]);
+    struct script *script = script_open(NULL, "-", &error);
+    assert_non_null(script);
+    gives(script, "a\n");
+    script_free(script);
+    close(ends[0]);
+    assert_int_equal(dup2(before, STDIN_FILENO), STDIN_FILENO);
+    close(before);
+}
+
 static void tells_faults_with_their_lines(void **state)
 {
     static const struct {
@@ -201,7 +248,11 @@ static void tells_faults_with_their_lines(void **state)
         {"send \"\\x1g\"", "script:1: \\x is not followed"},
         {"send \"\\x", "script:1: \\x is not followed"},
         {"send \"a\" b", "script:1: there is something after"},
-        {"send \"a\"\r\n", "script:1: there is something after"},
+        {"send \"a\"\r\r\n", "script:1: there is something after"},
+        {"\xff\xfe"
+         "l",
+         "script:1: the script is in UTF-16"},
+        {"line\n\xef\xbb\xbfline", "script:2: the line begins with none"},
         {"wait \"\"", "script:1: there is nothing to wait for"},
         {"file \"\"", "script:1: the file's name is empty"},
         {"file \"a\\x00\"", "script:1: the file's name has a NUL"},
@@ -446,6 +497,8 @@ int main(void)
         cmocka_unit_test(shows_what_is_waited_for),
         cmocka_unit_test(repeats),
         cmocka_unit_test(sends_files),
+        cmocka_unit_test(takes_text_of_other_systems),
+        cmocka_unit_test(takes_standard_input),
         cmocka_unit_test(tells_faults_with_their_lines),
         cmocka_unit_test(keeps_its_limits),
         cmocka_unit_test(plays_as_the_model_does),

@@ -98,3 +98,10 @@ int host_file_read(struct files *files, const char *path, size_t limit, uint8_t 
     close(fd);
     return failed;
 }
+
+int host_stdin_read(struct files *files, size_t limit, uint8_t **bytes, size_t *length, struct error *error)
+{
+    if (files_add_input(files, STDIN_FILENO, HOST_STDIN_NAME, error) < 0)
+        return -1;
+    return read_all(STDIN_FILENO, HOST_STDIN_NAME, 4095, limit, bytes, length, error);
+}

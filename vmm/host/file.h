@@ -13,4 +13,9 @@
 int host_file_read(struct files *files, const char *path, size_t limit, uint8_t **bytes, size_t *length,
                    struct error *error);
 
+#define HOST_STDIN_NAME "standard input"
+
+/* The same for standard input, which may be anything that can be read to its end. */
+int host_stdin_read(struct files *files, size_t limit, uint8_t **bytes, size_t *length, struct error *error);
+
 #endif

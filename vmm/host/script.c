@@ -202,7 +202,11 @@ struct script *script_open(struct files *files, const char *path, struct error *
         error_set(error, ERROR_HOST, "no memory for the input script");
         return NULL;
     }
-    int failed = host_file_read(files, path, SCRIPT_TEXT_MAX, &text, &length, error);
+    bool standard = strcmp(path, "-") == 0;
+    int failed = standard ? host_stdin_read(files, SCRIPT_TEXT_MAX, &text, &length, error)
+                          : host_file_read(files, path, SCRIPT_TEXT_MAX, &text, &length, error);
+    if (standard)
+        path = HOST_STDIN_NAME;
     if (!failed)
         failed = script_parse(&script->program, files, path, text, length, error);
     free(text);

@@ -10,6 +10,7 @@
  *   end
  * Steps may be indented. Of nested repeats, %d is the round of the innermost; outside repeats it is just two bytes, and
  * \x25d is so everywhere. Files are read when the script is opened. At the end of the script no more input comes.
+ * The text may have a carriage return before each newline and a byte order mark (UTF-8) before all: neither counts.
  * Limits: see SCRIPT_*.
  */
 #ifndef ENCORE_VMM_HOST_SCRIPT_H
@@ -29,7 +30,8 @@
 
 struct script;
 
-/* Parses a script. NULL with an ERROR_INPUT "NAME:LINE: what is wrong". */
+/* Parses a script; "-" is standard input, which is read to its end. NULL with an ERROR_INPUT "NAME:LINE: what is
+ * wrong". */
 struct script *script_open(struct files *files, const char *path, struct error *error);
 void script_free(struct script *script);
 

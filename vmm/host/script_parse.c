@@ -345,11 +345,18 @@ int script_parse(struct script_program *program, struct files *files, const char
     struct parser parser = {.program = program, .files = files, .path = path, .error = error};
     const char *at = (const char *)text, *end = at + length;
 
+    if (length >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+        at += 3;
+    else if (length >= 2 && (memcmp(at, "\xff\xfe", 2) == 0 || memcmp(at, "\xfe\xff", 2) == 0))
+        return error_set(error, ERROR_INPUT, "%s:1: the script is in UTF-16; it has to be in UTF-8 or plain bytes",
+                         path);
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         parser.line++;
         parser.at = at;
         parser.end = newline ? newline : end;
+        if (parser.end > at && parser.end[-1] == '\r')
+            parser.end--;
         if (parse_step(&parser) < 0)
             return -1;
         at = newline ? newline + 1 : end;
