@@ -237,8 +237,13 @@ static void finish_when_told(struct node *node)
 {
     if (node->finish_by == 0)
         return;
+    bool unfit = replica_status(node->replica, node->now).unfit;
     bool sent = node->outbox.length == 0 && (!node->peer || link_waiting_fd(node->peer) < 0);
-    if ((sent && node_console_done(node)) || node->now >= node->finish_by)
+    if ((!sent || (!unfit && !node_console_done(node))) && node->now < node->finish_by)
+        return;
+    if (unfit)
+        node->over = true; /* the result is there (stop in node_actions.c) */
+    else
         node_end(node, NODE_FINISHED, "the guest ended");
 }
 

@@ -42,6 +42,7 @@ enum node_end {
     NODE_FINISHED,    /* the guest ended, and all its output is out */
     NODE_HANDED_OVER, /* the backup goes on, as it was asked to */
     NODE_LOST,        /* another machine goes on, or there is none to go on with; the text says why */
+    NODE_UNFIT,       /* a backup that could not take over, for what the user gave it; the text says why */
     NODE_SIGNALLED,   /* SIGINT or SIGTERM */
     NODE_FAILED,      /* the host failed; the text says how */
 };

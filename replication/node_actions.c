@@ -1,4 +1,5 @@
 /* What the replica wants done. See node_internal.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "replication/node_internal.h"
@@ -6,6 +7,8 @@
 #define REQUEST_PATIENCE UINT64_C(1000000000)
 /* After the guest's end its clients are given this long to take the rest. */
 #define FINISH_PATIENCE UINT64_C(3000000000)
+/* A backup that leaves gives its last word so long to get to the primary. */
+#define REFUSE_PATIENCE UINT64_C(500000000)
 
 static void send_message(struct node *node, const struct message *message);
 
@@ -175,9 +178,16 @@ static void finish(struct node *node)
 
 static void stop(struct node *node, const struct replica_action *action)
 {
-    bool handed_over = replica_status(node->replica, node->now).handed_over;
+    struct replica_status status = replica_status(node->replica, node->now);
+    bool handed_over = status.handed_over;
 
     node->orders.stop = true;
+    if (status.unfit) {
+        node->finish_by = node->now + REFUSE_PATIENCE;
+        node->result.end = node->unfit_by_input ? NODE_UNFIT : NODE_FAILED;
+        snprintf(node->result.text, sizeof node->result.text, "%s", action->text);
+        return;
+    }
     console_server_standby(&node->server, node->server.epoch);
     node_tell_handover(node, handed_over);
     node_end(node, handed_over ? NODE_HANDED_OVER : NODE_LOST, "%s", action->text);

@@ -66,7 +66,8 @@ struct node {
     bool leaving;        /* a signal came: hand over, or end */
     uint64_t end_reason, end_value;
     uint64_t ended_at;    /* the guest ended then, and its client is being given the rest; 0: no */
-    uint64_t finish_by;   /* the guest ended; the end is told until then. 0: not yet */
+    uint64_t finish_by;   /* it is over; what is to be told of that is, until then. 0: not yet */
+    bool unfit_by_input;  /* what this backup would need, and has not, is the user's to give */
     uint64_t evidence_at; /* the kept log is to be set aside, for the replay differed there; 0: no */
     bool over;
     struct node_result result;

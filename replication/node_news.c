@@ -147,6 +147,7 @@ static void take_item(struct node *node, const struct port_item *item)
         step_with_text(node, REPLICA_EVENT_JOIN_FAILED, item);
         break;
     case NEWS_UNFIT:
+        node->unfit_by_input = item->a;
         step_with_text(node, REPLICA_EVENT_UNFIT, item);
         break;
     case NEWS_OUTPUT:

@@ -18,9 +18,11 @@ struct shadow {
     struct log_feed feed;
     struct log_reader *reader;
     struct replayer *replayer;
-    struct machine *machine;
-    bool careful;  /* the engine shall be */
-    bool diverged; /* the stream is of no use any more; a new one is awaited */
+    struct machine *machine; /* built when the stream's header is here */
+    bool restored;           /* ... and what it is to be since the checkpoint is */
+    bool careful;            /* the engine shall be */
+    bool diverged;           /* the stream is of no use any more; a new one is awaited */
+    bool unfit;              /* likewise: this side could not go on with its machine */
     bool ended;
     uint64_t mentioned_at;
 };
@@ -47,7 +49,7 @@ static void forget_machine(struct shadow *shadow)
     log_reader_close(shadow->reader);
     shadow->reader = NULL;
     log_feed_free(&shadow->feed);
-    shadow->diverged = shadow->ended = false;
+    shadow->restored = shadow->diverged = shadow->unfit = shadow->ended = false;
 }
 
 static int begin_stream(struct shadow *shadow, struct error *error)
@@ -105,8 +107,9 @@ static int mention_output(void *context, uint8_t channel, const uint8_t *bytes, 
     return 0;
 }
 
-/* The checkpoint has arrived: there is a machine from here on. */
-static int restore(struct shadow *shadow, struct error *error)
+/* Builds the machine that the stream's header describes, with all that it needs here: before the checkpoint arrives,
+ * and long before anybody counts on it. */
+static int build(struct shadow *shadow, struct error *error)
 {
     const struct machine_maker *maker = &shadow->options.maker;
     struct replayer_options options = {.reader = shadow->reader, .output = mention_output, .output_context = shadow};
@@ -122,8 +125,25 @@ static int restore(struct shadow *shadow, struct error *error)
         return -1;
     replayer_set_foreign_ticks(shadow->replayer, foreign_ticks);
     replayer_attach(shadow->replayer, shadow->machine);
+    return 0;
+}
+
+/* The primary is to know, and then this side ends. */
+static void refuse(struct shadow *shadow, const struct error *error)
+{
+    struct port_item unfit = item(shadow, NEWS_UNFIT, error->kind == ERROR_INPUT, 0);
+
+    unfit.bytes = (const uint8_t *)error->text;
+    unfit.length = strlen(error->text);
+    shadow->unfit = true;
+    port_tell(shadow->options.port, &unfit);
+}
+
+static int restore(struct shadow *shadow, struct error *error)
+{
     if (replayer_restore(shadow->replayer, 0, error) < 0)
         return -1;
+    shadow->restored = true;
     port_set_engine(shadow->options.port, shadow->machine->engine);
     mention_progress(shadow, true);
     tell(shadow, NEWS_RESTORED, replayer_traffic(shadow->replayer)->outputs.streams[0].total, 0);
@@ -140,23 +160,23 @@ static void diverge(struct shadow *shadow)
     tell(shadow, NEWS_DIVERGED, offset, 1);
 }
 
-/* Before there is a machine: 1 when there is nothing to do. */
+/* Before the machine is restored: 1 when there is nothing to do. */
 static int await_checkpoint(struct shadow *shadow, struct error *error)
 {
     struct log_record record;
+    enum log_read read = log_reader_next(shadow->reader, &record, error);
 
-    switch (log_reader_next(shadow->reader, &record, error)) {
-    case LOG_READ_WAIT:
+    if (read != LOG_READ_RECORD && read != LOG_READ_WAIT)
+        return -1;
+    if (!shadow->machine && log_reader_header(shadow->reader) && build(shadow, error) < 0) {
+        refuse(shadow, error);
         return 1;
-    case LOG_READ_RECORD:
-        if (record.type != LOG_CHECKPOINT || record.id != 0)
-            return error_set(error, ERROR_INPUT, "the primary's log does not begin with a checkpoint");
-        return restore(shadow, error);
-    case LOG_READ_END:
-    case LOG_READ_STOPPED:
-        break;
     }
-    return -1;
+    if (read == LOG_READ_WAIT)
+        return 1;
+    if (record.type != LOG_CHECKPOINT || record.id != 0)
+        return error_set(error, ERROR_INPUT, "the primary's log does not begin with a checkpoint");
+    return restore(shadow, error);
 }
 
 /* One record. 1 when there is none. */
@@ -202,12 +222,12 @@ enum shadow_end shadow_follow(struct shadow *shadow, struct error *error)
         if (looked)
             return looked < 0 ? SHADOW_FAILED : SHADOW_STOPPED;
         int done = 1;
-        if (shadow->reader && !shadow->diverged && !shadow->ended)
-            done = shadow->machine ? replay(shadow, error) : await_checkpoint(shadow, error);
+        if (shadow->reader && !shadow->diverged && !shadow->unfit && !shadow->ended)
+            done = shadow->restored ? replay(shadow, error) : await_checkpoint(shadow, error);
         if (done < 0)
             return SHADOW_FAILED;
         idle = done > 0;
-        if (idle && shadow->orders.live && !shadow->diverged && shadow->machine &&
+        if (idle && shadow->orders.live && !shadow->diverged && shadow->restored &&
             port_stream_taken(shadow->options.port))
             return SHADOW_LIVE;
     }

@@ -14,7 +14,8 @@
 struct machine_maker {
     void *context;
     /* Builds, without booting it, the machine that a log's header describes (JSON), behind a door; with a `careful`
-     * engine (vmm/engine.h) after another overshot. *foreign_ticks: its ticks are not those of the log. */
+     * engine (vmm/engine.h) after another overshot. Opens everything that going on with it will take; what is not there
+     * is an error, and the backup does not join. *foreign_ticks: its ticks are not those of the log. */
     struct machine *(*make)(void *context, const char *description, const struct door *door, bool careful,
                             bool *foreign_ticks, struct error *error);
     void (*unmake)(void *context, struct machine *machine); /* NULL is allowed */

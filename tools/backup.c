@@ -62,6 +62,52 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     }
 }
 
+/* A primary that counts ticks names places by them, and nobody finds these who counts otherwise. */
+static int check_engine(const struct guest *guest, struct error *error)
+{
+    const struct description *description = &guest->description;
+    const struct engine_caps *caps = &guest->engine->caps;
+    bool ticks = strcmp(description->tick_unit, "none") != 0;
+
+    if (ticks ? strcmp(description->tick_unit, caps->tick_unit) == 0
+              : caps->landmarks || strcmp(description->engine, guest->engine->ops->name) == 0)
+        return 0;
+    return error_set(
+        error, ERROR_INPUT,
+        "its engine (%s) cannot land on the places that the primary names (%s, engine %s): the same engine "
+        "is needed on both sides",
+        guest->engine->ops->name, ticks ? description->tick_unit : "landmarks", description->engine);
+}
+
+static int open_network(struct backup *backup, struct error *error)
+{
+    unsigned cards = backup->guest.description.net_count;
+
+    if (backup->network.count != cards)
+        return error_set(error, ERROR_INPUT,
+                         "the guest has %u network card%s, and %u are given here (--net; none for a card without a "
+                         "network)",
+                         cards, cards == 1 ? "" : "s", backup->network.count);
+    if (network_open(&backup->replicated.network, &backup->network, error) == 0)
+        return 0;
+    /* Whatever it is (no right, somebody else has it), it is the user's to put right. */
+    error->kind = ERROR_INPUT;
+    return -1;
+}
+
+static int choose_engine(struct backup *backup, bool careful, struct error *error)
+{
+    struct guest *guest = &backup->guest;
+    const char *name = backup->engine ? backup->engine : guest->description.engine;
+
+    guest->engine = guest_engine(name, careful, error);
+    if (guest->engine)
+        return check_engine(guest, error);
+    error_wrap(error, "its engine (%s)", name);
+    error->kind = ERROR_INPUT;
+    return -1;
+}
+
 static struct machine *make_machine(void *context, const char *text, const struct door *door, bool careful,
                                     bool *foreign_ticks, struct error *error)
 {
@@ -70,8 +116,8 @@ static struct machine *make_machine(void *context, const char *text, const struc
 
     if (description_from_json(text, strlen(text), &guest->description, error) < 0)
         return NULL;
-    guest->engine = guest_engine(backup->engine ? backup->engine : guest->description.engine, careful, error);
-    if (!guest->engine || guest_disks_find(&guest->disks, &backup->disks, &guest->description, error) < 0 ||
+    if (choose_engine(backup, careful, error) < 0 || open_network(backup, error) < 0 ||
+        guest_disks_find(&guest->disks, &backup->disks, &guest->description, error) < 0 ||
         guest_disks_temporary(&guest->disks, backup->options.log, error) < 0 ||
         guest_create_machine(guest, door, error) < 0)
         return NULL;
@@ -107,23 +153,6 @@ static void report(void *context, const struct divergence *divergence, struct ma
     fprintf(stderr, "encore backup: the report is in %s\n", path);
 }
 
-/* The guest goes on even where its network cannot: it is a cable that is out. The bridges and switches that its frames
- * go through learn where it is now. */
-static void open_network(struct backup *backup)
-{
-    const struct description *description = &backup->guest.description;
-    struct error error;
-
-    for (unsigned card = 0; card < description->net_count && card < backup->network.count; card++) {
-        struct net *net = net_open(backup->network.backends[card], &error);
-        backup->replicated.network.nets[card] = net;
-        if (net)
-            net_announce(net, description->macs[card]);
-        else
-            fprintf(stderr, "encore backup: the guest goes on without the network of card %u: %s\n", card, error.text);
-    }
-}
-
 /* The machine is ours now: from a replay to a recording, in mid-run. */
 static int live(struct backup *backup, struct error *error)
 {
@@ -140,7 +169,7 @@ static int live(struct backup *backup, struct error *error)
                   &(struct port_item){.news = NEWS_ENDED, .a = end->reason, .b = end->exit_value});
         return 0;
     }
-    open_network(backup);
+    network_arrive(&backup->replicated.network, backup->guest.description.macs);
     backup->recorder = recorder_create(error);
     if (!backup->recorder)
         return -1;
@@ -210,8 +239,8 @@ int command_backup(int argc, char **argv)
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the primary's engine)", 0},
         {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is here, if not where the primary has it", 0},
         {"net", KEY_NET, "BACKEND", 0,
-         "The other end of the guest's next network card on this host, opened when it takes over: tap:NAME, "
-         "user[,hostfwd=...] or unix:PATH[,listen]",
+         "The other end of the guest's next network card on this host, opened when it joins: tap:NAME, "
+         "user[,hostfwd=...], unix:PATH[,listen], or none. One for each of the guest's cards",
          0},
         {0},
     };

@@ -222,6 +222,8 @@ static int code_of(const struct node_result *result)
         return 0;
     case NODE_LOST:
         return EXIT_LOST;
+    case NODE_UNFIT:
+        return 2;
     case NODE_SIGNALLED:
         return 130;
     case NODE_FAILED:
