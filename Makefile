@@ -18,11 +18,11 @@ WARN    := -Wall -Wextra -Wimplicit-fallthrough -Wshadow -Werror -Wno-gnu-variab
 CFLAGS  ?= -O2 -g
 CSTD    := -std=gnu17 -D_GNU_SOURCE
 ALL_CFLAGS = $(CSTD) $(WARN) $(CFLAGS) $(SANITIZE) -I. -pthread -MMD -MP
-LIBS      := -lzstd -llz4 -lxxhash -ljansson -lnanomsg -lsodium -lslirp -lZydis -lquadmath -lm
+LIBS      := -lzstd -llz4 -lxxhash -ljansson -lsodium -lslirp -lZydis -lquadmath -lm
 ALL_LIBS   = $(SANITIZE) -pthread $(LIBS)
 
 # What must be installed, by the names of Debian 12: for building, and for testing.
-BUILD_DEPS := gcc libc6-dev libzstd-dev liblz4-dev libxxhash-dev libjansson-dev libnanomsg-dev libsodium-dev \
+BUILD_DEPS := gcc libc6-dev libzstd-dev liblz4-dev libxxhash-dev libjansson-dev libsodium-dev \
               libcurl4-openssl-dev libslirp-dev libzydis-dev
 TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server acpica-tools qemu-user
 

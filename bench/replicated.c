@@ -33,7 +33,7 @@
 #define MS UINT64_C(1000000)
 /* Many and short, for the host's speed changes within seconds. */
 #define ROUNDS 31
-/* What a backup under this load, both nodes and the threads of nanomsg take, in percent of a processor. */
+/* What a backup under this load and both nodes take, in percent of a processor. */
 #define SPIN_SHARE 70
 
 struct pair {
@@ -46,7 +46,7 @@ struct pair {
 
 static const char *encore, *guest;
 static char key_path[80];
-static uint8_t key[SESSION_KEY];
+static struct keys keys;
 
 static _Noreturn void fail(const char *what, const char *why)
 {
@@ -108,15 +108,12 @@ static bool turn(struct pair *pair, int ms)
         bytes_writer_clear(&out);
     }
     for (unsigned n = 0; n < pair->client.links; n++) {
-        fds[count++] = (struct pollfd){.fd = link_poll_fd(pair->links[n]), .events = POLLIN};
-        if (link_waiting_fd(pair->links[n]) >= 0)
-            fds[count++] = (struct pollfd){.fd = link_waiting_fd(pair->links[n]), .events = POLLIN};
+        count += link_poll(pair->links[n], &fds[count]);
     }
     poll(fds, count, ms);
     for (unsigned n = 0; n < pair->client.links; n++) {
         enum link_input input;
-        link_tend(pair->links[n], host_clock_now(), 20 * MS);
-        link_flush(pair->links[n]);
+        link_tend(pair->links[n], host_clock_now());
         while ((input = link_receive(pair->links[n], &bytes, &length, &error)) != LINK_NOTHING) {
             if (input == LINK_UP || input == LINK_DOWN)
                 console_client_unlinked(&pair->client, n, host_clock_now());
@@ -149,7 +146,7 @@ static void open_client(struct pair *pair, unsigned links)
 
     console_client_init(&pair->client, host_clock_now() | 1, links, true);
     for (unsigned n = 0; n < links; n++) {
-        pair->links[n] = link_connect(pair->addresses[n], SESSION_CONSOLE, key_path[0] ? key : NULL, &error);
+        pair->links[n] = link_connect(pair->addresses[n], SESSION_CONSOLE, key_path[0] ? &keys : NULL, &error);
         if (!pair->links[n])
             fail("connecting", error.text);
     }
@@ -456,7 +453,7 @@ int main(int argc, char **argv)
     unsigned count = (unsigned)atoi(argv[4]);
     if (argc > 5 && strcmp(argv[5], "1") == 0) {
         snprintf(key_path, sizeof key_path, "/tmp/encore-bench-key.%d", getpid());
-        if (session_write_key(key_path, &error) < 0 || session_read_key(NULL, key_path, key, &error) < 0)
+        if (keys_write_master(key_path, &error) < 0 || keys_read(NULL, key_path, KEY_MASTER, &keys, &error) < 0)
             fail("key", error.text);
     }
     if (strcmp(argv[3], "takeover") == 0)

@@ -1,261 +1,478 @@
-/*
- * See link.h. nanomsg's PAIR takes one message at a time from us and says EAGAIN until it has given it to the kernel.
- * A message that is sealed must go out, or the session is over; so one that nanomsg does not take yet waits here.
- */
+/* See link.h. */
 #include "replication/link.h"
 
-#include <nanomsg/nn.h>
-#include <nanomsg/pair.h>
-#include <nanomsg/tcp.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "replication/address.h"
+#include "replication/frames.h"
+#include "replication/sockets.h"
 
-/* The longest message, sealed: longer ones are not let in. */
-#define MESSAGE_LIMIT (256 * 1024)
-/* A handshake that is not answered is begun again, each time after twice as long, at most so often. A round trip that
- * takes longer than the last of these times can never be answered in time. */
-#define TRIES_MAX 6
-/* A broken connection is tried again after this time, ms. */
-#define RECONNECT 5
+#define MILLISECOND UINT64_C(1000000)
+/* The longest message, sealed. */
+#define MESSAGE_LIMIT (256u * 1024)
+/* Something is sent at least so often. */
+#define BEAT (1000 * MILLISECOND)
+/* A connection that failed is tried again after this time, then after twice as long, and so on, up to the other; after
+ * a refusal not before the last. */
+#define AGAIN_FIRST (5 * MILLISECOND)
+#define AGAIN_LAST  (40 * MILLISECOND)
+#define AGAIN_NO    (1000 * MILLISECOND)
+/* Who is not tended for longer than this stood still. */
+#define STOOD_STILL (500 * MILLISECOND)
+/* Read at a time, before there is a session and then, and how often between two calls of link_tend. */
+#define READ_FIRST 512
+#define READ_SIZE  (64u * 1024)
+#define READS_MAX  32
 
 struct link {
-    int socket;
-    int readable_fd, sendable_fd; /* nanomsg's own */
     bool client;
+    const struct keys *keys; /* client; of the caller */
+    enum session_purpose purpose;
+    char name[ADDRESS_MAX];
+    struct address found[ADDRESS_FOUND]; /* client */
+    int found_count, found_next;
+
+    /* ENDED: link_receive has still to tell. A client's link then goes to APART. */
+    enum { APART, CONNECTING, SHAKING, READY, ENDED } state;
+    bool was_up, refused; /* when it ENDED */
+    struct error ending;
+    int fd;
     struct session *session;
+    struct frames frames;
     struct bytes_writer contents; /* what came last */
-    struct bytes_writer waiting;  /* sealed, not taken by nanomsg yet; empty: nothing */
-    uint64_t begun_at;            /* when the last handshake was begun; 0: never */
-    unsigned tries;               /* handshakes begun since something was heard */
-    char refused[512];            /* why, as told last */
+    struct bytes_writer queue;    /* sealed, framed */
+    size_t queue_sent;
+    bool deaf; /* nothing can be sent any more */
+    unsigned reads;
+    uint64_t now, since, heard_at, sent_at;
+    uint64_t again_at, again_after; /* client: when the next connection is tried */
+    char told[512];                 /* client: why it was refused, as told last */
     uint64_t sent;
 };
 
-static int fail(const char *address, const char *what, struct error *error)
+static struct link *create(bool client, const struct keys *keys)
 {
-    int code = nn_errno();
-
-    return error_set(error, code == EADDRINUSE || code == EACCES ? ERROR_INPUT : ERROR_HOST, "%s: cannot %s: %s",
-                     address, what, nn_strerror(code));
-}
-
-static void set_option(int socket, int level, int option, int value)
-{
-    /* These are preferences: a transport that lacks one works without. */
-    (void)nn_setsockopt(socket, level, option, &value, sizeof value);
-}
-
-static int get_fd(int socket, int option)
-{
-    int fd = -1;
-    size_t size = sizeof fd;
-
-    (void)nn_getsockopt(socket, NN_SOL_SOCKET, option, &fd, &size);
-    return fd;
-}
-
-static int open_socket(struct link *link, const char *address, const char *endpoint, struct error *error)
-{
-    link->socket = nn_socket(AF_SP, NN_PAIR);
-    if (link->socket < 0)
-        return fail(address, "open a nanomsg socket", error);
-    link->readable_fd = get_fd(link->socket, NN_RCVFD);
-    link->sendable_fd = get_fd(link->socket, NN_SNDFD);
-    set_option(link->socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, MESSAGE_LIMIT);
-    set_option(link->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL, RECONNECT);
-    set_option(link->socket, NN_SOL_SOCKET, NN_RECONNECT_IVL_MAX, 4 * RECONNECT);
-    set_option(link->socket, NN_TCP, NN_TCP_NODELAY, 1);
-    if (!link->client && nn_bind(link->socket, endpoint) < 0)
-        return fail(address, "listen there", error);
-    if (link->client && nn_connect(link->socket, endpoint) < 0)
-        return fail(address, "connect there", error);
-    return 0;
-}
-
-static struct link *open_link(bool client, const char *address, enum session_purpose purpose, const uint8_t *key,
-                              struct error *error)
-{
-    char endpoint[ADDRESS_MAX];
-
-    if (address_of_link(address, purpose, endpoint, error) < 0 || (!key && address_is_private(address, error) < 0))
-        return NULL;
     struct link *link = calloc(1, sizeof *link);
-    if (!link) {
-        error_set(error, ERROR_HOST, "out of memory");
+
+    if (!link)
         return NULL;
-    }
-    link->socket = -1;
     link->client = client;
+    link->keys = keys;
+    link->fd = -1;
+    link->frames = frames(MESSAGE_LIMIT);
     link->contents = bytes_writer(MESSAGE_LIMIT);
-    link->waiting = bytes_writer(MESSAGE_LIMIT + SESSION_OVERHEAD);
-    link->session = session_create(client, purpose, key);
-    if (!link->session) {
-        error_set(error, ERROR_HOST, "cannot begin a session: out of memory, or libsodium does not start");
-    } else if (open_socket(link, address, endpoint, error) == 0) {
-        return link;
-    }
-    link_close(link);
-    return NULL;
+    link->queue = bytes_writer(2 * LINK_QUEUE_MAX);
+    link->again_after = AGAIN_FIRST;
+    return link;
 }
 
-struct link *link_listen(const char *address, enum session_purpose purpose, const uint8_t *key, struct error *error)
+static void hang_up(struct link *link)
 {
-    return open_link(false, address, purpose, key, error);
+    if (link->fd >= 0)
+        close(link->fd);
+    link->fd = -1;
+    session_free(link->session);
+    link->session = NULL;
+    bytes_writer_clear(&link->queue);
+    link->queue_sent = 0;
+    link->deaf = false;
 }
 
-struct link *link_connect(const char *address, enum session_purpose purpose, const uint8_t *key, struct error *error)
+/* A connection that is closed with something unread is reset, and what is still on its way to the peer may be lost. */
+static void say_goodbye(struct link *link)
 {
-    return open_link(true, address, purpose, key, error);
+    uint8_t unread[1024];
+
+    if (link->fd < 0)
+        return;
+    link_flush(link);
+    (void)shutdown(link->fd, SHUT_WR);
+    for (unsigned n = 0; n < READS_MAX && recv(link->fd, unread, sizeof unread, 0) > 0; n++)
+        ;
 }
 
 void link_close(struct link *link)
 {
     if (!link)
         return;
-    /* nn_close throws away what its own thread has not written yet, and there is no way to ask. */
-    if (link->sent)
-        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-    if (link->socket >= 0)
-        (void)nn_close(link->socket);
-    session_free(link->session);
+    say_goodbye(link);
+    hang_up(link);
+    frames_free(&link->frames);
     bytes_writer_free(&link->contents);
-    bytes_writer_free(&link->waiting);
+    bytes_writer_free(&link->queue);
     free(link);
 }
 
-int link_poll_fd(const struct link *link)
+/* A connection there is; now the handshake. */
+static void begin_handshake(struct link *link)
 {
-    return link->readable_fd;
+    link->state = SHAKING;
+    link->since = link->heard_at = link->sent_at = link->now;
+    /* A stranger cannot have us keep more than this. */
+    frames_clear(&link->frames, SESSION_HANDSHAKE_MAX);
 }
 
-int link_waiting_fd(const struct link *link)
+struct link *link_accept(int fd, const struct keys *keys, uint64_t now)
 {
-    return link->waiting.length ? link->sendable_fd : -1;
+    struct link *link = create(false, keys);
+
+    if (link)
+        link->session = session_server(keys);
+    if (!link || !link->session) {
+        close(fd);
+        free(link);
+        return NULL;
+    }
+    link->fd = fd;
+    link->now = now;
+    address_name_peer(fd, link->name, sizeof link->name);
+    socket_prefer(fd, LINK_SILENCE);
+    begin_handshake(link);
+    return link;
+}
+
+struct link *link_connect(const char *address, enum session_purpose purpose, const struct keys *keys,
+                          struct error *error)
+{
+    struct address found[ADDRESS_FOUND];
+    int count = address_find(address, false, found, error);
+
+    if (count < 0 || (!keys && address_is_private(address, error) < 0))
+        return NULL;
+    struct link *link = create(true, keys);
+    if (!link) {
+        error_set(error, ERROR_HOST, "out of memory");
+        return NULL;
+    }
+    link->purpose = purpose;
+    memcpy(link->found, found, sizeof found);
+    link->found_count = count;
+    strncpy(link->name, address, sizeof link->name - 1);
+    return link;
+}
+
+/* The connection is over; link_receive will tell. */
+static void end(struct link *link, bool refused, const struct error *why)
+{
+    link->was_up = link->state == READY;
+    link->refused = refused;
+    link->ending = *why;
+    hang_up(link);
+    link->state = ENDED;
+}
+
+static void end_with(struct link *link, const char *why)
+{
+    struct error error;
+
+    error_set(&error, ERROR_HOST, "%s", why);
+    end(link, false, &error);
+}
+
+/* Client: this attempt came to nothing; there will be another. */
+static void go_apart(struct link *link, uint64_t again_after)
+{
+    hang_up(link);
+    link->state = APART;
+    link->again_at = link->now + again_after;
+}
+
+static void try_again(struct link *link)
+{
+    go_apart(link, link->again_after);
+    link->again_after = link->again_after < AGAIN_LAST / 2 ? 2 * link->again_after : AGAIN_LAST;
+}
+
+static void put_frame(struct link *link, const uint8_t *bytes, size_t length)
+{
+    bytes_put_uint(&link->queue, FRAMES_PREFIX, length);
+    bytes_put(&link->queue, bytes, length);
+}
+
+/* Client: the connection stands. */
+static void say_begin(struct link *link)
+{
+    bytes_writer_clear(&link->contents);
+    link->session = session_client(link->purpose, link->keys);
+    if (!link->session)
+        return try_again(link);
+    socket_prefer(link->fd, LINK_SILENCE);
+    session_begin(link->session, &link->contents);
+    begin_handshake(link);
+    put_frame(link, link->contents.data, link->contents.length);
+    link_flush(link);
+}
+
+static void connect_now(struct link *link)
+{
+    const struct address *to = &link->found[link->found_next];
+
+    link->found_next = (link->found_next + 1) % link->found_count;
+    link->state = CONNECTING;
+    link->since = link->now;
+    link->fd = socket_dial(to);
+    if (link->fd < 0)
+        try_again(link);
+}
+
+static void finish_connecting(struct link *link)
+{
+    switch (socket_dialled(link->fd)) {
+    case SOCKET_CONNECTED:
+        say_begin(link);
+        break;
+    case SOCKET_CONNECTING:
+        if (link->now - link->since <= LINK_HANDSHAKE)
+            break;
+        /* fall through */
+    case SOCKET_FAILED:
+        try_again(link);
+        break;
+    }
+}
+
+static void beat_or_give_up(struct link *link)
+{
+    uint64_t silence = link->now - link->heard_at;
+
+    if (link->state == READY && silence > LINK_SILENCE)
+        return end_with(link, "nothing was heard for 3 s: the connection is given up");
+    if (link->state == SHAKING && link->now - link->since > LINK_HANDSHAKE)
+        return end_with(link, "no handshake within 1 s");
+    if (link->state == READY && link->now - link->sent_at >= BEAT && link_waiting(link) == 0)
+        link_send(link, (const uint8_t *)"", 0);
+}
+
+void link_tend(struct link *link, uint64_t now)
+{
+    if (link->now && now - link->now > STOOD_STILL) {
+        link->heard_at += now - link->now;
+        link->since += now - link->now;
+    }
+    link->now = now;
+    link->reads = 0;
+    switch (link->state) {
+    case APART:
+        if (!link->client || now < link->again_at)
+            break;
+        connect_now(link);
+        if (link->state != CONNECTING)
+            break;
+        /* fall through */
+    case CONNECTING:
+        finish_connecting(link);
+        break;
+    case SHAKING:
+    case READY:
+        link_flush(link);
+        beat_or_give_up(link);
+        break;
+    case ENDED:
+        break;
+    }
+}
+
+bool link_poll(const struct link *link, struct pollfd *to)
+{
+    if (link->fd < 0)
+        return false;
+    bool writes = link->state == CONNECTING || (link_waiting(link) > 0 && !link->deaf);
+    *to = (struct pollfd){.fd = link->fd, .events = (short)(POLLIN | (writes ? POLLOUT : 0))};
+    return true;
+}
+
+size_t link_waiting(const struct link *link)
+{
+    return link->queue.length - link->queue_sent;
+}
+
+/* Takes out what was sent: a link that is never idle never empties its queue. */
+static void compact(struct link *link)
+{
+    struct bytes_writer *queue = &link->queue;
+
+    if (link->queue_sent < queue->length / 2)
+        return;
+    memmove(queue->data, queue->data + link->queue_sent, queue->length - link->queue_sent);
+    queue->length -= link->queue_sent;
+    link->queue_sent = 0;
 }
 
 void link_flush(struct link *link)
 {
-    if (link->waiting.length == 0)
-        return;
-    if (nn_send(link->socket, link->waiting.data, link->waiting.length, NN_DONTWAIT) < 0)
-        return;
-    link->sent += link->waiting.length;
-    bytes_writer_clear(&link->waiting);
-}
-
-/* A message of the handshake. It may be lost: the client begins again. False: nobody is there to take it. */
-static bool send_plain(struct link *link, const struct bytes_writer *out)
-{
-    if (out->length == 0 || nn_send(link->socket, out->data, out->length, NN_DONTWAIT) < 0)
-        return false;
-    link->sent += out->length;
-    return true;
+    while (!link->deaf && link->fd >= 0 && link_waiting(link) > 0) {
+        ssize_t sent = send(link->fd, link->queue.data + link->queue_sent, link_waiting(link), MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0) {
+            /* What the peer said before it went is still to be read. */
+            link->deaf = errno != EAGAIN && errno != EWOULDBLOCK;
+            break;
+        }
+        link->queue_sent += (size_t)sent;
+        link->sent += (uint64_t)sent;
+        link->sent_at = link->now;
+    }
+    if (link->queue_sent > 0)
+        compact(link);
 }
 
 bool link_is_up(const struct link *link)
 {
-    return session_is_up(link->session);
+    return link->state == READY;
+}
+
+enum session_purpose link_purpose(const struct link *link)
+{
+    return link->client ? link->purpose : session_purpose(link->session);
 }
 
 bool link_send(struct link *link, const uint8_t *bytes, size_t length)
 {
-    link_flush(link);
-    if (!session_is_up(link->session) || link->waiting.length)
+    if (link->state != READY || link->deaf || length > MESSAGE_LIMIT - SESSION_OVERHEAD ||
+        link_waiting(link) + length > LINK_QUEUE_MAX)
         return false;
-    session_seal(link->session, bytes, length, &link->waiting);
-    if (link->waiting.failed) {
-        bytes_writer_clear(&link->waiting);
+    size_t start = link->queue.length;
+    bytes_put_uint(&link->queue, FRAMES_PREFIX, 0);
+    session_seal(link->session, bytes, length, &link->queue);
+    if (link->queue.failed) {
+        /* The other side would miss it. */
+        end_with(link, "memory is exhausted");
         return false;
     }
+    bytes_store(link->queue.data + start, FRAMES_PREFIX, link->queue.length - start - FRAMES_PREFIX);
     link_flush(link);
     return true;
 }
 
 void link_renew(struct link *link)
 {
-    struct bytes_writer out = bytes_writer(SESSION_OVERHEAD * 4);
-
-    if (!link->client)
-        return;
-    bytes_writer_clear(&link->waiting);
-    session_begin(link->session, &out);
-    if (send_plain(link, &out) && link->tries < TRIES_MAX)
-        link->tries++;
-    bytes_writer_free(&out);
-}
-
-void link_tend(struct link *link, uint64_t now, uint64_t retry)
-{
-    uint64_t patience = link->tries > 1 ? retry << (link->tries - 1) : retry;
-
-    if (!link->client || session_is_up(link->session) || (link->begun_at && now - link->begun_at < patience))
-        return;
-    link->begun_at = now;
-    link_renew(link);
-}
-
-/* Whether this refusal is news. */
-static bool is_news(struct link *link, const struct error *error)
-{
-    if (strcmp(link->refused, error->text) == 0)
-        return false;
-    memcpy(link->refused, error->text, sizeof link->refused);
-    return true;
+    if (link->client && link->state != ENDED)
+        go_apart(link, 0);
 }
 
 /* One message. LINK_NOTHING: it was of no interest outside. */
-static enum link_input take(struct link *link, const uint8_t *bytes, size_t length, struct error *error)
+static enum link_input take(struct link *link, const uint8_t *bytes, size_t length)
 {
-    switch (session_receive(link->session, bytes, length, &link->contents, error)) {
+    struct error error;
+
+    switch (session_receive(link->session, bytes, length, &link->contents, &error)) {
     case SESSION_REPLY:
-        send_plain(link, &link->contents);
+        put_frame(link, link->contents.data, link->contents.length);
+        link_flush(link);
         return LINK_NOTHING;
     case SESSION_UP:
-        bytes_writer_clear(&link->waiting);
-        link->refused[0] = 0;
-        link->tries = 0;
-        /* The proof must go out before anything sealed. */
         if (link->contents.length)
-            bytes_put(&link->waiting, link->contents.data, link->contents.length);
+            put_frame(link, link->contents.data, link->contents.length);
         link_flush(link);
+        link->state = READY;
+        link->frames.limit = MESSAGE_LIMIT;
+        link->again_after = AGAIN_FIRST;
+        link->told[0] = 0;
         return LINK_UP;
     case SESSION_CONTENTS:
-        return LINK_MESSAGE;
-    case SESSION_BROKEN:
-        bytes_writer_clear(&link->waiting);
-        send_plain(link, &link->contents);
-        link->begun_at = 0;
-        link->tries = 0;
-        return LINK_DOWN;
-    case SESSION_IGNORED:
-        return LINK_NOTHING;
+        return link->contents.length ? LINK_MESSAGE : LINK_NOTHING; /* an empty one says that somebody is there */
     case SESSION_REFUSED:
-        send_plain(link, &link->contents);
-        return is_news(link, error) ? LINK_REFUSED : LINK_NOTHING;
+        if (link->contents.length)
+            put_frame(link, link->contents.data, link->contents.length);
+        link_flush(link);
+        end(link, true, &error);
+        return LINK_NOTHING;
+    case SESSION_BROKEN:
+        end(link, false, &error);
+        return LINK_NOTHING;
     }
     return LINK_NOTHING;
 }
 
+/* True: something came. */
+static bool read_more(struct link *link)
+{
+    size_t size = link->state == READY ? READ_SIZE : READ_FIRST;
+
+    if (link->reads++ >= READS_MAX)
+        return false;
+    uint8_t *room = frames_room(&link->frames, size);
+    if (!room) {
+        end_with(link, "memory is exhausted");
+        return false;
+    }
+    ssize_t got = recv(link->fd, room, size, 0);
+    frames_filled(&link->frames, size, got > 0 ? (size_t)got : 0);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return false;
+    if (got <= 0) {
+        end_with(link, link->state == READY ? "the connection was closed" : "it left before the handshake was done");
+        return false;
+    }
+    link->heard_at = link->now;
+    return true;
+}
+
+/* What ended, and then a client's link begins again. */
+static enum link_input tell_end(struct link *link, struct error *error)
+{
+    bool refused = link->refused, was_up = link->was_up;
+
+    *error = link->ending;
+    if (!link->client) {
+        link->state = APART;
+        return was_up ? LINK_DOWN : LINK_REFUSED;
+    }
+    if (refused)
+        go_apart(link, AGAIN_NO);
+    else if (was_up)
+        go_apart(link, 0);
+    else
+        try_again(link);
+    if (was_up)
+        return LINK_DOWN;
+    /* That nobody answers is no news to one who tries again and again. */
+    if (!refused || strcmp(link->told, error->text) == 0)
+        return LINK_NOTHING;
+    memcpy(link->told, error->text, sizeof link->told);
+    return LINK_REFUSED;
+}
+
 enum link_input link_receive(struct link *link, const uint8_t **bytes, size_t *length, struct error *error)
 {
-    for (;;) {
-        void *message = NULL;
-        int got = nn_recv(link->socket, &message, NN_MSG, NN_DONTWAIT);
-        if (got < 0)
-            return LINK_NOTHING;
-        enum link_input input = take(link, message, (size_t)got, error);
-        (void)nn_freemsg(message);
-        *bytes = link->contents.data;
-        *length = link->contents.length;
-        if (input != LINK_NOTHING)
-            return input;
+    while (link->state == SHAKING || link->state == READY) {
+        const uint8_t *frame;
+        size_t size;
+        switch (frames_next(&link->frames, &frame, &size)) {
+        case FRAMES_WHOLE: {
+            enum link_input input = take(link, frame, size);
+            *bytes = link->contents.data;
+            *length = link->contents.length;
+            if (input != LINK_NOTHING)
+                return input;
+            break;
+        }
+        case FRAMES_NONE:
+            if (!read_more(link) && link->state != ENDED)
+                return LINK_NOTHING;
+            break;
+        case FRAMES_BAD:
+            error_set(error, ERROR_INPUT, "%s",
+                      link->state == READY ? "a message is longer than any may be"
+                                           : "the other side does not speak Encore's protocol");
+            end(link, link->state != READY, error);
+            break;
+        }
     }
+    return link->state == ENDED ? tell_end(link, error) : LINK_NOTHING;
 }
 
 uint64_t link_sent_bytes(const struct link *link)
 {
     return link->sent;
+}
+
+const char *link_peer_name(const struct link *link)
+{
+    return link->name;
 }

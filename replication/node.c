@@ -20,11 +20,9 @@
 #define SECOND      UINT64_C(1000000000)
 /* There is a turn at least so often, for whatever is not due to the instant; more often while our link to the peer is
  * not up. */
-#define TURN      (15 * MILLISECOND)
-#define LINK_TURN (5 * MILLISECOND)
-/* A handshake that is not answered is begun again after this time. */
-#define HANDSHAKE_AGAIN (20 * MILLISECOND)
-#define SHOW_EVERY      (200 * MILLISECOND)
+#define TURN       (15 * MILLISECOND)
+#define LINK_TURN  (5 * MILLISECOND)
+#define SHOW_EVERY (200 * MILLISECOND)
 
 void node_say(struct node *node, const char *format, ...)
 {
@@ -77,80 +75,6 @@ void node_step(struct node *node, const struct replica_event *event)
     confirm_delivery(node, delivered);
 }
 
-/* Output from before our checkpoint. */
-static void take_kept(struct node *node, const struct message *kept)
-{
-    if (node->live || !node->replica)
-        return;
-    struct replica_status status = replica_status(node->replica, node->now);
-    if (kept->node == status.peer && kept->stream == status.stream)
-        output_gate_put_before(&node->gate, kept->offset, kept->bytes, kept->length);
-}
-
-static void take_message(struct node *node, const uint8_t *bytes, size_t length)
-{
-    struct message message;
-    struct error error;
-
-    if (message_decode(bytes, length, &message, &error) < 0)
-        return node_say(node, "the peer sends nonsense: %s", error.text);
-    if (message.kind == MESSAGE_KEPT)
-        return take_kept(node, &message);
-    node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_MESSAGE, .message = &message});
-}
-
-static void receive_from(struct node *node, struct link *link)
-{
-    const uint8_t *bytes;
-    struct error error;
-    size_t length;
-
-    while (link == node->peer && !node->over) {
-        switch (link_receive(link, &bytes, &length, &error)) {
-        case LINK_NOTHING:
-            return;
-        case LINK_UP:
-            bytes_writer_clear(&node->outbox);
-            node->outbox_sent = 0;
-            node->kept_sent = false;
-            node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LINK_UP});
-            break;
-        case LINK_MESSAGE:
-            take_message(node, bytes, length);
-            break;
-        case LINK_DOWN: /* what it means, silence will tell */
-        case LINK_REFUSED:
-            node_say(node, "%s: %s", node->options.connect ? node->options.connect : node->options.listen, error.text);
-            break;
-        }
-    }
-}
-
-/* Those who come to a backup as if it were a primary. */
-static void turn_away(struct node *node)
-{
-    const uint8_t *bytes;
-    struct error error;
-    size_t length;
-
-    if (!node->listening || node->listening == node->peer)
-        return;
-    enum link_input input;
-    while ((input = link_receive(node->listening, &bytes, &length, &error)) != LINK_NOTHING) {
-        static const char text[] = "this is a backup itself, and no primary yet";
-        struct bytes_writer out = bytes_writer(MESSAGE_MAX);
-        if (input == LINK_MESSAGE) {
-            message_encode(&(struct message){.kind = MESSAGE_REFUSE,
-                                             .node = node->options.replica.node,
-                                             .bytes = (const uint8_t *)text,
-                                             .length = sizeof text - 1},
-                           &out);
-            link_send(node->listening, out.data, out.length);
-        }
-        bytes_writer_free(&out);
-    }
-}
-
 /* The first signal asks for the graceful end that there is; another one for any. */
 static void take_signal(struct node *node)
 {
@@ -178,8 +102,7 @@ static void take_signal(struct node *node)
 /* How long nothing need happen for the node to have something to do. */
 static uint64_t time_to_turn(const struct node *node)
 {
-    bool links = node->peer && node->peer != node->listening && !link_is_up(node->peer);
-    uint64_t turn = links ? LINK_TURN : TURN;
+    uint64_t turn = node->upstream && !link_is_up(node->upstream) ? LINK_TURN : TURN;
     uint64_t now = host_clock_now();
 
     if (turn > node->options.replica.beat_every / 2)
@@ -199,7 +122,7 @@ static bool poll_for_ack(const struct node *node, struct pollfd *fds, nfds_t cou
     while (host_clock_now() < until) {
         if (ppoll(fds, count, &none, NULL) > 0)
             return true;
-        /* The processor may be what the link's thread, or a backup on this host, waits for. */
+        /* The processor may be what a backup on this host waits for. */
         sched_yield();
     }
     return false;
@@ -207,25 +130,15 @@ static bool poll_for_ack(const struct node *node, struct pollfd *fds, nfds_t cou
 
 static void wait_for_something(struct node *node)
 {
-    struct pollfd fds[12];
+    struct pollfd fds[3 + NODE_LINKS_FDS];
+    int candidates[] = {port_news_fd(node->port), node->signals, arbiter_poll_fd(node->arbiter)};
     nfds_t count = 0;
-    int candidates[] = {
-        port_news_fd(node->port),
-        node->signals,
-        arbiter_poll_fd(node->arbiter),
-        node->peer ? link_poll_fd(node->peer) : -1,
-        node->listening ? link_poll_fd(node->listening) : -1,
-        node->console ? link_poll_fd(node->console) : -1,
-        node->control ? link_poll_fd(node->control) : -1,
-        node->peer ? link_waiting_fd(node->peer) : -1,
-        node->console ? link_waiting_fd(node->console) : -1,
-        node->control ? link_waiting_fd(node->control) : -1,
-    };
 
     for (size_t n = 0; n < sizeof candidates / sizeof candidates[0]; n++) {
         if (candidates[n] >= 0)
             fds[count++] = (struct pollfd){.fd = candidates[n], .events = POLLIN};
     }
+    count += node_links_poll(node, fds + count);
     if (poll_for_ack(node, fds, count))
         return;
     uint64_t turn = time_to_turn(node);
@@ -237,8 +150,9 @@ static void finish_when_told(struct node *node)
 {
     if (node->finish_by == 0)
         return;
+    const struct link *peer = node_peer_link(node);
     bool unfit = replica_status(node->replica, node->now).unfit;
-    bool sent = node->outbox.length == 0 && (!node->peer || link_waiting_fd(node->peer) < 0);
+    bool sent = !peer || link_waiting(peer) == 0;
     if ((!sent || (!unfit && !node_console_done(node))) && node->now < node->finish_by)
         return;
     if (unfit)
@@ -253,14 +167,9 @@ static void turn(struct node *node)
     take_signal(node);
     node_take_answer(node);
     node_take_news(node);
-    if (node->peer) {
-        link_tend(node->peer, node->now, HANDSHAKE_AGAIN);
-        receive_from(node, node->peer);
-    }
-    turn_away(node);
+    node_links_serve(node);
     node_tell_end(node);
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_TIME});
-    node_send_outbox(node);
     node_serve_console(node);
     node_serve_control(node);
     if (node->replica) {
@@ -290,24 +199,6 @@ static void *node_thread(void *argument)
     return NULL;
 }
 
-static int open_links(struct node *node, struct error *error)
-{
-    const struct node_options *options = &node->options;
-
-    if (options->listen) {
-        node->listening = link_listen(options->listen, SESSION_LINK, options->key, error);
-        node->console = node->listening ? link_listen(options->listen, SESSION_CONSOLE, options->key, error) : NULL;
-        node->control = node->console ? link_listen(options->listen, SESSION_CONTROL, options->key, error) : NULL;
-        if (!node->control)
-            return -1;
-    }
-    node->peer = node->listening;
-    if (!options->connect)
-        return 0;
-    node->peer = link_connect(options->connect, SESSION_LINK, options->key, error);
-    return node->peer ? 0 : -1;
-}
-
 static int open_all(struct node *node, struct error *error)
 {
     sigset_t set;
@@ -325,7 +216,7 @@ static int open_all(struct node *node, struct error *error)
     if (output_gate_create(&node->gate, 0, error) < 0 || frame_gate_create(&node->frames, error) < 0)
         return -1;
     node->arbiter = arbiter_open(node->options.arbiter, error);
-    if (!node->arbiter || open_links(node, error) < 0)
+    if (!node->arbiter || node_links_open(node, error) < 0)
         return -1;
     if (!node->options.replica.backup) {
         node->finding_epoch = true;
@@ -338,16 +229,11 @@ static int open_all(struct node *node, struct error *error)
 
 static void node_free(struct node *node)
 {
-    if (node->peer != node->listening)
-        link_close(node->peer);
-    link_close(node->listening);
-    link_close(node->console);
-    link_close(node->control);
+    node_links_close(node);
     arbiter_close(node->arbiter);
     replica_free(node->replica);
     output_gate_destroy(&node->gate);
     frame_gate_destroy(&node->frames);
-    bytes_writer_free(&node->outbox);
     bytes_writer_free(&node->console_out);
     if (node->signals >= 0)
         close(node->signals);
@@ -366,7 +252,6 @@ struct node *node_start(const struct node_options *options, struct port *port, s
     node->port = port;
     node->signals = -1;
     node->now = host_clock_now();
-    node->outbox = bytes_writer(2 * OUTBOX_MAX);
     node->console_out = bytes_writer(CONSOLE_MESSAGE_MAX);
     if (open_all(node, error) < 0 || thread_start(&node->thread, node_thread, node, error) < 0) {
         node_free(node);

@@ -9,13 +9,14 @@
 #define ENCORE_REPLICATION_NODE_H
 
 #include "replication/kept_log.h"
+#include "replication/keys.h"
 #include "replication/port.h"
 #include "replication/replica.h"
 
 struct node_status {
     struct replica_status replica;
     uint64_t output_held; /* bytes of output that wait for the backup */
-    uint64_t log_bytes;   /* sent on the backup's link so far */
+    uint64_t log_bytes;   /* sent on the links of backups so far */
     bool client;          /* somebody has the console */
     uint64_t joins;       /* backups that have joined */
     uint64_t join_pause;  /* for the last one the machine stood still so long, ns */
@@ -25,7 +26,7 @@ struct node_options {
     struct replica_config replica; /* `node` is chosen here */
     const char *listen;            /* address for backups, consoles and control; NULL: none */
     const char *connect;           /* backup: the primary's address */
-    const uint8_t *key;            /* SESSION_KEY bytes, or NULL */
+    const struct keys *keys;       /* of a master key if there is `listen`; NULL: none */
     const char *arbiter;
     bool next_epoch;       /* primary: begin with the epoch after the arbiter's latest */
     struct kept_log *kept; /* backup: where the stream is kept; the node's until the machine lives */

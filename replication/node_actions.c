@@ -1,6 +1,5 @@
 /* What the replica wants done. See node_internal.h. */
 #include <stdio.h>
-#include <string.h>
 
 #include "replication/node_internal.h"
 
@@ -9,81 +8,6 @@
 #define FINISH_PATIENCE UINT64_C(3000000000)
 /* A backup that leaves gives its last word so long to get to the primary. */
 #define REFUSE_PATIENCE UINT64_C(500000000)
-
-static void send_message(struct node *node, const struct message *message);
-
-/* A backup's gate begins with its checkpoint. What came before, and the client may lack, must be there too before it
- * may take over: after a takeover nobody else has it. */
-static void send_kept(struct node *node, const struct message *member)
-{
-    const struct output_gate *gate = &node->gate;
-    uint64_t from = node->server.received > gate->start ? node->server.received : gate->start;
-    uint64_t end = gate->end;
-
-    node->kept_sent = true;
-    while (end > from) {
-        uint64_t piece = end - from < MESSAGE_BYTES_MAX ? end - from : MESSAGE_BYTES_MAX;
-        uint64_t in_ring = (end - 1) % GATE_KEEP + 1; /* a piece does not go over the ring's end */
-        if (piece > in_ring)
-            piece = in_ring;
-        end -= piece;
-        struct message kept = *member;
-        kept.kind = MESSAGE_KEPT;
-        kept.offset = end;
-        kept.bytes = gate->kept + end % GATE_KEEP;
-        kept.length = piece;
-        send_message(node, &kept);
-    }
-}
-
-static void send_message(struct node *node, const struct message *message)
-{
-    if (message->kind == MESSAGE_MEMBER && !node->kept_sent)
-        send_kept(node, message);
-    /* A peer that takes nothing for so long is heard of no more; what is lost now it will ask for again. */
-    if (!node->peer || !link_is_up(node->peer) || node->outbox.length - node->outbox_sent > OUTBOX_MAX)
-        return;
-    size_t start = node->outbox.length;
-    bytes_put_uint(&node->outbox, 4, 0);
-    message_encode(message, &node->outbox);
-    if (node->outbox.failed)
-        return node_end(node, NODE_FAILED, "out of memory");
-    bytes_store(node->outbox.data + start, 4, node->outbox.length - start - 4);
-    node_send_outbox(node);
-}
-
-/* Takes out what was sent: a link that is never idle never empties the outbox. */
-static void compact_outbox(struct node *node)
-{
-    struct bytes_writer *outbox = &node->outbox;
-
-    if (node->outbox_sent < outbox->length / 2)
-        return;
-    memmove(outbox->data, outbox->data + node->outbox_sent, outbox->length - node->outbox_sent);
-    outbox->length -= node->outbox_sent;
-    node->outbox_sent = 0;
-}
-
-void node_send_outbox(struct node *node)
-{
-    if (!node->peer)
-        return;
-    link_flush(node->peer);
-    if (!link_is_up(node->peer)) {
-        bytes_writer_clear(&node->outbox);
-        node->outbox_sent = 0;
-        return;
-    }
-    while (node->outbox_sent < node->outbox.length) {
-        const uint8_t *at = node->outbox.data + node->outbox_sent;
-        size_t length = bytes_load(at, 4);
-        if (!link_send(node->peer, at + 4, length))
-            return compact_outbox(node);
-        node->outbox_sent += 4 + length;
-    }
-    bytes_writer_clear(&node->outbox);
-    node->outbox_sent = 0;
-}
 
 void node_ask(struct node *node, enum arbiter_request request, uint64_t epoch, uint64_t whom)
 {
@@ -197,7 +121,7 @@ void node_carry_out(struct node *node, const struct replica_action *action)
 {
     switch (action->kind) {
     case REPLICA_SEND:
-        send_message(node, &action->message);
+        node_send(node, &action->message);
         break;
     case REPLICA_CLAIM:
         node_ask(node, ARBITER_CLAIM, action->epoch, action->node);
@@ -216,7 +140,7 @@ void node_carry_out(struct node *node, const struct replica_action *action)
         break;
     case REPLICA_JOIN:
         node->orders.join = (uint32_t)++node->joins;
-        node->kept_sent = false;
+        node_begin_join(node);
         break;
     case REPLICA_DROP:
         node->orders.join = 0;

@@ -1,45 +1,33 @@
 /* The console link: between console_server.h, the gate and the port. */
 #include "replication/node_internal.h"
 
-static void answer(struct node *node, const uint8_t *bytes, size_t length)
+void node_console_gone(struct node *node, const struct node_link *from)
 {
-    struct bytes_writer reply = bytes_writer(CONSOLE_MESSAGE_MAX);
+    if (node->console != from)
+        return;
+    console_server_unlinked(&node->server);
+    node->console = NULL;
+}
+
+void node_console_hear(struct node *node, struct node_link *from, const uint8_t *bytes, size_t length)
+{
     struct console_message message;
     struct error error;
 
     if (console_message_decode(bytes, length, &message, &error) < 0)
-        node_say(node, "a console client sends nonsense: %s", error.text);
-    else
-        console_server_receive(&node->server, &message, &node->gate, &reply);
-    /* An answer that the link does not take is asked for again. */
-    if (reply.length)
-        link_send(node->console, reply.data, reply.length);
-    bytes_writer_free(&reply);
-}
-
-static void receive(struct node *node)
-{
-    const uint8_t *bytes;
-    struct error error;
-    size_t length;
-
-    for (;;) {
-        switch (link_receive(node->console, &bytes, &length, &error)) {
-        case LINK_NOTHING:
-            return;
-        case LINK_UP:
-        case LINK_DOWN:
-            console_server_unlinked(&node->server);
-            bytes_writer_clear(&node->console_out);
-            break;
-        case LINK_MESSAGE:
-            answer(node, bytes, length);
-            break;
-        case LINK_REFUSED:
-            node_say(node, "console: %s", error.text);
-            break;
-        }
+        return node_say(node, "the console at %s sends nonsense: %s", link_peer_name(from->link), error.text);
+    /* The last that says HELLO has the console. */
+    if (message.kind == CONSOLE_HELLO && node->console != from) {
+        if (node->console)
+            node_console_gone(node, node->console);
+        node->console = from;
     }
+    if (node->console != from)
+        return;
+    bytes_writer_clear(&node->console_out);
+    console_server_receive(&node->server, &message, &node->gate, &node->console_out);
+    if (node->console_out.length)
+        link_send(from->link, node->console_out.data, node->console_out.length);
 }
 
 /* Input for the machine, as far as there is room for it. */
@@ -57,24 +45,24 @@ static void feed(struct node *node)
         port_push_input(node->port, bytes, length, owner);
 }
 
+/* So much may wait in a link; the rest stays in the gate. */
+#define AHEAD (64u * 1024)
+
 static void send_next(struct node *node)
 {
-    link_flush(node->console);
-    for (;;) {
-        if (node->console_out.length == 0 &&
-            !console_server_next(&node->server, &node->gate, node->inputs.shown, &node->console_out))
+    struct bytes_writer *out = &node->console_out;
+
+    while (node->console && link_waiting(node->console->link) < AHEAD) {
+        bytes_writer_clear(out);
+        if (!console_server_next(&node->server, &node->gate, node->inputs.shown, out))
             return;
-        if (!link_send(node->console, node->console_out.data, node->console_out.length))
-            return;
-        bytes_writer_clear(&node->console_out);
+        if (!link_send(node->console->link, out->data, out->length))
+            return node_link_drop(node, node->console);
     }
 }
 
 void node_serve_console(struct node *node)
 {
-    if (!node->console)
-        return;
-    receive(node);
     if (node->live)
         feed(node);
     send_next(node);
@@ -94,5 +82,5 @@ bool node_console_done(const struct node *node)
     const struct console_server *server = &node->server;
 
     return !node->console || !server->live || !server->linked ||
-           (server->end_sent && node->console_out.length == 0 && link_waiting_fd(node->console) < 0);
+           (server->end_sent && link_waiting(node->console->link) == 0);
 }

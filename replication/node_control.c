@@ -12,7 +12,7 @@ struct node_status node_status(const struct node *node)
 {
     struct node_status status = {
         .output_held = node->gate.end - node->gate.marks.shown,
-        .log_bytes = node->peer ? link_sent_bytes(node->peer) : 0,
+        .log_bytes = node_link_bytes(node),
         .client = node->server.live && node->server.linked,
         .joins = node->joins,
         .join_pause = node->join_pause,
@@ -59,7 +59,7 @@ static json_t *pass_on(struct node *node, const json_t *request)
 }
 
 /* The answer; NULL: it comes later. */
-static json_t *obey(struct node *node, const json_t *request, const char *command)
+static json_t *obey(struct node *node, struct node_link *from, const json_t *request, const char *command)
 {
     if (strcmp(command, "status") == 0)
         return describe(node);
@@ -69,63 +69,49 @@ static json_t *obey(struct node *node, const json_t *request, const char *comman
     if (state != REPLICA_PRIMARY)
         return json_pack("{s:s,s:s}", "error", "there is no backup to hand over to", "state",
                          replica_state_name(state));
-    node->handover_asked = true;
+    node->handover_by = from;
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_HANDOVER});
     return NULL;
 }
 
-static void reply_with(struct node *node, json_t *reply)
+static void reply_with(struct link *link, json_t *reply)
 {
     char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
 
     if (text)
-        link_send(node->control, (const uint8_t *)text, strlen(text));
+        link_send(link, (const uint8_t *)text, strlen(text));
     free(text);
     json_decref(reply);
 }
 
 void node_tell_handover(struct node *node, bool done)
 {
-    if (!node->handover_asked || !node->control)
-        return;
-    node->handover_asked = false;
-    reply_with(node, done ? json_pack("{s:b}", "ok", 1)
-                          : json_pack("{s:s,s:b}", "error", "the primary goes on; its messages say why", "tried", 1));
+    const struct node_link *by = node->handover_by;
+
+    node->handover_by = NULL;
+    if (by)
+        reply_with(by->link,
+                   done ? json_pack("{s:b}", "ok", 1)
+                        : json_pack("{s:s,s:b}", "error", "the primary goes on; its messages say why", "tried", 1));
 }
 
-static void answer(struct node *node, const uint8_t *bytes, size_t length)
+void node_control_hear(struct node *node, struct node_link *from, const uint8_t *bytes, size_t length)
 {
     json_t *request = json_loadb((const char *)bytes, length, 0, NULL);
     const char *command = json_string_value(json_object_get(request, "command"));
 
-    reply_with(node, command ? obey(node, request, command) : json_pack("{s:s}", "error", "not a request"));
+    reply_with(from->link, command ? obey(node, from, request, command) : json_pack("{s:s}", "error", "not a request"));
     json_decref(request);
+}
+
+void node_control_gone(struct node *node, const struct node_link *from)
+{
+    if (node->handover_by == from)
+        node->handover_by = NULL;
 }
 
 void node_serve_control(struct node *node)
 {
-    const uint8_t *bytes;
-    struct error error;
-    size_t length;
-
-    if (!node->control)
-        return;
-    if (node->handover_asked && replica_status(node->replica, node->now).state == REPLICA_ALONE)
+    if (node->handover_by && replica_status(node->replica, node->now).state == REPLICA_ALONE)
         node_tell_handover(node, false);
-    link_flush(node->control);
-    for (;;) {
-        switch (link_receive(node->control, &bytes, &length, &error)) {
-        case LINK_NOTHING:
-            return;
-        case LINK_MESSAGE:
-            answer(node, bytes, length);
-            break;
-        case LINK_REFUSED:
-            node_say(node, "control: %s", error.text);
-            break;
-        case LINK_UP:
-        case LINK_DOWN:
-            break;
-        }
-    }
 }

@@ -3,8 +3,9 @@
  *   node.c          the thread: waiting, and the order of things
  *   node_actions.c  carrying out what the replica wants
  *   node_news.c     what the machine's thread tells
- *   node_console.c  the console link
- *   node_control.c  the control link: encore status, encore handover
+ *   node_links.c    the links, and whose they are
+ *   node_console.c  a console's link
+ *   node_control.c  an operator's link: encore status, encore handover
  */
 #ifndef ENCORE_REPLICATION_NODE_INTERNAL_H
 #define ENCORE_REPLICATION_NODE_INTERNAL_H
@@ -15,15 +16,24 @@
 #include "replication/arbiter.h"
 #include "replication/console_server.h"
 #include "replication/frame_gate.h"
-#include "replication/link.h"
+#include "replication/listener.h"
 #include "replication/node.h"
 #include "replication/output_gate.h"
 
 /* What is said in an offset when only the commitment of everything will do. */
 #define NOT_IN_STREAM (UINT64_MAX - 1)
 
-/* Messages for the peer that its link has not taken yet. */
-#define OUTBOX_MAX (8u << 20)
+/* Who may be linked at a time (node_links.c). */
+#define NODE_LINKS_MAX 40
+
+/* Somebody who came to our address and has shown the key for what he wants. */
+struct node_link {
+    struct link *link; /* NULL: nobody */
+    enum session_purpose purpose;
+    uint64_t since; /* counts */
+    uint64_t node;  /* a backup's, as its messages say; 0: not yet */
+    bool kept_sent; /* a backup's: the output that its gate lacks */
+};
 
 struct node {
     struct node_options options;
@@ -34,20 +44,21 @@ struct node {
     pthread_t thread;
     int signals;
 
-    struct link *peer;      /* to the primary or, at a primary, from the backup */
-    struct link *listening; /* the backup's link at our own address; the same as `peer` at a primary; may be NULL */
-    struct link *console;
-    struct link *control;
+    struct link *upstream;     /* to the primary that we follow; NULL: we follow none, or not any more */
+    struct listener *listener; /* may be NULL */
+    struct node_link links[NODE_LINKS_MAX];
+    uint64_t links_taken;          /* so far */
+    uint64_t gone_bytes;           /* sent on backups' links that are gone */
+    struct node_link *replying;    /* whose message the replica is looking at */
+    struct node_link *console;     /* the client that said HELLO last */
+    struct node_link *handover_by; /* who asked for a handover, and waits for the answer */
+    struct bytes_writer letter;    /* a message to be sent */
     struct arbiter *arbiter;
     bool request_waits; /* the arbiter is busy with a request that nobody waits for any more */
     bool request_stale; /* the answer under way is to such a request */
     enum arbiter_request request;
     uint64_t request_epoch, request_node;
     bool finding_epoch; /* the arbiter is asked for its latest epoch, before there is a replica */
-
-    bool kept_sent;             /* on this link: the output that the backup's gate lacks */
-    struct bytes_writer outbox; /* length-prefixed messages for the peer */
-    size_t outbox_sent;
 
     struct output_gate gate;
     struct frame_gate frames;
@@ -56,14 +67,13 @@ struct node {
     uint64_t committed; /* as the replica said last */
     struct ack_poll ack_poll;
     struct console_server server;
-    struct bytes_writer console_out; /* a message that the link has not taken yet; empty: none */
+    struct bytes_writer console_out; /* a message for the console */
     bool live;                       /* the machine runs by itself */
 
     uint64_t now;
     uint64_t show_at;
     uint64_t joins, join_pause;
-    bool handover_asked; /* through the control link, where the answer is waited for */
-    bool leaving;        /* a signal came: hand over, or end */
+    bool leaving; /* a signal came: hand over, or end */
     uint64_t end_reason, end_value;
     uint64_t ended_at;    /* the guest ended then, and its client is being given the rest; 0: no */
     uint64_t finish_by;   /* it is over; what is to be told of that is, until then. 0: not yet */
@@ -81,8 +91,6 @@ void node_step(struct node *node, const struct replica_event *event);
 
 /* node_actions.c */
 void node_carry_out(struct node *node, const struct replica_action *action);
-/* Sends as much of the outbox as the link takes. */
-void node_send_outbox(struct node *node);
 /* The arbiter has an answer. */
 void node_take_answer(struct node *node);
 void node_ask(struct node *node, enum arbiter_request request, uint64_t epoch, uint64_t whom);
@@ -95,7 +103,30 @@ void node_tell_end(struct node *node);
 /* Frames that may leave do. */
 void node_send_frames(struct node *node);
 
+/* node_links.c */
+int node_links_open(struct node *node, struct error *error);
+void node_links_close(struct node *node);
+/* What to wait for, at most NODE_LINKS_FDS; returns how many. */
+#define NODE_LINKS_FDS (NODE_LINKS_MAX + LISTENER_FDS + 1)
+size_t node_links_poll(const struct node *node, struct pollfd *to);
+/* Lets in who has come, and takes what they all say. */
+void node_links_serve(struct node *node);
+/* Sends the replica's message: to the primary; or to the backup that it has, a refusal to who is being answered. If it
+ * cannot go, it is lost. */
+void node_send(struct node *node, const struct message *message);
+/* The backup begins with a fresh stream. */
+void node_begin_join(struct node *node);
+/* The other side's; NULL: none. */
+struct link *node_peer_link(struct node *node);
+/* Sent to backups, and to the primary, so far. */
+uint64_t node_link_bytes(const struct node *node);
+void node_link_drop(struct node *node, struct node_link *from);
+/* The primary is followed no more. */
+void node_upstream_end(struct node *node);
+
 /* node_console.c */
+void node_console_hear(struct node *node, struct node_link *from, const uint8_t *bytes, size_t length);
+void node_console_gone(struct node *node, const struct node_link *from);
 void node_serve_console(struct node *node);
 /* All output is out, and the client has it, or there is none. */
 bool node_output_done(const struct node *node);
@@ -103,6 +134,8 @@ bool node_output_done(const struct node *node);
 bool node_console_done(const struct node *node);
 
 /* node_control.c */
+void node_control_hear(struct node *node, struct node_link *from, const uint8_t *bytes, size_t length);
+void node_control_gone(struct node *node, const struct node_link *from);
 void node_serve_control(struct node *node);
 /* Whoever asked for a handover is told whether the backup goes on. */
 void node_tell_handover(struct node *node, bool done);

@@ -63,13 +63,7 @@ static void go_live(struct node *node, uint64_t input, uint64_t owner)
     node_send_frames(node);
     console_server_live(&node->server, replica_status(node->replica, node->now).epoch, owner, input);
     /* From now on the peer is a backup, and it comes to us. */
-    if (node->peer != node->listening) {
-        node_send_outbox(node);
-        link_close(node->peer);
-        node->peer = node->listening;
-        bytes_writer_clear(&node->outbox);
-        node->outbox_sent = 0;
-    }
+    node_upstream_end(node);
 }
 
 static void restored(struct node *node, uint64_t output)

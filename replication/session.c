@@ -1,14 +1,14 @@
 /*
  * See session.h. The messages of a handshake, each beginning with u8 version, u8 type, u8 mode (0 open, 1 keyed), u8
  * purpose:
- *   BEGIN   client: 32 bytes X25519 public key, 16 random bytes, 32 bytes tag(psk, "begin", all before)
- *   ANSWER  server: the same two, 24 bytes secretstream header, 32 bytes tag(psk, "answer", BEGIN, all before)
- *   PROVE   client: 24 bytes secretstream header, 32 bytes tag(the client's key, "prove", all before)
- * tag is BLAKE2b with a key; psk is the pre-shared key, or zeros when open. The keys of the two directions are
- * BLAKE2b(psk, "keys", the X25519 secret or zeros, BEGIN, ANSWER up to its random bytes), the first half the client's.
+ *   BEGIN   client: 32 bytes X25519 public key, 16 random bytes, 32 bytes tag(role's key, "begin", all before)
+ *   ANSWER  server: the same two, 24 bytes secretstream header, 32 bytes tag(server's key, "answer", BEGIN, all before)
+ *   PROVE   client: 24 bytes secretstream header, 32 bytes tag(client's key, "prove", all before)
+ * tag is BLAKE2b with a key. The keys of the two directions are BLAKE2b(role's key, "keys", X25519 of the two fresh
+ * keys, X25519 of the client's fresh key and the machine's own, BEGIN, ANSWER up to its random bytes), the first half
+ * the client's. When open, the role's key and both secrets are zeros.
  *   DATA    u8 version, u8 type, then a secretstream message; open: 8 bytes of the direction's key, u64 count, contents
- *   NO      u8 version, u8 type, u8 reason: there is no session. Not authentic, so it only ever leads to a handshake
- * PROVE shows that the client is there now, so only PROVE makes the server give up an older session.
+ *   NO      u8 version, u8 type, u8 reason: the answer to a BEGIN that is refused. Not authentic; it is only told
  */
 #include "replication/session.h"
 
@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1
+#define VERSION 2
 
 enum type { BEGIN = 1, ANSWER, PROVE, DATA, NO };
-enum reason { NO_SESSION = 1, NO_OTHER_KEY, NO_MODE, NO_PURPOSE, NO_VERSION };
+enum reason { NO_OTHER_KEY = 1, NO_MODE, NO_PURPOSE, NO_VERSION, NO_MACHINE };
 
 #define PREFIX      4
 #define PUBLIC_KEY  crypto_scalarmult_BYTES
@@ -32,11 +32,7 @@ enum reason { NO_SESSION = 1, NO_OTHER_KEY, NO_MODE, NO_PURPOSE, NO_VERSION };
 #define PROVE_SIZE  (PREFIX + HEADER + TAG)
 #define OPEN_PREFIX 16
 
-/* One direction, or both, of a session. */
-struct keys {
-    uint8_t client[32], server[32];
-};
-
+/* One direction of a session. */
 struct stream {
     crypto_secretstream_xchacha20poly1305_state state;
     uint8_t tag[8]; /* open */
@@ -47,30 +43,39 @@ struct session {
     bool client;
     bool keyed;
     enum session_purpose purpose;
-    uint8_t psk[SESSION_KEY]; /* zeros when open */
-    bool up;
+    struct keys keys; /* zeros when open */
+    enum { FRESH, SHAKING, UP, OVER } state;
     struct stream out, in;
-    /* A handshake under way. Client: it sent `begin`. Server: it sent an answer, and waits to have it proved. */
-    bool shaking;
-    uint8_t begin[BEGIN_SIZE];
-    uint8_t secret[crypto_scalarmult_SCALARBYTES]; /* client */
-    struct keys keys;                              /* server */
-    struct stream next_out;                        /* server */
+    uint8_t secret[crypto_scalarmult_SCALARBYTES]; /* client: of its fresh key */
+    uint8_t begin[BEGIN_SIZE];                     /* client: as sent */
+    uint8_t client_key[32], server_key[32];        /* while shaking */
 };
 
-struct session *session_create(bool client, enum session_purpose purpose, const uint8_t *key)
+static struct session *create(bool client, const struct keys *keys)
 {
-    if (sodium_init() < 0)
-        return NULL;
-    struct session *session = calloc(1, sizeof *session);
+    struct session *session = sodium_init() < 0 ? NULL : calloc(1, sizeof *session);
+
     if (!session)
         return NULL;
     session->client = client;
-    session->purpose = purpose;
-    session->keyed = key != NULL;
-    if (key)
-        memcpy(session->psk, key, SESSION_KEY);
+    session->keyed = keys != NULL;
+    if (keys)
+        session->keys = *keys;
     return session;
+}
+
+struct session *session_client(enum session_purpose purpose, const struct keys *keys)
+{
+    struct session *session = create(true, keys);
+
+    if (session)
+        session->purpose = purpose;
+    return session;
+}
+
+struct session *session_server(const struct keys *keys)
+{
+    return create(false, keys);
 }
 
 void session_free(struct session *session)
@@ -83,7 +88,12 @@ void session_free(struct session *session)
 
 bool session_is_up(const struct session *session)
 {
-    return session->up;
+    return session->state == UP;
+}
+
+enum session_purpose session_purpose(const struct session *session)
+{
+    return session->purpose;
 }
 
 static void make_tag(const uint8_t key[32], const char *what, const void *first, size_t first_length,
@@ -107,6 +117,11 @@ static bool tag_is(const uint8_t key[32], const char *what, const void *first, s
     return sodium_memcmp(expected, tag, TAG) == 0;
 }
 
+static const uint8_t *role_key(const struct session *session)
+{
+    return session->keys.of_role[session->purpose];
+}
+
 static void put_prefix(const struct session *session, enum type type, uint8_t *to)
 {
     to[0] = VERSION;
@@ -124,25 +139,29 @@ static void make_offer(const struct session *session, enum type type, uint8_t se
     randombytes_buf(to + PREFIX + PUBLIC_KEY, NONCE);
 }
 
-/* The keys of both directions. False for a public key that gives no secret. */
-static bool derive(const struct session *session, const uint8_t *secret, const uint8_t *their_public,
-                   const uint8_t *begin, const uint8_t *answer, struct keys *keys)
+/* The keys of both directions, from our fresh secret and what both sent. False for a public key that gives no secret.
+ */
+static bool derive(struct session *session, const uint8_t *secret, const uint8_t *begin, const uint8_t *answer)
 {
     crypto_generichash_state state;
-    uint8_t shared[crypto_scalarmult_BYTES] = {0};
-    uint8_t both[64];
+    uint8_t fresh[crypto_scalarmult_BYTES] = {0}, own[crypto_scalarmult_BYTES] = {0}, both[64];
+    const uint8_t *theirs = (session->client ? answer : begin) + PREFIX;
 
-    if (session->keyed && crypto_scalarmult(shared, secret, their_public) != 0)
+    if (session->keyed && (crypto_scalarmult(fresh, secret, theirs) != 0 ||
+                           crypto_scalarmult(own, session->client ? secret : session->keys.machine_secret,
+                                             session->client ? session->keys.machine : theirs) != 0))
         return false;
-    crypto_generichash_init(&state, session->psk, SESSION_KEY, sizeof both);
+    crypto_generichash_init(&state, role_key(session), KEY_SIZE, sizeof both);
     crypto_generichash_update(&state, (const uint8_t *)"keys", 4);
-    crypto_generichash_update(&state, shared, sizeof shared);
+    crypto_generichash_update(&state, fresh, sizeof fresh);
+    crypto_generichash_update(&state, own, sizeof own);
     crypto_generichash_update(&state, begin, BEGIN_SIZE);
     crypto_generichash_update(&state, answer, OFFER);
     crypto_generichash_final(&state, both, sizeof both);
-    memcpy(keys->client, both, 32);
-    memcpy(keys->server, both + 32, 32);
-    sodium_memzero(shared, sizeof shared);
+    memcpy(session->client_key, both, 32);
+    memcpy(session->server_key, both + 32, 32);
+    sodium_memzero(fresh, sizeof fresh);
+    sodium_memzero(own, sizeof own);
     sodium_memzero(both, sizeof both);
     return true;
 }
@@ -161,68 +180,76 @@ static void open_in(struct stream *stream, const uint8_t key[32], const uint8_t 
     stream->count = 0;
 }
 
+static enum session_input come_up(struct session *session)
+{
+    sodium_memzero(session->secret, sizeof session->secret);
+    sodium_memzero(session->client_key, sizeof session->client_key);
+    sodium_memzero(session->server_key, sizeof session->server_key);
+    session->state = UP;
+    return SESSION_UP;
+}
+
 void session_begin(struct session *session, struct bytes_writer *out)
 {
-    session->up = false;
-    session->shaking = true;
+    session->state = SHAKING;
     make_offer(session, BEGIN, session->secret, session->begin);
-    make_tag(session->psk, "begin", session->begin, OFFER, NULL, 0, session->begin + OFFER);
+    make_tag(role_key(session), "begin", session->begin, OFFER, NULL, 0, session->begin + OFFER);
     bytes_put(out, session->begin, BEGIN_SIZE);
 }
 
-static enum session_input refuse(enum reason reason, bool tell, struct bytes_writer *out, struct error *error)
+/* The server tells a client that has just begun. */
+static enum session_input refuse(struct session *session, enum reason reason, struct bytes_writer *out,
+                                 struct error *error)
 {
     static const char *const texts[] = {
-        [NO_SESSION] = "something was lost, repeated or altered on the way; the session begins anew",
-        [NO_OTHER_KEY] = "the other side has another key",
+        [NO_OTHER_KEY] = "the other side has another key, or a key for something else",
         [NO_MODE] = "one side has a key (--key) and the other has none",
-        [NO_PURPOSE] = "the other side speaks of something else: is this the right address?",
+        [NO_PURPOSE] = "the other side wants something unknown: is it of another version?",
         [NO_VERSION] = "the other side speaks another version of the protocol",
+        [NO_MACHINE] = "the other side has not the machine's key: it is not the machine that it claims to be",
     };
     uint8_t no[] = {VERSION, NO, (uint8_t)reason};
 
-    if (tell)
+    if (!session->client && session->state == FRESH)
         bytes_put(out, no, sizeof no);
+    session->state = OVER;
     error_set(error, ERROR_INPUT, "%s", texts[reason]);
     return SESSION_REFUSED;
 }
 
-/* What belongs to no session or handshake that we know: late, or played back. It changes nothing; a client that thinks
- * it has a session is told otherwise. */
-static enum session_input stale(const struct session *session, struct bytes_writer *out)
+static enum session_input noise(struct session *session, struct error *error)
 {
-    uint8_t no[] = {VERSION, NO, NO_SESSION};
+    bool was_up = session->state == UP;
 
-    if (session->client || session->up)
-        return SESSION_IGNORED;
-    bytes_put(out, no, sizeof no);
-    return SESSION_REPLY;
+    session->state = OVER;
+    if (was_up)
+        error_set(error, ERROR_INPUT, "something was lost, repeated or altered on the way; the session begins anew");
+    else
+        error_set(error, ERROR_INPUT, "the other side does not speak Encore's protocol");
+    return was_up ? SESSION_BROKEN : SESSION_REFUSED;
 }
 
-static enum session_input noise(struct error *error)
-{
-    error_set(error, ERROR_INPUT, "the other side does not speak Encore's protocol");
-    return SESSION_REFUSED;
-}
-
-/* Server: BEGIN. Nothing is given up before PROVE. */
+/* Server: BEGIN. */
 static enum session_input take_begin(struct session *session, const uint8_t *bytes, struct bytes_writer *out,
                                      struct error *error)
 {
     uint8_t secret[crypto_scalarmult_SCALARBYTES];
     uint8_t answer[ANSWER_SIZE];
 
-    if (!tag_is(session->psk, "begin", bytes, OFFER, NULL, 0, bytes + OFFER))
-        return refuse(NO_OTHER_KEY, true, out, error);
+    if (bytes[3] < SESSION_LINK || bytes[3] > SESSION_CONTROL)
+        return refuse(session, NO_PURPOSE, out, error);
+    session->purpose = (enum session_purpose)bytes[3];
+    if (!tag_is(role_key(session), "begin", bytes, OFFER, NULL, 0, bytes + OFFER))
+        return refuse(session, NO_OTHER_KEY, out, error);
     make_offer(session, ANSWER, secret, answer);
-    bool derived = derive(session, secret, bytes + PREFIX, bytes, answer, &session->keys);
+    bool derived = derive(session, secret, bytes, answer);
     sodium_memzero(secret, sizeof secret);
     if (!derived)
-        return noise(error);
-    open_out(&session->next_out, session->keys.server, answer + OFFER);
-    make_tag(session->psk, "answer", bytes, BEGIN_SIZE, answer, OFFER + HEADER, answer + OFFER + HEADER);
+        return noise(session, error);
+    open_out(&session->out, session->server_key, answer + OFFER);
+    make_tag(session->server_key, "answer", bytes, BEGIN_SIZE, answer, OFFER + HEADER, answer + OFFER + HEADER);
     bytes_put(out, answer, sizeof answer);
-    session->shaking = true;
+    session->state = SHAKING;
     return SESSION_REPLY;
 }
 
@@ -230,39 +257,28 @@ static enum session_input take_begin(struct session *session, const uint8_t *byt
 static enum session_input take_answer(struct session *session, const uint8_t *bytes, struct bytes_writer *out,
                                       struct error *error)
 {
-    struct keys keys;
     uint8_t prove[PROVE_SIZE];
 
-    /* It cannot be told from a late answer to an earlier BEGIN. Who has another key does not answer, but says NO. */
-    if (!session->shaking ||
-        !tag_is(session->psk, "answer", session->begin, BEGIN_SIZE, bytes, OFFER + HEADER, bytes + OFFER + HEADER))
-        return SESSION_IGNORED;
-    if (!derive(session, session->secret, bytes + PREFIX, session->begin, bytes, &keys))
-        return noise(error);
+    if (bytes[3] != session->purpose || !derive(session, session->secret, session->begin, bytes))
+        return noise(session, error);
+    if (!tag_is(session->server_key, "answer", session->begin, BEGIN_SIZE, bytes, OFFER + HEADER,
+                bytes + OFFER + HEADER))
+        return refuse(session, NO_MACHINE, out, error);
     put_prefix(session, PROVE, prove);
-    open_out(&session->out, keys.client, prove + PREFIX);
-    open_in(&session->in, keys.server, bytes + OFFER);
-    make_tag(keys.client, "prove", prove, PREFIX + HEADER, NULL, 0, prove + PREFIX + HEADER);
+    open_out(&session->out, session->client_key, prove + PREFIX);
+    open_in(&session->in, session->server_key, bytes + OFFER);
+    make_tag(session->client_key, "prove", prove, PREFIX + HEADER, NULL, 0, prove + PREFIX + HEADER);
     bytes_put(out, prove, sizeof prove);
-    sodium_memzero(&keys, sizeof keys);
-    sodium_memzero(session->secret, sizeof session->secret);
-    session->shaking = false;
-    session->up = true;
-    return SESSION_UP;
+    return come_up(session);
 }
 
 /* Server: PROVE. */
-static enum session_input take_prove(struct session *session, const uint8_t *bytes, struct bytes_writer *out)
+static enum session_input take_prove(struct session *session, const uint8_t *bytes, struct error *error)
 {
-    if (!session->shaking ||
-        !tag_is(session->keys.client, "prove", bytes, PREFIX + HEADER, NULL, 0, bytes + PREFIX + HEADER))
-        return stale(session, out);
-    open_in(&session->in, session->keys.client, bytes + PREFIX);
-    session->out = session->next_out;
-    sodium_memzero(&session->keys, sizeof session->keys);
-    session->shaking = false;
-    session->up = true;
-    return SESSION_UP;
+    if (!tag_is(session->client_key, "prove", bytes, PREFIX + HEADER, NULL, 0, bytes + PREFIX + HEADER))
+        return noise(session, error);
+    open_in(&session->in, session->client_key, bytes + PREFIX);
+    return come_up(session);
 }
 
 void session_seal(struct session *session, const uint8_t *bytes, size_t length, struct bytes_writer *out)
@@ -296,7 +312,9 @@ static bool unseal(struct session *session, const uint8_t *bytes, size_t length,
     }
     if (length < crypto_secretstream_xchacha20poly1305_ABYTES)
         return false;
-    uint8_t *to = bytes_reserve(out, length - crypto_secretstream_xchacha20poly1305_ABYTES);
+    size_t contents = length - crypto_secretstream_xchacha20poly1305_ABYTES;
+    uint8_t nothing[1];
+    uint8_t *to = contents ? bytes_reserve(out, contents) : nothing;
     return to &&
            crypto_secretstream_xchacha20poly1305_pull(&stream->state, to, NULL, NULL, bytes, length, NULL, 0) == 0;
 }
@@ -304,54 +322,45 @@ static bool unseal(struct session *session, const uint8_t *bytes, size_t length,
 static enum session_input take_data(struct session *session, const uint8_t *bytes, size_t length,
                                     struct bytes_writer *out, struct error *error)
 {
-    if (!session->up)
-        return stale(session, out);
-    if (unseal(session, bytes, length, out))
+    if (session->state == UP && unseal(session, bytes, length, out))
         return SESSION_CONTENTS;
     bytes_writer_clear(out);
-    session->up = false;
-    refuse(NO_SESSION, !session->client, out, error);
-    return SESSION_BROKEN;
+    return noise(session, error);
 }
 
 static enum session_input take_no(struct session *session, uint8_t reason, struct bytes_writer *out,
                                   struct error *error)
 {
-    bool was_up = session->up;
-
-    if (!session->client || reason < NO_SESSION || reason > NO_VERSION)
-        return noise(error);
-    /* To a handshake under way this is a late word about an earlier one. */
-    if (!was_up && reason == NO_SESSION)
-        return SESSION_IGNORED;
-    session->up = false;
-    refuse((enum reason)reason, false, out, error);
-    return was_up ? SESSION_BROKEN : SESSION_REFUSED;
+    if (!session->client || session->state != SHAKING || reason < NO_OTHER_KEY || reason >= NO_MACHINE)
+        return noise(session, error);
+    return refuse(session, (enum reason)reason, out, error);
 }
 
 enum session_input session_receive(struct session *session, const uint8_t *bytes, size_t length,
                                    struct bytes_writer *out, struct error *error)
 {
+    bool server = !session->client;
+
     bytes_writer_clear(out);
-    if (length < 3)
-        return noise(error);
+    if (length < 3 || session->state == OVER)
+        return noise(session, error);
+    if (bytes[0] != VERSION && session->state != UP && (bytes[1] == BEGIN || bytes[1] == NO))
+        return refuse(session, NO_VERSION, out, error);
     if (bytes[0] != VERSION)
-        return refuse(NO_VERSION, !session->client && bytes[1] == BEGIN, out, error);
+        return noise(session, error);
     if (bytes[1] == DATA)
         return take_data(session, bytes + 2, length - 2, out, error);
     if (bytes[1] == NO)
         return take_no(session, bytes[2], out, error);
     if (length < PREFIX)
-        return noise(error);
-    if (bytes[2] != session->keyed)
-        return refuse(NO_MODE, !session->client, out, error);
-    if (bytes[3] != session->purpose)
-        return refuse(NO_PURPOSE, !session->client, out, error);
-    if (bytes[1] == BEGIN && length == BEGIN_SIZE && !session->client)
+        return noise(session, error);
+    if (bytes[2] != session->keyed && session->state == FRESH)
+        return refuse(session, NO_MODE, out, error);
+    if (bytes[1] == BEGIN && length == BEGIN_SIZE && server && session->state == FRESH)
         return take_begin(session, bytes, out, error);
-    if (bytes[1] == ANSWER && length == ANSWER_SIZE && session->client)
+    if (bytes[1] == ANSWER && length == ANSWER_SIZE && !server && session->state == SHAKING)
         return take_answer(session, bytes, out, error);
-    if (bytes[1] == PROVE && length == PROVE_SIZE && !session->client)
-        return take_prove(session, bytes, out);
-    return noise(error);
+    if (bytes[1] == PROVE && length == PROVE_SIZE && server && session->state == SHAKING)
+        return take_prove(session, bytes, error);
+    return noise(session, error);
 }

@@ -20,8 +20,6 @@
 #include "vmm/host/script.h"
 
 #define MILLISECOND UINT64_C(1000000)
-/* A link that takes nothing for so long has nobody at its other end. */
-#define STUCK (50 * MILLISECOND)
 
 struct console_options {
     char *addresses;
@@ -32,18 +30,16 @@ struct console_options {
 
 struct console_command {
     struct console_options options;
-    uint8_t key[SESSION_KEY];
+    struct keys keys;
     struct link *links[CLIENT_LINKS_MAX];
     const char *names[CLIENT_LINKS_MAX];
     struct console_client *client;
     struct console *console;
     struct script *script;
-    struct bytes_writer out; /* a message that its link has not taken */
-    unsigned out_link;
-    uint64_t stuck_since; /* host time; 0: it is not */
-    uint64_t epoch;       /* as told to the user */
-    uint64_t lost;        /* as told to the user */
-    uint64_t last_output; /* host time */
+    struct bytes_writer out; /* a message */
+    uint64_t epoch;          /* as told to the user */
+    uint64_t lost;           /* as told to the user */
+    uint64_t last_output;    /* host time */
     int code;
 };
 
@@ -89,13 +85,13 @@ static int open_links(struct console_command *command, unsigned *count, struct e
     const char *address;
 
     *count = 0;
-    if (options->key && session_read_key(NULL, options->key, command->key, error) < 0)
+    if (options->key && keys_read(NULL, options->key, KEY_CONSOLE, &command->keys, error) < 0)
         return -1;
     while ((address = strsep(&rest, ","))) {
         if (*count == CLIENT_LINKS_MAX)
             return error_set(error, ERROR_INPUT, "more than %d addresses", CLIENT_LINKS_MAX);
         command->names[*count] = address;
-        command->links[*count] = link_connect(address, SESSION_CONSOLE, options->key ? command->key : NULL, error);
+        command->links[*count] = link_connect(address, SESSION_CONSOLE, options->key ? &command->keys : NULL, error);
         if (!command->links[*count])
             return -1;
         ++*count;
@@ -182,8 +178,6 @@ static int receive(struct console_command *command, unsigned n, struct error *er
         case LINK_UP:
         case LINK_DOWN:
             console_client_unlinked(command->client, n, now);
-            if (command->out_link == n)
-                bytes_writer_clear(&command->out);
             break;
         case LINK_REFUSED:
             error_wrap(error, "%s", command->names[n]);
@@ -208,42 +202,25 @@ static int receive(struct console_command *command, unsigned n, struct error *er
     }
 }
 
-/* A message that its link does not take. What only asks is asked again; input waits for room, but not for ever: nanomsg
- * does not say that a peer is gone. */
-static void keep_or_drop(struct console_command *command, uint64_t now)
-{
-    if ((int)command->out_link != command->client->link) {
-        bytes_writer_clear(&command->out);
-        command->stuck_since = 0;
-    } else if (command->stuck_since == 0) {
-        command->stuck_since = now;
-    } else if (now - command->stuck_since > STUCK) {
-        console_client_unlinked(command->client, command->out_link, now);
-        bytes_writer_clear(&command->out);
-        command->stuck_since = 0;
-    }
-}
-
+/* A link that takes nothing is not up, or its machine has stopped reading; what is lost is said again. */
 static void send_next(struct console_command *command)
 {
+    struct bytes_writer *out = &command->out;
+    unsigned link;
+
     for (;;) {
         uint64_t now = host_clock_now();
-        if (command->out.length == 0 && !console_client_next(command->client, now, &command->out_link, &command->out))
+        bytes_writer_clear(out);
+        if (!console_client_next(command->client, now, &link, out))
             return;
-        if (!link_send(command->links[command->out_link], command->out.data, command->out.length)) {
-            keep_or_drop(command, now);
-            if (command->out.length)
-                return;
-            continue;
-        }
-        command->stuck_since = 0;
-        bytes_writer_clear(&command->out);
+        if (!link_send(command->links[link], out->data, out->length))
+            console_client_unlinked(command->client, link, now);
     }
 }
 
 static void wait_for_something(struct console_command *command)
 {
-    struct pollfd fds[2 * CLIENT_LINKS_MAX + 1];
+    struct pollfd fds[CLIENT_LINKS_MAX + 1];
     nfds_t count = 0;
     bool room = command->client->kept_length < CLIENT_KEEP;
     int input = console_poll_fd(command->console);
@@ -251,10 +228,7 @@ static void wait_for_something(struct console_command *command)
     int patience = command->script && script_ready(command->script) && room ? 0 : 10;
 
     for (unsigned n = 0; n < command->client->links; n++) {
-        fds[count++] = (struct pollfd){.fd = link_poll_fd(command->links[n]), .events = POLLIN};
-        int waiting = link_waiting_fd(command->links[n]);
-        if (waiting >= 0)
-            fds[count++] = (struct pollfd){.fd = waiting, .events = POLLIN};
+        count += link_poll(command->links[n], &fds[count]);
     }
     if (input >= 0 && room && !command->script && !console_ended(command->console))
         fds[count++] = (struct pollfd){.fd = input, .events = POLLIN};
@@ -293,8 +267,7 @@ static int converse(struct console_command *command, struct error *error)
     while (!is_done(command)) {
         wait_for_something(command);
         for (unsigned n = 0; n < command->client->links; n++) {
-            link_tend(command->links[n], host_clock_now(), 20 * MILLISECOND);
-            link_flush(command->links[n]);
+            link_tend(command->links[n], host_clock_now());
             if (receive(command, n, error) < 0)
                 return -1;
         }
@@ -312,7 +285,7 @@ static void release(struct console_command *command)
     script_free(command->script);
     bytes_writer_free(&command->out);
     free(command->client);
-    explicit_bzero(command->key, sizeof command->key);
+    keys_forget(&command->keys);
 }
 
 int command_console(int argc, char **argv)

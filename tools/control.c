@@ -77,10 +77,9 @@ static json_t *converse(struct link *link, const struct control_options *to, con
     size_t length;
 
     while (host_clock_now() < until) {
-        struct pollfd fd = {.fd = link_poll_fd(link), .events = POLLIN};
-        (void)poll(&fd, 1, 10);
-        link_tend(link, host_clock_now(), 20 * MILLISECOND);
-        link_flush(link);
+        struct pollfd fd;
+        (void)poll(&fd, link_poll(link, &fd), 10);
+        link_tend(link, host_clock_now());
         switch (link_receive(link, &bytes, &length, error)) {
         case LINK_UP:
             link_send(link, (const uint8_t *)request, strlen(request));
@@ -143,16 +142,16 @@ static json_t *ask_socket(const struct control_options *to, const char *request,
 
 static json_t *ask_link(const struct control_options *to, const char *request, struct error *error)
 {
-    uint8_t key[SESSION_KEY];
+    struct keys keys;
 
-    if (to->key && session_read_key(NULL, to->key, key, error) < 0)
+    if (to->key && keys_read(NULL, to->key, KEY_OPERATOR, &keys, error) < 0)
         return NULL;
-    struct link *link = link_connect(to->address, SESSION_CONTROL, to->key ? key : NULL, error);
+    struct link *link = link_connect(to->address, SESSION_CONTROL, to->key ? &keys : NULL, error);
     if (!link)
         return NULL;
     json_t *answer = converse(link, to, request, error);
     link_close(link);
-    explicit_bzero(key, sizeof key);
+    keys_forget(&keys);
     return answer;
 }
 

@@ -2,7 +2,7 @@
 #include <argp.h>
 #include <stdio.h>
 
-#include "replication/session.h"
+#include "replication/keys.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
 
@@ -37,5 +37,5 @@ int command_keygen(int argc, char **argv)
     struct error error = {0};
 
     command_line_parse(&argp, "keygen", argc, argv, &path);
-    return session_write_key(path, &error) < 0 ? command_fails("keygen", &error) : 0;
+    return keys_write_master(path, &error) < 0 ? command_fails("keygen", &error) : 0;
 }

@@ -168,7 +168,7 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
         .replica = given->replica,
         .listen = given->listen,
         .connect = connect,
-        .key = given->key ? replicated->key : NULL,
+        .keys = given->key ? &replicated->keys : NULL,
         .arbiter = given->arbiter,
         .next_epoch = given->next_epoch,
         .kept = connect ? &replicated->kept : NULL,
@@ -182,7 +182,8 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
     replicated->shows = isatty(STDERR_FILENO);
     if (replicated->shows)
         to.show = show;
-    if (given->key && session_read_key(replicated->files, given->key, replicated->key, error) < 0)
+    if (given->key &&
+        keys_read(replicated->files, given->key, given->listen ? KEY_MASTER : KEY_BACKUP, &replicated->keys, error) < 0)
         return -1;
     replicated->kept =
         kept_log(replicated->files, given->log, given->force, given->durable ? FILE_SINK_FSYNC : FILE_SINK_PAGE_CACHE);
@@ -248,7 +249,7 @@ int replicated_finish(struct replicated *replicated, const struct error *error)
     port_free(replicated->port);
     network_close(&replicated->network);
     kept_log_close(&replicated->kept);
-    explicit_bzero(replicated->key, sizeof replicated->key);
+    keys_forget(&replicated->keys);
     say(replicated, result.text);
     return error && result.end == NODE_FAILED ? error_exit_code(error->kind) : code_of(&result);
 }

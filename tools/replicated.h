@@ -6,7 +6,6 @@
 
 #include "replication/live.h"
 #include "replication/node.h"
-#include "replication/session.h"
 #include "tools/network.h"
 
 struct replicated_options {
@@ -25,7 +24,7 @@ struct replicated {
     const char *command; /* "primary" or "backup" */
     struct files *files; /* of the run */
     bool shows;          /* a status line on the terminal */
-    uint8_t key[SESSION_KEY];
+    struct keys keys;
     struct network network; /* opened when the machine lives */
     struct port *port;
     struct node *node;

@@ -1,5 +1,5 @@
 /*
- * Fuzzing what replication is told by others: messages, console messages, session frames, and behind the parsers a
+ * Fuzzing what replication is told by others: frames, messages, console messages, sessions, and behind the parsers a
  * replica, a console's server and a console's client, each talked to by a peer who says whatever he likes.
  *
  * The first byte of the input chooses which of them; the rest is what they are told. What must hold: what a parser
@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "replication/console_client.h"
 #include "replication/console_server.h"
+#include "replication/frames.h"
 #include "replication/message.h"
 #include "replication/replica.h"
 #include "replication/session.h"
@@ -93,12 +94,14 @@ static bool alter(const struct bytes_writer *message, const uint8_t *bits, size_
  * them, to either. */
 static void fuzz_session(struct bytes_reader *input)
 {
-    static const uint8_t key[SESSION_KEY] = "nobody else has it";
-    struct session *sides[] = {session_create(true, SESSION_LINK, key), session_create(false, SESSION_LINK, key)};
+    static const uint8_t master[KEY_SIZE] = "nobody else has it";
     struct bytes_writer way[] = {bytes_writer(1024), bytes_writer(1024)}, out = bytes_writer(1024);
     struct bytes_writer sent = bytes_writer(1024);
     struct error error;
+    struct keys keys;
 
+    CHECK(keys_derive(master, &keys, &error) == 0);
+    struct session *sides[] = {session_client(SESSION_LINK, &keys), session_server(&keys)};
     CHECK(sides[0] && sides[1]);
     session_begin(sides[0], &way[1]);
     while (bytes_left(input) > 1) {
@@ -115,15 +118,12 @@ static void fuzz_session(struct bytes_reader *input)
         enum session_input came = session_receive(sides[to], piece, length, &out, &error);
         CHECK(!altered || (came != SESSION_UP && came != SESSION_CONTENTS));
         CHECK(up || came != SESSION_CONTENTS);
-        CHECK(session_is_up(sides[to]) == (came == SESSION_UP || (up && came != SESSION_BROKEN)) ||
-              came == SESSION_REFUSED);
-        if (came != SESSION_CONTENTS && out.length) {
-            bytes_writer_clear(&way[!to]);
+        CHECK(session_is_up(sides[to]) == (came == SESSION_UP || came == SESSION_CONTENTS));
+        bytes_writer_clear(&way[!to]);
+        if (came != SESSION_CONTENTS && out.length)
             bytes_put(&way[!to], out.data, out.length);
-        } else if (session_is_up(sides[to])) {
-            bytes_writer_clear(&way[!to]);
+        else if (session_is_up(sides[to]))
             session_seal(sides[to], (const uint8_t *)"true", 4, &way[!to]);
-        }
     }
     for (unsigned n = 0; n < 2; n++) {
         session_free(sides[n]);
@@ -131,6 +131,38 @@ static void fuzz_session(struct bytes_reader *input)
     }
     bytes_writer_free(&out);
     bytes_writer_free(&sent);
+}
+
+/* A stream of bytes that arrives in pieces: what comes out as frames is what is in it, however it was cut, and no more
+ * is held than is allowed. */
+static void fuzz_frames(struct bytes_reader *input)
+{
+    enum { LIMIT = 200, PIECE = 64 };
+    struct frames frames_read = frames(LIMIT);
+    struct bytes_writer stream = bytes_writer(1 << 20);
+    size_t taken = 0;
+    enum frames_result result = FRAMES_NONE;
+
+    while (bytes_left(input) > 0 && result != FRAMES_BAD) {
+        size_t size = 1 + bytes_get_uint(input, 1) % PIECE, length;
+        size_t wanted = bytes_left(input) < size ? bytes_left(input) : size;
+        uint8_t *room = frames_room(&frames_read, PIECE);
+        const uint8_t *bytes;
+        CHECK(room);
+        bytes_put(&stream, input->at, wanted);
+        bytes_get(input, room, wanted);
+        frames_filled(&frames_read, PIECE, wanted);
+        while ((result = frames_next(&frames_read, &bytes, &length)) == FRAMES_WHOLE) {
+            CHECK(length > 0 && length <= LIMIT && bytes_load(stream.data + taken, FRAMES_PREFIX) == length);
+            CHECK(memcmp(stream.data + taken + FRAMES_PREFIX, bytes, length) == 0);
+            taken += FRAMES_PREFIX + length;
+        }
+        CHECK(frames_read.held.length <= LIMIT + FRAMES_PREFIX + PIECE);
+    }
+    uint64_t next = stream.length - taken < FRAMES_PREFIX ? 1 : bytes_load(stream.data + taken, FRAMES_PREFIX);
+    CHECK((result == FRAMES_BAD) == (next == 0 || next > LIMIT));
+    frames_free(&frames_read);
+    bytes_writer_free(&stream);
 }
 
 /* A number that may matter: small, or near `known`, or anything. */
@@ -303,6 +335,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_console_message(input.at, bytes_left(&input));
         break;
     case 2:
+        fuzz_frames(&input);
+        break;
     case 3:
         fuzz_session(&input);
         break;

@@ -96,9 +96,9 @@ if new_case join-over-bad-link; then
     end_link
 fi
 
-if new_case short-cut; then # shorter than anybody's patience
+if new_case short-cut; then # shorter than anybody's patience, also with a link that closed
     over_tcp
-    suspect=2s
+    suspect=4s
     start_pair_by_link good
     start_client $COUNT "$(address A)" "$(address B)"
     for fault in stall cut deaf; do
@@ -129,7 +129,7 @@ done
 if new_case client-link; then # what is between the client and the machines
     over_tcp
     start_pair
-    open_proxy 5 $((port + 7)) $((port + 1))
+    open_proxy 5 $((port + 6)) $port
     start_client $COUNT "$via_proxy" "$(address B)"
     for fault in 'drop 13' cut 'twice 13' stall; do
         await_seen 20

@@ -2,7 +2,7 @@
  * Pipes. Messages of one direction arrive in order, after a delay, and not while the direction is stalled or its
  * receiver is stopped. A pipe breaks with all that is under way, and is renewed: its client is told, its server is not
  * (replica.h, LINK_UP). Mostly both are told that it broke (LINK_DOWN); a
- * host that vanishes tells nobody. A server is followed through one pipe at a time, as a nanomsg PAIR is.
+ * host that vanishes tells nobody. A server is followed through one pipe at a time.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,5 @@
 /*
- * A link that can be made bad: passes nanomsg's TCP connections on, message by message, and does to them what it is
- * told.
+ * A link that can be made bad: passes TCP connections on, message by message, and does to them what it is told.
  *
  *     link_proxy PORT TARGET_PORT      listens on loopback, connects to loopback
  *
@@ -14,9 +13,10 @@
  *     deaf          ... only of what goes to the target
  *     cut           break all connections, and each new one
  *     rate KBIT     pass on so many thousands of bits a second each way, and take no more than waits for that
+ *     vanish        ... hold all connections, and each new one, without a word, as when a cable is pulled
  *
- * On the wire (nanomsg's RFC for SP over TCP): each side first sends 8 bytes, then messages of an 8-byte big-endian
- * length and so many bytes. Ends at the end of its input. Prints nothing; a failure is told on standard error.
+ * On the wire (replication/frames.h) a message is a u32 length and so many bytes. Ends at the end of its input. Prints
+ * nothing; a failure is told on standard error.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -31,15 +31,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS 16
-#define GREETING    8
+#define CONNECTIONS 64
+#define PREFIX      4
 #define PIECE_MAX   (1u << 20)
 /* A slow link has a queue, and it is not long: so many bytes each way. */
 #define QUEUE_MAX (32u << 10)
 
-enum order { GOOD, DELAY, DROP, TWICE, ALTER, STALL, DEAF, CUT, RATE, ORDERS };
+enum order { GOOD, DELAY, DROP, TWICE, ALTER, STALL, DEAF, CUT, VANISH, RATE, ORDERS };
 
-static const char *const names[ORDERS] = {"good", "delay", "drop", "twice", "alter", "stall", "deaf", "cut", "rate"};
+static const char *const names[ORDERS] = {"good",  "delay", "drop", "twice",  "alter",
+                                          "stall", "deaf",  "cut",  "vanish", "rate"};
 
 struct piece {
     struct piece *next;
@@ -51,7 +52,8 @@ struct piece {
 /* One direction of a connection. */
 struct way {
     int from, to;
-    bool to_target, greeted;
+    bool to_target;
+    bool gone;                   /* the connection is held, and never moves again */
     uint8_t gathered[PIECE_MAX]; /* of the message that is arriving */
     size_t length;
     struct piece *first, **last;
@@ -115,7 +117,7 @@ static void pass(struct proxy *proxy, struct way *way, uint8_t *bytes, size_t le
 
     if (chosen && proxy->order == DROP)
         return;
-    if (chosen && proxy->order == ALTER && length > 8)
+    if (chosen && proxy->order == ALTER && length > PREFIX)
         bytes[length - 1] ^= 1;
     put(way, bytes, length, due);
     if (chosen && proxy->order == TWICE)
@@ -129,23 +131,17 @@ static void split(struct proxy *proxy, struct way *way)
 
     for (;;) {
         size_t left = way->length - done;
-        uint64_t length = GREETING;
-        if (left < 8)
+        uint32_t length;
+        if (left < PREFIX)
             break;
-        if (way->greeted) {
-            memcpy(&length, way->gathered + done, 8);
-            length = 8 + be64toh(length);
-        }
-        if (length > PIECE_MAX)
+        memcpy(&length, way->gathered + done, PREFIX);
+        size_t whole = PREFIX + (size_t)le32toh(length);
+        if (whole > PIECE_MAX)
             exit(1);
-        if (left < length)
+        if (left < whole)
             break;
-        if (way->greeted)
-            pass(proxy, way, way->gathered + done, length);
-        else
-            put(way, way->gathered + done, length, 0);
-        way->greeted = true;
-        done += length;
+        pass(proxy, way, way->gathered + done, whole);
+        done += whole;
     }
     memmove(way->gathered, way->gathered + done, way->length - done);
     way->length -= done;
@@ -181,7 +177,7 @@ static bool take(struct proxy *proxy, struct way *way)
 
 static bool held(const struct proxy *proxy, const struct way *way)
 {
-    return proxy->order == STALL || (proxy->order == DEAF && way->to_target);
+    return way->gone || proxy->order == STALL || proxy->order == VANISH || (proxy->order == DEAF && way->to_target);
 }
 
 /* How many bytes the rate lets through now. What is not used within 10 ms is lost. */
@@ -227,7 +223,7 @@ static void begin_way(struct way *way, int from, int to, bool to_target)
     way->from = from;
     way->to = to;
     way->to_target = to_target;
-    way->greeted = false;
+    way->gone = false;
     way->length = 0;
     way->first = NULL;
     way->last = &way->first;
@@ -268,8 +264,12 @@ static void obey(struct proxy *proxy, const char *line)
             continue;
         proxy->order = (enum order)order;
         proxy->number = number;
-        for (int n = 0; order == CUT && n < CONNECTIONS; n++)
-            close_connection(&proxy->connections[n]);
+        for (int n = 0; n < CONNECTIONS; n++) {
+            if (order == CUT)
+                close_connection(&proxy->connections[n]);
+            for (int way = 0; order == VANISH && way < 2; way++)
+                proxy->connections[n].ways[way].gone = true;
+        }
         return;
     }
     fprintf(stderr, "link_proxy: no such order: %s", line);
@@ -285,7 +285,7 @@ static void turn(struct proxy *proxy)
     for (int n = 0; n < 2 * CONNECTIONS; n++) {
         const struct connection *connection = &proxy->connections[n / 2];
         const struct way *way = &connection->ways[n % 2];
-        bool takes = connection->open && (proxy->order != RATE || way->queued < QUEUE_MAX);
+        bool takes = connection->open && !way->gone && (proxy->order != RATE || way->queued < QUEUE_MAX);
         fds[2 + n] = (struct pollfd){.fd = takes ? way->from : -1, .events = POLLIN};
     }
     if (poll(fds, 2 + 2 * CONNECTIONS, 1) < 0)
@@ -293,7 +293,7 @@ static void turn(struct proxy *proxy)
     for (int n = 0; n < 2 * CONNECTIONS; n++) {
         struct connection *connection = &proxy->connections[n / 2];
         struct way *way = &connection->ways[n % 2];
-        if (connection->open && ((fds[2 + n].revents && !take(proxy, way)) || !send_due(proxy, way)))
+        if (connection->open && !way->gone && ((fds[2 + n].revents && !take(proxy, way)) || !send_due(proxy, way)))
             close_connection(connection);
     }
     if (fds[1].revents)
