@@ -89,8 +89,8 @@ $(BUILD)/tests/fuzz/fuzz_soft_run: $(BUILD)/tests/fuzz/soft_world.o
 $(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: $(BUILD)/tests/soft/lengths.o
 
 # bench/*.c make the machine as `encore` does.
-$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/bench_guest.o $(BUILD)/tools/guest.o $(BUILD)/tools/guest_disks.o \
-                  $(BUILD)/tools/time_stamp.o $(BUILD)/libencore.a
+BENCH_TOOLS := $(patsubst %,$(BUILD)/tools/%.o,guest guest_disks find_files file_places disk_digest time_stamp)
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/bench_guest.o $(BENCH_TOOLS) $(BUILD)/libencore.a
 	$(call say,LINK  $@)
 	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)
 

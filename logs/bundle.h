@@ -56,6 +56,13 @@ uint64_t bundle_extent(const struct bundle *bundle, const struct bundle_member *
 /* Reads all of a member and compares it with its digest. Returns 0, or -1 with the error. */
 int bundle_verify(struct bundle *bundle, const struct bundle_member *member, struct error *error);
 
+/* The bundle at `path`, an input of the run `files`. NULL with the error; or with no error (ERROR_NONE), if there is a
+ * file that is no bundle. */
+struct bundle *bundle_open_file(struct files *files, const char *path, struct error *error);
+
+/* The log at `path`, which is a file of its own or in a bundle: as log_source_file. */
+int log_source_open(struct files *files, const char *path, struct log_source *source, struct error *error);
+
 /* The log in the bundle as a source, whose close closes the bundle. */
 struct log_source bundle_log(struct bundle *bundle);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "logs/bundle.h"
 #include "logs/reader_state.h"
 
 /* Tries to read the log's header. Returns 1, 0 when it is not all there, or -1 with the error. */
@@ -75,7 +76,7 @@ struct log_reader *log_reader_open(struct files *files, const char *path, bool f
 {
     struct log_source source;
 
-    if (log_source_file(files, path, &source, error))
+    if (log_source_open(files, path, &source, error))
         return NULL;
     return log_reader_open_source(&source, path, follow, error);
 }

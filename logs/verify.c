@@ -1,5 +1,6 @@
 #include "logs/verify.h"
 
+#include "logs/bundle.h"
 #include "logs/reader_state.h"
 
 static bool carries_time(const struct log_record *record)
@@ -79,7 +80,7 @@ int log_verify(const char *path, struct log_summary *summary, struct error *erro
 {
     struct log_source source;
 
-    if (log_source_file(NULL, path, &source, error))
+    if (log_source_open(NULL, path, &source, error))
         return -1;
     return log_verify_source(&source, path, summary, error);
 }

@@ -13,7 +13,7 @@
 struct backup {
     struct replicated_options options;
     const char *connect, *engine;
-    struct disk_places disks;
+    struct file_places places;
     struct network_options network;
     uint64_t checkpoint_every;
     struct replicated replicated;
@@ -23,7 +23,7 @@ struct backup {
     struct log_writer *writer;
 };
 
-enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_DISK, KEY_NET };
+enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_NET };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -33,6 +33,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &backup->options;
+        state->child_inputs[1] = &backup->places;
         return 0;
     case KEY_CONNECT:
         backup->connect = text;
@@ -41,10 +42,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (strcmp(text, "kvm") && strcmp(text, "soft"))
             argp_error(state, "--engine: '%s' is neither kvm nor soft", text);
         backup->engine = text;
-        return 0;
-    case KEY_DISK:
-        if (disk_places_add(&backup->disks, text, &error) < 0)
-            argp_error(state, "--disk: %s", error.text);
         return 0;
     case KEY_NET:
         if (network_options_add(&backup->network, text, false, &error) < 0)
@@ -116,12 +113,13 @@ static struct machine *make_machine(void *context, const char *text, const struc
 
     if (description_from_json(text, strlen(text), &guest->description, error) < 0)
         return NULL;
+    /* Files may lie beside the log that is kept; or where this command was started. */
     if (choose_engine(backup, careful, error) < 0 || open_network(backup, error) < 0 ||
-        guest_disks_find(&guest->disks, &backup->disks, &guest->description, error) < 0 ||
+        guest_find_files(guest, &backup->places, NULL, backup->options.log ? backup->options.log : "log", error) < 0 ||
+        guest_disks_find(&guest->disks, &guest->finder, &guest->description, error) < 0 ||
         guest_disks_temporary(&guest->disks, backup->options.log, error) < 0 ||
-        guest_create_machine(guest, door, error) < 0)
+        guest_create_machine(guest, door, error) < 0 || guest_keep_image(guest, error) < 0)
         return NULL;
-    guest_keep_image(guest, NULL);
     guest->recorded = true;
     guest_tell_engine(guest);
     *foreign_ticks = strcmp(guest->description.tick_unit, guest->engine->caps.tick_unit) != 0;
@@ -217,19 +215,14 @@ static int follow(struct backup *backup, struct error *error)
     return -1;
 }
 
-/* The disks are opened when a primary has told of them, but no output may take their place before. */
+/* The images are opened when a primary has told of them, but no output may take their place before. */
 static int begin(struct backup *backup, struct error *error)
 {
     backup->replicated.files = files_create(error);
     if (!backup->replicated.files)
         return -1;
     backup->guest = guest_of(backup->replicated.files);
-    for (unsigned i = 0; i < MACHINE_DISKS; i++) {
-        const char *path = backup->disks.paths[i];
-        if (path && files_expect_input(backup->replicated.files, path, error) < 0)
-            return error_wrap(error, "--disk");
-    }
-    return 0;
+    return file_places_expect(&backup->places, backup->replicated.files, error);
 }
 
 int command_backup(int argc, char **argv)
@@ -237,21 +230,22 @@ int command_backup(int argc, char **argv)
     static const struct argp_option own[] = {
         {"connect", KEY_CONNECT, "ADDR", 0, "The primary's address", 0},
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the primary's engine)", 0},
-        {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is here, if not where the primary has it", 0},
         {"net", KEY_NET, "BACKEND", 0,
          "The other end of the guest's next network card on this host, opened when it joins: tap:NAME, "
          "user[,hostfwd=...], unix:PATH[,listen], or none. One for each of the guest's cards",
          0},
         {0},
     };
-    static const struct argp_child children[] = {{&replicated_options_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {
+        {&replicated_options_argp, 0, NULL, 0}, {&file_places_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = own,
         .parser = parse_option,
         .children = children,
         .doc = "Follows a primary in lockstep and goes on with its guest when it dies.\v"
                "Of the guest the images of its disks are needed here and, should it reset its machine, its image and "
-               "modules, where the primary has them: the rest comes from the primary. With "
+               "modules: where the primary has them, or beside the log that is kept (without --log, in the working "
+               "directory). The rest comes from the primary. With "
                "--listen this side can be found "
                "by consoles, and by a new backup, once it has taken over. Exit code: the guest's, as for run; 7 when "
                "another machine goes on; 130 when stopped by the user; 2 bad input, 1 the host failed.",

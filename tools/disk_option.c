@@ -77,12 +77,3 @@ int disk_options_add(struct disk_options *options, const char *text, struct erro
     options->disks[options->count++] = disk;
     return 0;
 }
-
-int disk_places_add(struct disk_places *places, const char *text, struct error *error)
-{
-    if (text[0] < '0' || text[0] >= '0' + MACHINE_DISKS || text[1] != '=' || !text[2])
-        return error_set(error, ERROR_INPUT, "'%s' is not a disk's number from 0 to %d, '=' and a file", text,
-                         MACHINE_DISKS - 1);
-    places->paths[text[0] - '0'] = text + 2;
-    return 0;
-}

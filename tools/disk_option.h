@@ -20,10 +20,4 @@ struct disk_options {
  * -1 with the error. */
 int disk_options_add(struct disk_options *options, const char *text, struct error *error);
 
-/* Where images are now, for a replay: N=PATH, by a disk's number. The paths are borrowed. */
-struct disk_places {
-    const char *paths[MACHINE_DISKS]; /* NULL: where it was when recorded */
-};
-int disk_places_add(struct disk_places *places, const char *text, struct error *error);
-
 #endif

@@ -124,7 +124,7 @@ int guest_read_image(struct guest *guest, const char *path, struct error *error)
     return 0;
 }
 
-int guest_read_modules(struct guest *guest, bool check, struct error *error)
+static int read_modules(struct guest *guest, struct error *error)
 {
     for (unsigned i = 0; i < guest->description.module_count; i++) {
         struct description_module *module = &guest->description.modules[i];
@@ -133,13 +133,10 @@ int guest_read_modules(struct guest *guest, bool check, struct error *error)
         memcpy(path, module->path, sizeof path);
         if (read_file(guest->files, path, &guest->modules[i], &length, module->path, error) < 0)
             return -1;
-        struct digest digest = digest_of(guest->modules[i], length, 0);
         if (length == 0)
             return error_set(error, ERROR_INPUT, "%s: an empty file cannot be a module", path);
-        if (check && (length != module->size || !digest_equal(digest, module->digest)))
-            return error_set(error, ERROR_INPUT, "%s is not the file that was recorded (another size or hash)", path);
         module->size = length;
-        module->digest = digest;
+        module->digest = digest_of(guest->modules[i], length, 0);
     }
     return 0;
 }
@@ -176,7 +173,7 @@ int guest_describe(struct guest *guest, const struct machine_options *options, b
     d->virtio_console = options->virtio_console;
     d->net_count = options->network.count;
     memcpy(d->macs, options->network.macs, sizeof d->macs);
-    if (describe_modules(d, options, error) < 0 || guest_read_modules(guest, false, error) < 0 ||
+    if (describe_modules(d, options, error) < 0 || read_modules(guest, error) < 0 ||
         guest_read_image(guest, options->image, error) < 0)
         return -1;
     return guest_disks_open(&guest->disks, &options->disks, recorded, d, error);
@@ -207,33 +204,39 @@ static struct machine_config whole_config(const struct guest *guest)
     return config;
 }
 
-int guest_find_image(struct guest *guest, const char *path, struct error *error)
+int guest_find_files(struct guest *guest, const struct file_places *places, const char *log, const char *beside,
+                     struct error *error)
 {
-    const struct description recorded = guest->description;
-
-    path = path ? path : recorded.image;
-    if (guest_read_image(guest, path, error) < 0) {
-        error_wrap(error, "the guest's image");
-        error->kind = ERROR_INPUT;
+    if (file_places_check(places, &guest->description, error) < 0)
         return -1;
-    }
-    if (guest->description.image_size != recorded.image_size ||
-        !digest_equal(guest->description.image_digest, recorded.image_digest))
-        return error_set(error, ERROR_INPUT, "%s is not the image that was recorded (another size or hash)", path);
-    return guest_read_modules(guest, true, error);
+    return file_finder_open(&guest->finder, guest->files, places, log, beside, error);
 }
 
-void guest_keep_image(struct guest *guest, const char *path)
+int guest_find_image(struct guest *guest, struct error *error)
 {
-    const struct description recorded = guest->description;
-    struct error ignored;
+    struct description *d = &guest->description;
 
-    if (guest_find_image(guest, path, &ignored) < 0) {
-        guest->description = recorded;
-        return;
+    if (find_image(&guest->finder, d, &guest->image, &guest->image_length, error) < 0)
+        return -1;
+    for (unsigned i = 0; i < d->module_count; i++) {
+        if (find_module(&guest->finder, d, i, &guest->modules[i], error) < 0)
+            return -1;
     }
-    struct machine_config config = whole_config(guest);
-    machine_keep_image(&guest->machine, &config.boot, guest->image, guest->image_length, guest->description.image);
+    return 0;
+}
+
+int guest_keep_image(struct guest *guest, struct error *error)
+{
+    struct error missing;
+
+    if (guest_find_image(guest, &missing) == 0) {
+        struct machine_config config = whole_config(guest);
+        machine_keep_image(&guest->machine, &config.boot, guest->image, guest->image_length, guest->description.image);
+    } else if (file_places_image_given(guest->finder.places)) {
+        *error = missing;
+        return -1;
+    }
+    return 0;
 }
 
 int guest_boot(struct guest *guest, struct error *error)
@@ -250,6 +253,7 @@ void guest_free(struct guest *guest)
     if (guest->has_machine)
         machine_destroy(&guest->machine);
     guest_disks_close(&guest->disks);
+    file_finder_close(&guest->finder);
     free(guest->image);
     for (unsigned i = 0; i < BOOT_MODULES; i++)
         free(guest->modules[i]);

@@ -9,7 +9,7 @@
 #include "vmm/machine.h"
 
 /* The image is at most so large. */
-#define GUEST_IMAGE_MAX (UINT64_C(1) << 30)
+#define GUEST_IMAGE_MAX FIND_FILE_MAX
 
 struct guest {
     struct files *files; /* of the run; may be NULL */
@@ -22,6 +22,7 @@ struct guest {
     uint8_t *image;
     size_t image_length;
     struct guest_disks disks;
+    struct file_finder finder;      /* of a machine that was recorded */
     uint8_t *modules[BOOT_MODULES]; /* the bytes of description.modules */
 };
 
@@ -52,9 +53,6 @@ struct engine *guest_engine(const char *name, bool careful, struct error *error)
 /* Reads the image and fills in what the description says about it. */
 int guest_read_image(struct guest *guest, const char *path, struct error *error);
 
-/* Reads the modules that the description names, and fills in or (`check`) compares what it says about them. */
-int guest_read_modules(struct guest *guest, bool check, struct error *error);
-
 /* Reads the image, opens the disks, and describes the machine that the options want around guest->engine. `recorded`:
  * with all that a replay needs to know of the disks. */
 int guest_describe(struct guest *guest, const struct machine_options *options, bool recorded, struct error *error);
@@ -62,13 +60,17 @@ int guest_describe(struct guest *guest, const struct machine_options *options, b
 /* Builds the machine of guest->description around guest->engine, over guest->disks. */
 int guest_create_machine(struct guest *guest, const struct door *door, struct error *error);
 
-/* Reads the image and the modules that the description tells of; it must be those very bytes. The image is at `path`,
- * if that is not NULL, rather than where it was. */
-int guest_find_image(struct guest *guest, const char *path, struct error *error);
+/* For a machine that was recorded, and whose description is there: begins to look for its files (tools/find_files.h),
+ * and refuses what the user gave for none of them. */
+int guest_find_files(struct guest *guest, const struct file_places *places, const char *log, const char *beside,
+                     struct error *error);
+
+/* After that: reads the image and the modules that the description tells of. */
+int guest_find_image(struct guest *guest, struct error *error);
 
 /* For a machine that begins in mid-run: keeps what a reset would load again. It is wanted only if there is a reset, and
- * so taken if it can be had. */
-void guest_keep_image(struct guest *guest, const char *path);
+ * so taken if it can be had; it is an error only if the user says where it is, and it is not there. */
+int guest_keep_image(struct guest *guest, struct error *error);
 
 /* Boots it; the description then says which protocol was used. */
 int guest_boot(struct guest *guest, struct error *error);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "tools/disk_digest.h"
 
 static int transfer(void *context, enum disk_transfer kind, uint64_t offset, void *bytes, size_t length,
                     struct error *error)
@@ -27,15 +28,20 @@ static int transfer(void *context, enum disk_transfer kind, uint64_t offset, voi
     return error_set(error, ERROR_HOST, "no such transfer");
 }
 
+static void add_disk(struct guest_disks *disks, struct disk_file *file)
+{
+    disks->files[disks->count++] = file;
+    /* A limit on the size of files is an error like others, and no reason to die. */
+    signal(SIGXFSZ, SIG_IGN);
+}
+
 static int open_disk(struct guest_disks *disks, const char *path, bool in_place, struct error *error)
 {
     struct disk_file *file = disk_file_open(disks->run, path, in_place, error);
 
     if (!file)
         return -1;
-    disks->files[disks->count++] = file;
-    /* A limit on the size of files is an error like others, and no reason to die. */
-    signal(SIGXFSZ, SIG_IGN);
+    add_disk(disks, file);
     return 0;
 }
 
@@ -56,7 +62,7 @@ static int describe(const struct disk_file *file, const struct disk_option *opti
     to->mode = option->mode;
     to->interface = option->interface;
     to->quota = option->quota;
-    return recorded ? disk_file_digest(file, &to->digest, error) : 0;
+    return recorded ? disk_digest(file, DIGEST_WHOLE, &to->digest, error) : 0;
 }
 
 int guest_disks_open(struct guest_disks *disks, const struct disk_options *options, bool recorded,
@@ -72,33 +78,14 @@ int guest_disks_open(struct guest_disks *disks, const struct disk_options *optio
     return 0;
 }
 
-static int check_image(const struct disk_file *file, const struct description_disk *disk, unsigned number,
-                       struct error *error)
-{
-    struct digest digest;
-
-    if (disk_file_size(file) == disk->size) {
-        if (disk_file_digest(file, &digest, error) < 0)
-            return -1;
-        if (digest_equal(digest, disk->digest))
-            return 0;
-    }
-    return error_set(error, ERROR_INPUT, "%s is not the image that was recorded (another size or hash)%s%u=PATH)",
-                     disk_file_path(file),
-                     disk->mode == DISK_DIRECT
-                         ? "; the guest wrote to it (direct), and a replay needs a copy from before (--disk "
-                         : " (another can be named with --disk ",
-                     number);
-}
-
-int guest_disks_find(struct guest_disks *disks, const struct disk_places *places, const struct description *description,
+int guest_disks_find(struct guest_disks *disks, const struct file_finder *finder, const struct description *description,
                      struct error *error)
 {
     for (unsigned i = 0; i < description->disk_count; i++) {
-        const struct description_disk *disk = &description->disks[i];
-        const char *path = places && places->paths[i] ? places->paths[i] : disk->path;
-        if (open_disk(disks, path, false, error) < 0 || check_image(disks->files[i], disk, i, error) < 0)
-            return error_wrap(error, "disk %u", i);
+        struct disk_file *file = find_disk(finder, description, i, error);
+        if (!file)
+            return -1;
+        add_disk(disks, file);
     }
     return 0;
 }

@@ -3,6 +3,7 @@
 #define ENCORE_TOOLS_GUEST_DISKS_H
 
 #include "tools/disk_option.h"
+#include "tools/find_files.h"
 #include "vmm/host/disk_file.h"
 
 struct guest_disks {
@@ -15,8 +16,8 @@ struct guest_disks {
 int guest_disks_open(struct guest_disks *disks, const struct disk_options *options, bool recorded,
                      struct description *description, struct error *error);
 
-/* Opens the images of a machine that was recorded and checks that they are the ones. */
-int guest_disks_find(struct guest_disks *disks, const struct disk_places *places, const struct description *description,
+/* Opens the images of a machine that was recorded. */
+int guest_disks_find(struct guest_disks *disks, const struct file_finder *finder, const struct description *description,
                      struct error *error);
 
 /* Where overlays go: to `log`.diskN, which have their names only after guest_disks_publish; or, without a log, to files

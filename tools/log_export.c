@@ -13,6 +13,7 @@
 struct export_options {
     struct log_argument log;
     bool json;
+    struct file_places places;
     struct capture_paths capture;
 };
 
@@ -34,12 +35,16 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &to->log;
+        state->child_inputs[1] = &to->places;
         return 0;
     case ARGP_KEY_END:
         if (!to->json && !to->capture.pcap && !to->capture.cast)
             argp_error(state, "one of --json, --pcap and --cast is needed");
         if (to->json && (to->capture.pcap || to->capture.cast))
             argp_error(state, "--json goes to standard output, alone");
+        if (to->json && file_places_given(&to->places))
+            argp_error(state, "--json needs none of the guest's files: --image, --initrd and --disk are for --pcap and "
+                              "--cast");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -112,7 +117,8 @@ int command_log_export(int argc, char **argv)
         {"cast", KEY_CAST, "FILE", 0, "The console's output as an asciicast, for asciinema", 0},
         {0},
     };
-    static const struct argp_child children[] = {{&log_argument_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {
+        {&log_argument_argp, 0, NULL, 0}, {&file_places_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,
@@ -128,7 +134,7 @@ int command_log_export(int argc, char **argv)
 
     command_line_parse(&argp, "log export", argc, argv, &to);
     if (!to.json)
-        return replay_capture("log export", &to.log, &to.capture);
+        return replay_capture("log export", &to.log, &to.places, &to.capture);
     struct log_reader *reader = log_reader_open(NULL, to.log.path, false, &error);
     if (reader && export_header(log_reader_header(reader), to.log.path, &error) == 0)
         export_records(reader, &error);

@@ -19,8 +19,7 @@
 struct replay_options {
     const char *command; /* who speaks to the user */
     struct log_argument log;
-    const char *image; /* instead of the path in the log; NULL: that path */
-    struct disk_places disks;
+    struct file_places places;
     const char *engine; /* NULL: the one that recorded */
     struct capture_paths capture;
     bool verify;
@@ -43,7 +42,7 @@ struct replay {
     uint64_t output;  /* bytes of guest output so far in this attempt */
 };
 
-enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_IMAGE, KEY_ENGINE, KEY_DISK, KEY_PCAP, KEY_CAST };
+enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_ENGINE, KEY_PCAP, KEY_CAST };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -53,6 +52,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &to->log;
+        state->child_inputs[1] = &to->places;
         return 0;
     case KEY_VERIFY:
         to->verify = true;
@@ -61,13 +61,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         to->from_checkpoint = true;
         if (strcmp(text, "0") != 0 && (quantity_count(text, &to->from, &error) < 0 || to->from >= LOG_NO_PARENT))
             argp_error(state, "--from: '%s' is not the number of a checkpoint", text);
-        return 0;
-    case KEY_IMAGE:
-        to->image = text;
-        return 0;
-    case KEY_DISK:
-        if (disk_places_add(&to->disks, text, &error) < 0)
-            argp_error(state, "--disk: %s", error.text);
         return 0;
     case KEY_PCAP:
         to->capture.pcap = text;
@@ -119,7 +112,7 @@ static int take_frame_in(void *context, uint8_t card, const uint8_t *frame, size
 
 static int check_image(struct replay *replay, struct error *error)
 {
-    if (guest_find_image(&replay->guest, replay->options->image, error) == 0)
+    if (guest_find_image(&replay->guest, error) == 0)
         return 0;
     error_wrap(error, "%s", replay->options->log.path);
     error->kind = ERROR_INPUT;
@@ -159,7 +152,8 @@ static int open_machine(struct replay *replay, struct error *error)
         return -1;
     replayer_attach(replay->replayer, &replay->guest.machine);
     if (begins_at_checkpoint(replay)) {
-        guest_keep_image(&replay->guest, options->image);
+        if (guest_keep_image(&replay->guest, error) < 0)
+            return -1;
         if (replayer_restore(replay->replayer, (uint32_t)options->from, error) == 0)
             return 0;
         /* What is wrong with a checkpoint does not name the file; what is wrong with reading the log does. */
@@ -176,7 +170,7 @@ static int open_disks(struct replay *replay, struct error *error)
 {
     struct guest *guest = &replay->guest;
 
-    if (guest_disks_find(&guest->disks, &replay->options->disks, &guest->description, error) < 0)
+    if (guest_disks_find(&guest->disks, &guest->finder, &guest->description, error) < 0)
         return -1;
     return guest_disks_temporary(&guest->disks, replay->options->log.path, error);
 }
@@ -195,6 +189,8 @@ static int open_all(struct replay *replay, struct error *error)
     header = log_reader_header(replay->reader);
     if (description_from_json(header->machine, strlen(header->machine), &replay->guest.description, error) < 0)
         return error_wrap(error, "%s", replay->options->log.path);
+    if (guest_find_files(&replay->guest, &replay->options->places, replay->options->log.path, NULL, error) < 0)
+        return -1;
     if (!begins_at_checkpoint(replay) && check_image(replay, error) < 0)
         return -1;
     if (open_disks(replay, error) < 0)
@@ -338,9 +334,11 @@ static int attempt(struct replay *replay, struct error *error)
     return report(replay, run(replay, error), error);
 }
 
-int replay_capture(const char *command, const struct log_argument *log, const struct capture_paths *paths)
+int replay_capture(const char *command, const struct log_argument *log, const struct file_places *places,
+                   const struct capture_paths *paths)
 {
-    struct replay_options options = {.command = command, .log = *log, .capture = *paths, .silent = true};
+    struct replay_options options = {
+        .command = command, .log = *log, .places = *places, .capture = *paths, .silent = true};
     struct replay replay = {.options = &options};
     struct error error = {0};
 
@@ -355,14 +353,13 @@ int command_replay(int argc, char **argv)
     static const struct argp_option options[] = {
         {"verify", KEY_VERIFY, NULL, 0, "Print no guest output; end with the digest and `identical`", 0},
         {"from", KEY_FROM, "N", 0, "Start at checkpoint N (encore checkpoint list)", 0},
-        {"image", KEY_IMAGE, "PATH", 0, "Where the guest's image is now, if not where it was", 0},
-        {"disk", KEY_DISK, "N=PATH", 0, "Where the image of disk N is now, if not where it was", 0},
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the engine that recorded)", 0},
         {"pcap", KEY_PCAP, "FILE", 0, "Write the network's frames, both ways, for Wireshark", 0},
         {"cast", KEY_CAST, "FILE", 0, "Write the console's output as an asciicast, for asciinema", 0},
         {0},
     };
-    static const struct argp_child children[] = {{&log_argument_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {
+        {&log_argument_argp, 0, NULL, 0}, {&file_places_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,

@@ -191,6 +191,6 @@ need_engine "start: refusals" && {
         check_exit 1 "start: a comma in the name" encore run --engine "$ENGINE" --disk "$WORK/a,,b,ro,if=ide" --cmdline 'rounds=0 region=16' "$GUESTS/disk"
     }
     check "start: nothing is left behind" test -z "$(find "$WORK" -name 'new.enc*')"
-    check "replay: a place for a disk that cannot be" says 2 "is not a disk's number" replay --disk 4=x "$WORK/plain.enc"
+    check "replay: a place for a disk that cannot be" says 2 "is not a number from 0 to 3" replay --disk 4=x "$WORK/plain.enc"
 }
 finish

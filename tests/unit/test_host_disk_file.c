@@ -4,6 +4,7 @@
  */
 #include "tests/unit/host_testing.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -44,7 +45,6 @@ static void what_is_no_image(void **state)
 static void an_image_is_read_and_known(void **state)
 {
     uint8_t bytes[3000], got[4096];
-    struct digest digest;
     struct error error;
 
     (void)state;
@@ -55,8 +55,6 @@ static void an_image_is_read_and_known(void **state)
     assert_non_null(file);
     assert_int_equal(disk_file_path(file)[0], '/');
     assert_int_equal(disk_file_size(file), sizeof bytes);
-    assert_int_equal(disk_file_digest(file, &digest, &error), 0);
-    assert_true(digest_equal(digest, digest_of(bytes, sizeof bytes, 0)));
     /* Beyond its end is nothing but zeros. */
     assert_int_equal(disk_file_read_image(file, 2000, got, 2000, &error), 0);
     assert_memory_equal(got, bytes + 2000, 1000);
@@ -68,25 +66,114 @@ static void an_image_is_read_and_known(void **state)
     disk_file_close(file);
 }
 
-/* Large enough to be hashed in several pieces. */
-static void a_digest_of_many_pieces(void **state)
+/* What a walk brought: all bytes, and how many of them came as holes. */
+struct walked {
+    uint8_t *bytes;
+    size_t length;
+    uint64_t holes;
+};
+
+static int take(void *context, const uint8_t *bytes, uint64_t length, struct error *error)
 {
-    const size_t length = (3u << 20) + 12345;
-    uint8_t *bytes = malloc(length);
-    struct digest digest;
+    struct walked *walked = context;
+
+    (void)error;
+    if (bytes)
+        memcpy(walked->bytes + walked->length, bytes, length);
+    else
+        walked->holes += length;
+    walked->length += length;
+    return 0;
+}
+
+/* More than a piece of data, a hole, a little data, and a hole at the end. */
+static void a_walk_brings_all_and_reads_no_holes(void **state)
+{
+    const size_t data = (3u << 20) + 12345, second = 8u << 20, length = 16u << 20;
+    uint8_t *bytes = calloc(1, length);
+    struct walked walked = {.bytes = calloc(1, length)};
     struct error error;
 
     (void)state;
     assert_non_null(bytes);
-    for (size_t i = 0; i < length; i++)
-        bytes[i] = (uint8_t)(i * i >> 7);
-    write_file("image", bytes, length);
+    assert_non_null(walked.bytes);
+    for (size_t i = 0; i < data; i++)
+        bytes[i] = (uint8_t)(i * i >> 7 | 1);
+    memset(bytes + second, 'x', 100);
+    write_file("image", bytes, data);
+    int fd = open("image", O_WRONLY);
+    assert_int_equal(pwrite(fd, bytes + second, 100, (off_t)second), 100);
+    assert_int_equal(ftruncate(fd, (off_t)length), 0);
+    close(fd);
     struct disk_file *file = disk_file_open(NULL, "image", false, &error);
     assert_non_null(file);
-    assert_int_equal(disk_file_digest(file, &digest, &error), 0);
-    assert_true(digest_equal(digest, digest_of(bytes, length, 0)));
+    assert_int_equal(disk_file_walk(file, take, &walked, &error), 0);
+    assert_int_equal(walked.length, length);
+    assert_memory_equal(walked.bytes, bytes, length);
+    /* Where the file system knows no holes there are none. */
+    bool hole;
+    disk_file_extent(file, length - 1, &hole);
+    if (hole)
+        assert_true(walked.holes > (10u << 20));
     disk_file_close(file);
+    free(walked.bytes);
     free(bytes);
+}
+
+static int read_elsewhere(void *context, uint64_t offset, void *bytes, size_t length, struct error *error)
+{
+    (void)error;
+    memset(bytes, (int)offset, length);
+    ++*(int *)context;
+    return 0;
+}
+
+static uint64_t extent_elsewhere(void *context, uint64_t offset, bool *hole)
+{
+    (void)context;
+    *hole = offset < 50;
+    return *hole ? 50 - offset : 100 - offset;
+}
+
+static void close_elsewhere(void *context)
+{
+    *(int *)context = -1;
+}
+
+static void an_image_that_is_no_file(void **state)
+{
+    int reads = 0;
+    struct walked walked = {.bytes = calloc(1, 100)};
+    struct error error;
+    uint8_t got[8];
+
+    (void)state;
+    assert_non_null(walked.bytes);
+    struct disk_file *file = disk_file_of_image(&(struct disk_image){.context = &reads,
+                                                                     .size = 100,
+                                                                     .name = "elsewhere",
+                                                                     .read = read_elsewhere,
+                                                                     .extent = extent_elsewhere,
+                                                                     .close = close_elsewhere},
+                                                &error);
+    assert_non_null(file);
+    assert_int_equal(disk_file_size(file), 100);
+    assert_string_equal(disk_file_path(file), "elsewhere");
+    assert_true(disk_file_wants_overlay(file));
+    assert_true(disk_file_unchanged(file));
+    assert_int_equal(disk_file_read_image(file, 7, got, 8, &error), 0);
+    assert_memory_equal(got, "\7\7\7\7\7\7\7\7", 8);
+    assert_int_equal(disk_file_walk(file, take, &walked, &error), 0);
+    assert_int_equal(walked.holes, 50);
+    assert_int_equal(walked.bytes[99], 50);
+    assert_int_equal(reads, 2);
+    assert_int_equal(disk_file_overlay(file, "overlay-elsewhere", false, &error), 0);
+    assert_int_equal(disk_file_write(file, 4, "WXYZ", 4, &error), 0);
+    assert_int_equal(disk_file_read(file, 4, got, 4, &error), 0);
+    assert_memory_equal(got, "WXYZ", 4);
+    disk_file_close(file);
+    assert_int_equal(reads, -1);
+    free(walked.bytes);
 }
 
 static struct disk_file *open_image(bool in_place)
@@ -240,7 +327,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_no_image, enter, leave),
         cmocka_unit_test_setup_teardown(an_image_is_read_and_known, enter, leave),
-        cmocka_unit_test_setup_teardown(a_digest_of_many_pieces, enter, leave),
+        cmocka_unit_test_setup_teardown(a_walk_brings_all_and_reads_no_holes, enter, leave),
+        cmocka_unit_test_setup_teardown(an_image_that_is_no_file, enter, leave),
         cmocka_unit_test_setup_teardown(an_overlay_has_its_name_only_when_published, enter, leave),
         cmocka_unit_test_setup_teardown(what_was_not_published_leaves_nothing, enter, leave),
         cmocka_unit_test_setup_teardown(in_place_the_image_is_written_by_one_alone, enter, leave),

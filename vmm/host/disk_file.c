@@ -11,11 +11,10 @@
 
 #include "base/output.h"
 
-#define READ_PIECE (1u << 20)
-
 struct disk_file {
     char *path;
-    int image;
+    int image; /* -1: it is no file, but what `elsewhere` says */
+    struct disk_image elsewhere;
     bool in_place, noted;
     struct stat opened; /* the image, when it was */
     struct files *files;
@@ -72,6 +71,24 @@ struct disk_file *disk_file_open(struct files *files, const char *path, bool in_
     return file;
 }
 
+struct disk_file *disk_file_of_image(const struct disk_image *image, struct error *error)
+{
+    struct disk_file *file = calloc(1, sizeof *file);
+
+    if (file)
+        file->path = strdup(image->name);
+    if (!file || !file->path) {
+        image->close(image->context);
+        free(file);
+        error_set(error, ERROR_HOST, "out of memory");
+        return NULL;
+    }
+    file->image = file->overlay = -1;
+    file->elsewhere = *image;
+    file->opened.st_size = (off_t)image->size;
+    return file;
+}
+
 void disk_file_close(struct disk_file *file)
 {
     struct error ignored;
@@ -86,6 +103,8 @@ void disk_file_close(struct disk_file *file)
         files_remove_in_place(file->files, file->image);
     if (file->image >= 0)
         close(file->image);
+    if (file->elsewhere.close)
+        file->elsewhere.close(file->elsewhere.context);
     free(file->path);
     free(file);
 }
@@ -120,33 +139,24 @@ static int read_at(int fd, uint64_t offset, uint8_t *bytes, size_t length)
     return 0;
 }
 
-static int digest_image(const struct disk_file *file, struct digest_stream *stream, uint8_t *piece, struct error *error)
+uint64_t disk_file_extent(const struct disk_file *file, uint64_t offset, bool *hole)
 {
     uint64_t size = disk_file_size(file);
 
-    for (uint64_t offset = 0; offset < size; offset += READ_PIECE) {
-        size_t length = size - offset < READ_PIECE ? (size_t)(size - offset) : READ_PIECE;
-        if (read_at(file->image, offset, piece, length) < 0)
-            return error_errno(error, "%s: cannot be read", file->path);
-        digest_stream_add(stream, piece, length);
-    }
-    return 0;
+    if (file->elsewhere.extent)
+        return file->elsewhere.extent(file->elsewhere.context, offset, hole);
+    off_t next = lseek(file->image, (off_t)offset, SEEK_DATA);
+    *hole = (next < 0 && errno == ENXIO) || next > (off_t)offset;
+    if (!*hole)
+        next = lseek(file->image, (off_t)offset, SEEK_HOLE);
+    /* A file that changes under us may say anything; and where holes are not known, all of it is data. */
+    uint64_t end = next > (off_t)offset && (uint64_t)next < size ? (uint64_t)next : size;
+    return end - offset;
 }
 
-int disk_file_digest(const struct disk_file *file, struct digest *digest, struct error *error)
+int disk_file_fd(const struct disk_file *file)
 {
-    struct digest_stream *stream = digest_stream_begin(0);
-    uint8_t *piece = malloc(READ_PIECE);
-    int result = -1;
-
-    if (stream && piece)
-        result = digest_image(file, stream, piece, error);
-    else
-        error_set(error, ERROR_HOST, "out of memory");
-    if (stream)
-        *digest = digest_stream_end(stream);
-    free(piece);
-    return result;
+    return file->image;
 }
 
 bool disk_file_unchanged(const struct disk_file *file)
@@ -154,6 +164,8 @@ bool disk_file_unchanged(const struct disk_file *file)
     const struct stat *then = &file->opened;
     struct stat now;
 
+    if (file->image < 0)
+        return true;
     return fstat(file->image, &now) == 0 && now.st_size == then->st_size &&
            now.st_mtim.tv_sec == then->st_mtim.tv_sec && now.st_mtim.tv_nsec == then->st_mtim.tv_nsec;
 }
@@ -191,6 +203,8 @@ int disk_file_temporary(struct disk_file *file, const char *const *directories, 
 
 int disk_file_read_image(const struct disk_file *file, uint64_t offset, void *bytes, size_t length, struct error *error)
 {
+    if (file->elsewhere.read)
+        return file->elsewhere.read(file->elsewhere.context, offset, bytes, length, error);
     return read_at(file->image, offset, bytes, length) < 0 ? error_errno(error, "cannot read %s", file->path) : 0;
 }
 

@@ -22,14 +22,34 @@ struct disk_file;
 /* Opens an image, a regular file that is not empty, for reading or, `in_place`, for writing too. Nobody else may then
  * write it by this function, nor read it if it is to be written; nor may the run `files`. NULL with the error. */
 struct disk_file *disk_file_open(struct files *files, const char *path, bool in_place, struct error *error);
+
+/* An image that is no file, but is had by these functions; `read` gives zeros beyond its end. */
+struct disk_image {
+    void *context;
+    uint64_t size;
+    const char *name; /* for messages; copied */
+    int (*read)(void *context, uint64_t offset, void *bytes, size_t length, struct error *error);
+    uint64_t (*extent)(void *context, uint64_t offset, bool *hole); /* as disk_file_extent */
+    void (*close)(void *context);
+};
+/* The same over such an image, which is closed with it, or when this fails. */
+struct disk_file *disk_file_of_image(const struct disk_image *image, struct error *error);
 /* Removes an overlay that was not published. NULL is allowed. */
 void disk_file_close(struct disk_file *file);
 
 /* The image's absolute path, the file's, and its size in bytes. */
 const char *disk_file_path(const struct disk_file *file);
 uint64_t disk_file_size(const struct disk_file *file);
-/* The digest of the whole image. Returns 0, or -1 with the error. */
-int disk_file_digest(const struct disk_file *file, struct digest *digest, struct error *error);
+/* The descriptor of the image, the file's; -1: it is no file of its own. */
+int disk_file_fd(const struct disk_file *file);
+/* How many bytes from `offset`, which is below the size, are of one sort: in a hole of the file, or not. */
+uint64_t disk_file_extent(const struct disk_file *file, uint64_t offset, bool *hole);
+
+/* Takes the next `length` bytes of an image; NULL: so many zeros, in a hole. Returns 0, or -1 with the error. */
+typedef int disk_walk_fn(void *context, const uint8_t *bytes, uint64_t length, struct error *error);
+/* Hands all of the image to `take`, from its start to its end. Holes are not read. */
+int disk_file_walk(const struct disk_file *file, disk_walk_fn *take, void *context, struct error *error);
+
 /* Whether the image is still the file that was opened: neither written nor cut since, as far as its times tell. */
 bool disk_file_unchanged(const struct disk_file *file);
 
