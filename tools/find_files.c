@@ -260,13 +260,13 @@ static struct disk_file *open_member(struct bundle *bundle, const struct bundle_
         return NULL;
     }
     *disk = (struct bundle_disk){.bundle = bundle, .member = member};
-    return disk_file_of_image(&(struct disk_image){.context = disk,
-                                                   .size = member->size,
-                                                   .name = name,
-                                                   .read = read_from_bundle,
-                                                   .extent = extent_in_bundle,
-                                                   .close = free},
-                              error);
+    const struct disk_image image = {.context = disk,
+                                     .size = member->size,
+                                     .name = name,
+                                     .read = read_from_bundle,
+                                     .extent = extent_in_bundle,
+                                     .close = free};
+    return disk_file_of_image(&image, error);
 }
 
 struct disk_file *find_disk(const struct file_finder *finder, const struct description *description, unsigned number,
