@@ -102,6 +102,44 @@ struct engine_hit {
     unsigned length;
 };
 
+/* An access to memory, as an observer is told of it: within one page. */
+struct engine_access {
+    uint64_t linear; /* ENGINE_NO_LINEAR: the processor set bits in a page table */
+    uint64_t physical;
+    unsigned length;
+    bool write;
+};
+
+#define ENGINE_NO_LINEAR UINT64_MAX
+
+/* The delivery of an exception or interrupt. */
+struct engine_event {
+    enum { ENGINE_EVENT_FAULT, ENGINE_EVENT_EXTERNAL, ENGINE_EVENT_SOFTWARE } source; /* EXTERNAL: and debug traps */
+    uint8_t vector;
+    bool has_code;
+    uint32_t code;
+    uint64_t from, to; /* linear: of the instruction that is returned to, and of the handler */
+};
+
+/*
+ * Who watches the guest being executed. An observer changes nothing: no state, tick, exit or stop. It is called in
+ * mid-run, and may not call the engine. Any function may be NULL; what nobody watches costs nothing.
+ *
+ * Everything is told in the order in which it happened, and once; of an instruction, first the bits that its walks set
+ * in page tables, then its accesses, then an event that it delivers itself, then that it is done. What a faulting
+ * instruction accessed before its fault is not told, for it will do it again. All addresses of instructions are linear.
+ */
+struct engine_observer {
+    void *context;
+    /* An instruction at `rip` is done, and took `count` ticks from `tick` on: 1, or as many iterations of a REP string
+     * instruction as were made at once. */
+    void (*instruction)(void *context, uint64_t rip, uint64_t tick, uint64_t count);
+    /* It went on elsewhere than behind itself, other than by an event. */
+    void (*branch)(void *context, uint64_t from, uint64_t to);
+    void (*memory)(void *context, const struct engine_access *access);
+    void (*event)(void *context, const struct engine_event *event);
+};
+
 enum engine_stop {
     ENGINE_STOP_POSITION,  /* at stops->position */
     ENGINE_STOP_TICK,      /* at stops->tick, or beyond it from the start */
@@ -133,6 +171,7 @@ struct engine_caps {
     bool careful;          /* it never overshoots, at the price of speed */
     bool tick_time;        /* its ticks are exact enough to tell the time by: see above. They can also be had within a
                             * host call: those done before the instruction that makes it */
+    bool observers;        /* it tells an observer: struct engine_observer */
     bool stops;            /* it stops at a tick, after one instruction, and at breaks: struct engine_stops */
     const char *tick_unit; /* what its tick counts, as the log records it; "none" without ticks */
 };
@@ -148,6 +187,8 @@ struct engine_ops {
     int (*set_cpu)(struct engine *engine, const struct cpu_state *cpu, uint64_t ticks, struct error *error);
     int (*collect_dirty)(struct engine *engine, struct error *error);
     int (*get_ticks)(struct engine *engine, uint64_t *ticks, struct error *error);
+    /* NULL without caps.observers. */
+    void (*observe)(struct engine *engine, const struct engine_observer *observer);
     /* NULL for an engine that keeps nothing that depends on what is in memory. */
     void (*ram_written)(struct engine *engine, uint64_t address, uint64_t length);
     void (*kick)(struct engine *engine);
@@ -193,6 +234,14 @@ static inline enum engine_stop engine_run_to(struct engine *engine, const struct
                                              struct error *error)
 {
     return engine_run(engine, &(const struct engine_stops){.position = position}, error);
+}
+
+/* From the next run on, the observer is told (NULL: nobody is). It is copied. For an engine with caps.observers. */
+static inline void engine_observe(struct engine *engine, const struct engine_observer *observer)
+{
+    static const struct engine_observer nobody;
+
+    engine->ops->observe(engine, observer ? observer : &nobody);
 }
 
 /* Names the boundary where the engine stands. Returns false when this host cannot (with error->kind ERROR_NONE), or

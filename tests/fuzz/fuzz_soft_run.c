@@ -11,6 +11,8 @@
  *   named      a position that the stepped run named halfway is landed on from the start
  *   broken     breaks stop it at places and accesses; twice, the second time boundary by boundary, and both times it
  *              must stop for the same breaks in the same order
+ *   observed   an observer is told of everything; twice, the second time boundary by boundary, and must hear the same;
+ *              the instructions and faults that it is told of are all the ticks that there were
  *
  * Input: mode, options, tick of the interrupt, vector, seed, tick of "halfway", two spare; the rest is code.
  */
@@ -49,6 +51,9 @@ struct run {
     uint64_t trace; /* of all exits */
     uint64_t hits;  /* of all breaks that stopped it */
     unsigned hit_count;
+    uint64_t heard; /* all that an observer was told */
+    uint64_t heard_ticks;
+    bool gap; /* it was told of a tick out of turn */
     enum engine_stop stop;
 };
 
@@ -295,6 +300,68 @@ static void check_breaking(const struct scenario *scenario, const struct place *
     abort();
 }
 
+static void hear(struct run *run, uint64_t what, uint64_t a, uint64_t b)
+{
+    run->heard = (world_random(&run->heard) ^ what) * UINT64_C(0x9e3779b97f4a7c15) + a;
+    run->heard = world_random(&run->heard) ^ b;
+}
+
+static void hear_instruction(void *context, uint64_t rip, uint64_t tick, uint64_t count)
+{
+    struct run *run = context;
+    run->gap |= tick != run->heard_ticks || count == 0;
+    run->heard_ticks = tick + count;
+    for (uint64_t i = 0; i < count; i++)
+        hear(run, 'i', rip, tick + i);
+}
+
+static void hear_branch(void *context, uint64_t from, uint64_t to)
+{
+    hear(context, 'b', from, to);
+}
+
+static void hear_access(void *context, const struct engine_access *access)
+{
+    hear(context, access->write ? 'w' : 'r', access->linear, access->physical + access->length);
+}
+
+static void hear_event(void *context, const struct engine_event *event)
+{
+    struct run *run = context;
+    run->heard_ticks += event->source == ENGINE_EVENT_FAULT;
+    hear(run, event->source, event->vector | (uint64_t)event->code << 8, event->from ^ event->to << 1);
+}
+
+/* With and without accesses: they send everything the long way. */
+static void check_observed(const struct scenario *scenario, const struct place *expected, bool memory)
+{
+    struct run runs[2];
+    for (unsigned i = 0; i < 2; i++) {
+        struct run *run = &runs[i];
+        begin(run, scenario);
+        engine_observe(run->engine, &(const struct engine_observer){.context = run,
+                                                                    .instruction = hear_instruction,
+                                                                    .branch = hear_branch,
+                                                                    .memory = memory ? hear_access : NULL,
+                                                                    .event = hear_event});
+        if (i == 0)
+            go_straight(run, TICKS);
+        else
+            for (uint64_t tick = 1; tick <= TICKS && go_to_tick(run, tick); tick++)
+                interrupt_here(run);
+        struct place got = place_of(run);
+        compare(i ? "observed, stepped" : "observed", expected, &got);
+        end(run);
+    }
+    bool all = runs[0].heard_ticks == expected->ticks && runs[1].heard_ticks == expected->ticks;
+    if (runs[0].heard == runs[1].heard && all && !runs[0].gap && !runs[1].gap)
+        return;
+    fprintf(stderr, "observed: heard %lx and %lx, ticks %lu and %lu of %lu, gaps %d and %d\n",
+            (unsigned long)runs[0].heard, (unsigned long)runs[1].heard, (unsigned long)runs[0].heard_ticks,
+            (unsigned long)runs[1].heard_ticks, (unsigned long)expected->ticks, runs[0].gap, runs[1].gap);
+    abort();
+}
+
 static void check(const struct scenario *scenario)
 {
     struct run straight, stepped, restored;
@@ -305,6 +372,8 @@ static void check(const struct scenario *scenario)
     struct place expected = place_of(&straight);
     end(&straight);
     check_breaking(scenario, &expected);
+    check_observed(scenario, &expected, false);
+    check_observed(scenario, &expected, true);
 
     begin(&stepped, scenario);
     go_stepping(&stepped, 0, scenario->halfway);

@@ -10,6 +10,7 @@
 
 #include "vmm/soft/breaks.h"
 #include "vmm/soft/memory.h"
+#include "vmm/soft/observe.h"
 #include "vmm/soft/simplify.h"
 
 #define INSN_MAX 15
@@ -104,6 +105,19 @@ static void emit(struct builder *b, const struct uop *uop)
     b->uops++;
 }
 
+static void emit_observer(struct builder *b, const struct insn *insn, const struct uop *of)
+{
+    const struct uop uop = {.fn = uop_observe,
+                            .imm = insn->length,
+                            .flags = of->flags,
+                            .base = REG_NONE,
+                            .index = REG_NONE,
+                            .seg = SEG_NONE};
+
+    b->effects[b->uops] = (struct effects){0};
+    emit(b, &uop);
+}
+
 /* Adds the instruction at bytes[0]; false when it needs more bytes than there are. */
 static bool add_insn(struct builder *b, const uint8_t *bytes, unsigned available)
 {
@@ -126,7 +140,10 @@ static bool add_insn(struct builder *b, const uint8_t *bytes, unsigned available
         uop.fn = uop_undefined;
     bool raises = uop.fn == uop_undefined || uop.fn == uop_general_protection;
     struct effects effects = soft_effects(&insn, uop.fn);
-    if (limited || raises || insn.op != OP_JCC || b->uops == 0 ||
+    bool observed = (cpu->mode & MODE_OBSERVED) && b->block != soft_scratch(cpu);
+    if (observed)
+        emit_observer(b, &insn, &uop);
+    if (limited || raises || observed || insn.op != OP_JCC || b->uops == 0 ||
         !soft_fuse_branch(&b->block->uops[b->uops - 1], &b->effects[b->uops - 1], insn.sub, &uop)) {
         b->effects[b->uops] = effects;
         emit(b, &uop);
@@ -178,7 +195,7 @@ static struct block *build(struct soft *cpu, uint64_t rip, uint64_t phys, const 
         soft_drop_all(cpu);
     struct builder b = {.cpu = cpu, .block = (struct block *)(void *)(cpu->arena + cpu->arena_used), .rip = rip};
     unsigned available = 4096 - (unsigned)(phys & 4095);
-    while (!b.ended && b.uops < BLOCK_UOPS && b.bytes < available) {
+    while (!b.ended && b.uops < BLOCK_UOPS - 1 && b.bytes < available) {
         uint64_t before = b.rip;
         if (ends_at_break(&b, phys))
             break;

@@ -121,7 +121,7 @@ static bool overlaps(uint64_t a, uint64_t a_length, uint64_t b, uint64_t b_lengt
 static bool is_hit(const struct engine_break *b, uint64_t linear, uint64_t phys, unsigned length, bool write)
 {
     if (b->kind == ENGINE_BREAK_EXECUTE || (b->kind == ENGINE_BREAK_READ && write) ||
-        (b->kind == ENGINE_BREAK_WRITE && !write) || (!b->physical && linear == SOFT_NO_LINEAR))
+        (b->kind == ENGINE_BREAK_WRITE && !write) || (!b->physical && linear == ENGINE_NO_LINEAR))
         return false;
     return overlaps(b->physical ? phys : linear, length, b->address, b->length);
 }

@@ -25,13 +25,11 @@ bool soft_breaks_here(struct soft *cpu);
 /* Whether the instruction here must be executed by itself, past its EXECUTE break or without a look at the blocks. */
 bool soft_breaks_alone(const struct soft *cpu);
 
-/* Whether an access of `length` bytes is looked for. `linear` is SOFT_NO_LINEAR for the walker's own. */
+/* Whether an access of `length` bytes is looked for. `linear` is ENGINE_NO_LINEAR for the walker's own. */
 bool soft_breaks_access(const struct soft *cpu, uint64_t linear, uint64_t phys, unsigned length, bool write);
 /* Notes such an access, unless the instruction made one before. */
 void soft_breaks_note(struct soft *cpu, uint64_t linear, uint64_t phys, unsigned length, bool write);
 /* Whether accesses to this page are looked for. */
 bool soft_breaks_page(const struct soft *cpu, uint64_t linear, uint64_t phys);
-
-#define SOFT_NO_LINEAR UINT64_MAX
 
 #endif

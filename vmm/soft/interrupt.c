@@ -6,6 +6,7 @@
  */
 #include "vmm/soft/flags.h"
 #include "vmm/soft/memory.h"
+#include "vmm/soft/observe.h"
 #include "vmm/soft/segment.h"
 #include "vmm/soft/stack.h"
 #include "vmm/soft/task.h"
@@ -180,6 +181,22 @@ static void deliver_protected(struct soft *cpu, const struct event *e)
     }
 }
 
+static void tell_event(struct soft *cpu, const struct event *e, enum event_source source, uint64_t from)
+{
+    static const int sources[] = {[EVENT_FAULT] = ENGINE_EVENT_FAULT,
+                                  [EVENT_BREAKPOINT] = ENGINE_EVENT_FAULT,
+                                  [EVENT_EXTERNAL] = ENGINE_EVENT_EXTERNAL,
+                                  [EVENT_SOFTWARE] = ENGINE_EVENT_SOFTWARE};
+    const struct engine_event event = {.source = sources[source],
+                                       .vector = e->vector,
+                                       .has_code = e->has_code,
+                                       .code = e->code,
+                                       .from = from,
+                                       .to = soft_fetch_linear(cpu, cpu->rip)};
+
+    soft_observe_event(cpu, &event);
+}
+
 void soft_deliver(struct soft *cpu, const struct uop *u, uint8_t vector, enum event_source source, bool has_code,
                   uint32_t code, uint64_t return_rip)
 {
@@ -187,6 +204,7 @@ void soft_deliver(struct soft *cpu, const struct uop *u, uint8_t vector, enum ev
     e.has_code = has_code && (cpu->cr0 & CR0_PE);
     e.code = code;
     e.external = source != EVENT_SOFTWARE;
+    uint64_t from = soft_fetch_linear(cpu, return_rip);
     /* A fault is to restart without its instruction breakpoint: RF is set in the image (SDM volume 3, 17.3.1.1). */
     e.rflags = soft_rflags(cpu) | (source == EVENT_FAULT ? RFLAGS_RF : 0);
     if (cpu->cr0 & CR0_PE)
@@ -196,6 +214,7 @@ void soft_deliver(struct soft *cpu, const struct uop *u, uint8_t vector, enum ev
     cpu->delivered = true;
     soft_update_mode(cpu);
     soft_attend(cpu);
+    tell_event(cpu, &e, source, from);
 }
 
 /* IRET */

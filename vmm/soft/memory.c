@@ -4,6 +4,7 @@
 #include "vmm/soft/memory.h"
 
 #include "vmm/soft/breaks.h"
+#include "vmm/soft/observe.h"
 
 #define PAGE_OFFSET UINT64_C(0xfff)
 
@@ -150,7 +151,7 @@ static void fill(struct soft *cpu, struct tlb *tlb, uint64_t linear, uint64_t ph
         tlb->fetch[index] = entry;
         return;
     }
-    if (!soft_ram(cpu, phys & ~PAGE_OFFSET, 4096) || soft_breaks_page(cpu, linear, phys))
+    if (!soft_ram(cpu, phys & ~PAGE_OFFSET, 4096) || soft_observes_memory(cpu) || soft_breaks_page(cpu, linear, phys))
         return;
     uint64_t host = (uint64_t)(uintptr_t)cpu->ram->bytes + entry.addend - page;
     if (access == ACCESS_READ) {
@@ -357,10 +358,13 @@ static void write_span(struct soft *cpu, const struct span *span, const uint8_t 
     }
 }
 
-static void note_breaks(struct soft *cpu, const struct span *span, bool write)
+/* For breaks and observers. */
+static void note_span(struct soft *cpu, const struct uop *u, const struct span *span, bool write)
 {
-    for (unsigned i = 0; i < span->parts; i++)
+    for (unsigned i = 0; i < span->parts; i++) {
         soft_breaks_note(cpu, span->linear[i], span->phys[i], span->length[i], write);
+        soft_observe_access(cpu, u, span->linear[i], span->phys[i], span->length[i], write);
+    }
 }
 
 static void load_any(struct soft *cpu, const struct uop *u, uint64_t linear, void *bytes, unsigned length, bool system)
@@ -369,7 +373,7 @@ static void load_any(struct soft *cpu, const struct uop *u, uint64_t linear, voi
     if (!system)
         watch(cpu, u, linear, length, false);
     settle(cpu, u, &span, false);
-    note_breaks(cpu, &span, false);
+    note_span(cpu, u, &span, false);
     read_span(cpu, &span, bytes);
 }
 
@@ -380,7 +384,7 @@ static void store_any(struct soft *cpu, const struct uop *u, uint64_t linear, co
     if (!system)
         watch(cpu, u, linear, length, true);
     settle(cpu, u, &span, true);
-    note_breaks(cpu, &span, true);
+    note_span(cpu, u, &span, true);
     write_span(cpu, &span, bytes);
 }
 

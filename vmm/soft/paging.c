@@ -5,6 +5,7 @@
 #include "vmm/page_walk.h"
 #include "vmm/soft/breaks.h"
 #include "vmm/soft/memory.h"
+#include "vmm/soft/observe.h"
 
 enum {
     PTE_A = 0x20,
@@ -56,10 +57,11 @@ static void set_bits(struct soft *cpu, const struct uop *u, const struct page_wa
             soft_alone(cpu, u);
             soft_drop_page(cpu, at >> 12);
         }
-        if (soft_breaks_access(cpu, SOFT_NO_LINEAR, at, walk->entry_size, true)) {
+        if (soft_breaks_access(cpu, ENGINE_NO_LINEAR, at, walk->entry_size, true)) {
             soft_alone(cpu, u);
-            soft_breaks_note(cpu, SOFT_NO_LINEAR, at, walk->entry_size, true);
+            soft_breaks_note(cpu, ENGINE_NO_LINEAR, at, walk->entry_size, true);
         }
+        soft_observe_access(cpu, u, ENGINE_NO_LINEAR, at, walk->entry_size, true);
         memcpy(soft_ram(cpu, at, walk->entry_size), &entry, walk->entry_size);
         soft_mark_dirty(cpu, at);
     }

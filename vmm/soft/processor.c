@@ -43,6 +43,8 @@ void soft_update_mode(struct soft *cpu)
         mode |= MODE_PROTECTED;
     if (cpu->breaks.code)
         mode |= MODE_BREAKS;
+    if (cpu->observed.blocks)
+        mode |= MODE_OBSERVED;
     cpu->mode = mode;
     bool wide = (mode & MODE_BITS) == MODE_64;
     for (unsigned i = 0; i < 6; i++)

@@ -9,6 +9,7 @@
 #include "vmm/soft/breaks.h"
 #include "vmm/soft/engine_ops.h"
 #include "vmm/soft/memory.h"
+#include "vmm/soft/observe.h"
 #include "vmm/soft/segment.h"
 
 /* More instructions than any run executes. */
@@ -32,6 +33,7 @@ static _Noreturn void escape(struct soft *cpu, enum escape why)
 {
     cpu->patch = NULL;
     cpu->in_exit = false;
+    soft_observe_undone(cpu);
     longjmp(cpu->escape, (int)why);
 }
 
@@ -138,11 +140,11 @@ static void take_interrupt(struct soft *cpu)
     cpu->raised = RAISED_NOTHING;
 }
 
-static void deliver_debug(struct soft *cpu, uint64_t reasons)
+static void deliver_debug(struct soft *cpu, uint64_t reasons, enum event_source source)
 {
     cpu->dr6 |= reasons;
     cpu->raised = EXC_DB;
-    soft_deliver(cpu, NULL, EXC_DB, EVENT_EXTERNAL, false, 0, cpu->rip);
+    soft_deliver(cpu, NULL, EXC_DB, source, false, 0, cpu->rip);
     cpu->raised = RAISED_NOTHING;
     cpu->shadow = cpu->shadow_ss = false;
 }
@@ -153,7 +155,7 @@ static void take_debug_trap(struct soft *cpu)
     uint64_t reasons = cpu->pending_db;
     cpu->pending_db = 0;
     cpu->engine.halted = cpu->engine.halted_for_good = cpu->halting = false;
-    deliver_debug(cpu, reasons);
+    deliver_debug(cpu, reasons, EVENT_EXTERNAL);
 }
 
 static bool interruptible(const struct soft *cpu)
@@ -186,7 +188,7 @@ static bool take_instruction_breakpoint(struct soft *cpu)
             hits |= 1u << i;
     if (!hits)
         return false;
-    deliver_debug(cpu, hits);
+    deliver_debug(cpu, hits, EVENT_BREAKPOINT);
     cpu->left--;
     return true;
 }
@@ -195,6 +197,8 @@ static void execute(struct soft *cpu, struct block *block)
 {
     cpu->left -= block->count;
     block->uops[0].fn(cpu, block->uops);
+    if (cpu->observed.pending)
+        soft_observe_done(cpu);
 }
 
 /* One instruction, or one iteration of a REP, by itself. */
@@ -213,6 +217,8 @@ static void execute_single(struct soft *cpu)
     cpu->delivered = false;
     /* A branch must not go on to the block that it leads to. */
     soft_attend(cpu);
+    if (cpu->observed.blocks)
+        soft_observe_single(cpu, block->uops);
     execute(cpu, block);
     cpu->patch = NULL;
     /* MOV SS and POP SS hold off single-stepping too: SDM volume 3, 6.8.3. */

@@ -94,7 +94,8 @@ uint64_t soft_rflags(const struct soft *cpu);
 void soft_set_rflags(struct soft *cpu, uint64_t value, uint64_t may_change);
 
 /* interrupt.c */
-enum event_source { EVENT_FAULT, EVENT_EXTERNAL, EVENT_SOFTWARE }; /* traps count as external */
+/* Traps count as external. A breakpoint on an instruction is a fault whose image of RF is as RF was. */
+enum event_source { EVENT_FAULT, EVENT_BREAKPOINT, EVENT_EXTERNAL, EVENT_SOFTWARE };
 /* Delivers an event at a boundary (u NULL), or for INT n in that instruction. */
 void soft_deliver(struct soft *cpu, const struct uop *u, uint8_t vector, enum event_source source, bool has_code,
                   uint32_t code, uint64_t return_rip);

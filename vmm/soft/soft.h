@@ -96,8 +96,9 @@ enum {
     MODE_PROTECTED = 8, /* neither real nor virtual-8086 */
     MODE_STACK16 = 16,  /* pushes use SP */
     MODE_STACK32 = 32,
-    MODE_CPL_SHIFT = 6, /* two bits */
-    MODE_BREAKS = 256,  /* blocks end before the places of EXECUTE breaks */
+    MODE_CPL_SHIFT = 6,  /* two bits */
+    MODE_BREAKS = 256,   /* blocks end before the places of EXECUTE breaks */
+    MODE_OBSERVED = 512, /* each instruction is told to the observer */
     MODE_DEAD = 0x80000000
 };
 
@@ -182,6 +183,19 @@ struct soft_breaks {
     uint64_t told_exits, told_ticks;
 };
 
+/* What is to be told to an observer; observe.c. */
+#define OBSERVED_ACCESSES 64
+struct soft_observed {
+    struct engine_observer to;
+    bool blocks;    /* somebody watches instructions, branches or accesses */
+    bool pending;   /* an instruction was begun: */
+    bool repeats;   /* it is a REP string instruction */
+    bool delivered; /* and has delivered an event */
+    uint64_t rip, next, tick;
+    unsigned access_count;
+    struct engine_access accesses[OBSERVED_ACCESSES];
+};
+
 /* Why the handlers were left by longjmp. */
 enum escape { ESCAPE_NONE, ESCAPE_EXCEPTION, ESCAPE_ALONE, ESCAPE_SHUTDOWN, ESCAPE_FAULT };
 
@@ -238,6 +252,7 @@ struct soft {
     bool stepping;
     uint64_t step_exits, step_ticks; /* where the step began */
     struct soft_breaks breaks;
+    struct soft_observed observed;
 
     /* The last exit that an instruction made, and the tick count at the boundary after it. */
     uint64_t exit_number, exit_ticks;

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "vmm/soft/engine_ops.h"
 #include "vmm/soft/memory.h"
+#include "vmm/soft/observe.h"
 
 static struct soft *soft_of(struct engine *engine)
 {
@@ -85,6 +86,7 @@ static const struct engine_ops ops = {
     .set_cpu = soft_set_cpu,
     .collect_dirty = collect_dirty,
     .get_ticks = get_ticks,
+    .observe = soft_observe,
     .ram_written = ram_written,
     .kick = kick,
     .destroy = destroy,
@@ -100,8 +102,12 @@ struct engine *soft_engine_create(const struct engine_host *host, struct error *
     memset(cpu, 0, sizeof *cpu);
     cpu->engine.ops = &ops;
     cpu->engine.host = *host;
-    cpu->engine.caps = (struct engine_caps){
-        .ticks = true, .landmarks = true, .tick_time = true, .stops = true, .tick_unit = "soft-instructions"};
+    cpu->engine.caps = (struct engine_caps){.ticks = true,
+                                            .landmarks = true,
+                                            .tick_time = true,
+                                            .observers = true,
+                                            .stops = true,
+                                            .tick_unit = "soft-instructions"};
     cpu->engine.alarm = UINT64_MAX;
     cpu->raised = RAISED_NOTHING;
     cpu->hash = calloc(HASH_ENTRIES, sizeof(struct block *));
