@@ -17,6 +17,14 @@ struct kept_log kept_log(struct files *files, const char *path, bool force, enum
         .files = files, .path = path, .force = force, .policy = policy, .header = bytes_writer(LOG_HEADER_MAX)};
 }
 
+struct log_sink kept_log_sink(const struct kept_log *kept, struct file_sink *file, struct lenient_sink *lenient)
+{
+    struct log_sink sink = file_sink_sink(file);
+
+    *lenient = (struct lenient_sink){.inner = sink, .tell = kept->tell, .context = kept->context};
+    return kept->required ? sink : lenient_sink(lenient);
+}
+
 void kept_log_close(struct kept_log *kept)
 {
     struct error ignored;
@@ -53,11 +61,10 @@ int kept_log_check(const struct kept_log *kept, struct error *error)
     return file ? 0 : -1;
 }
 
-int kept_log_begin(struct kept_log *kept, struct error *error)
+static int begin(struct kept_log *kept, struct error *error)
 {
-    if (!kept->path)
-        return 0;
     struct file_sink *old = kept->file;
+
     kept->file = NULL;
     if (file_sink_close(old, error) < 0)
         return -1;
@@ -65,9 +72,19 @@ int kept_log_begin(struct kept_log *kept, struct error *error)
     kept->file = file_sink_create(kept->files, kept->path, kept->force || kept->published, kept->policy, error);
     if (!kept->file)
         return -1;
-    kept->sink = file_sink_sink(kept->file);
+    kept->sink = kept_log_sink(kept, kept->file, &kept->lenient);
     kept->published = false;
     bytes_writer_clear(&kept->header);
+    return 0;
+}
+
+int kept_log_begin(struct kept_log *kept, struct error *error)
+{
+    if (!kept->path || begin(kept, error) == 0)
+        return 0;
+    if (kept->required || error->kind != ERROR_HOST)
+        return -1;
+    kept->tell(kept->context, error);
     return 0;
 }
 
@@ -118,11 +135,11 @@ static int publish_when_whole(struct kept_log *kept, const uint8_t *bytes, size_
 
 int kept_log_write(struct kept_log *kept, const uint8_t *bytes, size_t length, struct error *error)
 {
-    if (!kept->file)
+    if (!kept->file || kept->lenient.ended)
         return 0;
     if (kept->sink.write(kept->sink.context, bytes, length, error) < 0)
         return -1;
-    if (!kept->published && publish_when_whole(kept, bytes, length, error) < 0)
+    if (!kept->published && !kept->lenient.ended && publish_when_whole(kept, bytes, length, error) < 0)
         return -1;
     return kept->sink.sync(kept->sink.context, error);
 }
@@ -130,7 +147,7 @@ int kept_log_write(struct kept_log *kept, const uint8_t *bytes, size_t length, s
 struct log_writer *kept_log_continue(struct kept_log *kept, struct log_reader *reader, struct error *error)
 {
     error->kind = ERROR_NONE;
-    if (!kept->file)
+    if (!kept->file || kept->lenient.ended)
         return NULL;
     if (kept->sink.truncate(kept->sink.context, log_reader_offset(reader), error) < 0)
         return NULL;

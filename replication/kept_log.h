@@ -3,25 +3,34 @@
  *
  * The node writes it, before it acknowledges: with FILE_SINK_FSYNC what is acknowledged is on the disk. After a
  * takeover the machine's thread goes on writing where the stream ended. A stream that begins anew replaces the file.
+ *
+ * Unless it is required, a log that cannot be written (a full disk) ends there, and the backup keeps its place.
  */
 #ifndef ENCORE_REPLICATION_KEPT_LOG_H
 #define ENCORE_REPLICATION_KEPT_LOG_H
 
 #include "logs/file_sink.h"
+#include "logs/lenient_sink.h"
 #include "logs/writer.h"
 
 struct kept_log {
     struct files *files; /* of the run */
     const char *path;    /* NULL: nothing is kept, and every function succeeds */
     bool force;          /* an existing file may be replaced */
+    bool required;       /* what cannot be written is an error */
     enum file_sink_policy policy;
+    void (*tell)(void *context, const struct error *why); /* ... else it is told, once for each log */
+    void *context;                                        /* tell's */
     struct file_sink *file;
+    struct lenient_sink lenient;
     struct log_sink sink;
     struct bytes_writer header; /* until it is whole; then the file gets its name */
     bool published;
 };
 
 struct kept_log kept_log(struct files *files, const char *path, bool force, enum file_sink_policy policy);
+/* A sink over `file` as `kept` wants it, required or not; in `lenient`. */
+struct log_sink kept_log_sink(const struct kept_log *kept, struct file_sink *file, struct lenient_sink *lenient);
 void kept_log_close(struct kept_log *kept);
 /* Keeps what there is under another name, PATH.divergence-OFFSET, for it is evidence. */
 int kept_log_set_aside(struct kept_log *kept, uint64_t offset, struct error *error);

@@ -8,6 +8,8 @@
 #ifndef ENCORE_REPLICATION_NODE_H
 #define ENCORE_REPLICATION_NODE_H
 
+#include <stdatomic.h>
+
 #include "replication/kept_log.h"
 #include "replication/keys.h"
 #include "replication/port.h"
@@ -18,6 +20,7 @@ struct node_status {
     uint64_t output_held; /* bytes of output that wait for the backup */
     uint64_t log_bytes;   /* sent on the links of backups so far */
     bool client;          /* somebody has the console */
+    bool log_ended;       /* the log that was to be kept here ended, for it could not be written */
     uint64_t joins;       /* backups that have joined */
     uint64_t join_pause;  /* for the last one the machine stood still so long, ns */
 };
@@ -28,8 +31,9 @@ struct node_options {
     const char *connect;           /* backup: the primary's address */
     const struct keys *keys;       /* of a master key if there is `listen`; NULL: none */
     const char *arbiter;
-    bool next_epoch;       /* primary: begin with the epoch after the arbiter's latest */
-    struct kept_log *kept; /* backup: where the stream is kept; the node's until the machine lives */
+    bool next_epoch;              /* primary: begin with the epoch after the arbiter's latest */
+    const atomic_bool *log_ended; /* whether the log that is kept here could not be written on; NULL: nobody knows */
+    struct kept_log *kept;        /* backup: where the stream is kept; the node's until the machine lives */
     /* A guest's exit code, for console clients. */
     uint8_t (*exit_code)(uint64_t reason, uint64_t value);
     /* Sends a frame of a network card, once the machine lives; from the node's thread. NULL: there is no network. */

@@ -21,6 +21,7 @@ struct primary {
     char *stream_description; /* ... for one that begins in mid-run */
     struct recorder *recorder;
     struct file_sink *file;
+    struct lenient_sink lenient;
     struct log_writer *writer;
 };
 
@@ -101,7 +102,7 @@ static int open_log(struct primary *primary, struct error *error)
         return 0;
     if (host_entropy(header.id.bytes, sizeof header.id.bytes, error) < 0)
         return -1;
-    struct log_sink sink = file_sink_sink(primary->file);
+    struct log_sink sink = kept_log_sink(&primary->replicated.kept, primary->file, &primary->lenient);
     primary->writer = log_writer_create(&sink, &header, NULL, error);
     return primary->writer ? guest_disks_publish(&primary->guest.disks, error) : -1;
 }

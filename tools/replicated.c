@@ -23,6 +23,7 @@ enum option_key {
     KEY_LOG,
     KEY_FORCE,
     KEY_DURABLE,
+    KEY_LOG_REQUIRED,
     KEY_NEXT_EPOCH,
     KEY_SUSPECT_AFTER,
     KEY_BEAT_EVERY,
@@ -38,6 +39,8 @@ static const struct argp_option options[] = {
     {"log", KEY_LOG, "FILE", 0, "Keep the log on disk too", 5},
     {"force", KEY_FORCE, NULL, 0, "... replacing FILE", 5},
     {"durable", KEY_DURABLE, NULL, 0, "... on the disk before anything that depends on it leaves", 5},
+    {"log-required", KEY_LOG_REQUIRED, NULL, 0, "... or end: a log that cannot be written (disk full) is not given up",
+     5},
     {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0, "Silence after which the other side is taken for dead (75ms)", 5},
     {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (30ms)", 5},
     {"lag-max", KEY_LAG_MAX, "TIME", 0, "How far the backup may be behind before the primary waits (1s)", 5},
@@ -65,6 +68,8 @@ static void check(const struct replicated_options *to, struct argp_state *state)
         argp_error(state, "--arbiter is needed: file:PATH or etcd:URL,KEY");
     if (to->durable && !to->log)
         argp_error(state, "--durable is about the file of --log");
+    if (to->log_required && !to->log)
+        argp_error(state, "--log-required is about the file of --log");
     if (to->replica.suspect_after < 2 * to->replica.beat_every)
         argp_error(state, "--suspect-after must be at least twice --beat-every");
 }
@@ -91,6 +96,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_DURABLE:
         to->durable = true;
+        return 0;
+    case KEY_LOG_REQUIRED:
+        to->log_required = true;
         return 0;
     case KEY_SUSPECT_AFTER:
         parse_time("--suspect-after", text, &to->replica.suspect_after, state);
@@ -149,6 +157,18 @@ static void send_frame(void *context, unsigned card, const uint8_t *frame, size_
         net_write(replicated->network.nets[card], frame, length);
 }
 
+/* From either thread. */
+static void tell_log_end(void *context, const struct error *why)
+{
+    struct replicated *replicated = context;
+    char text[640];
+
+    atomic_store(&replicated->log_ended, true);
+    snprintf(text, sizeof text, "the log ends here (%s); the guest goes on without one (--log-required: it would not)",
+             why->text);
+    say(replicated, text);
+}
+
 /* The node takes them (node.h); threads inherit the mask. */
 static void block_signals(void)
 {
@@ -159,6 +179,8 @@ static void block_signals(void)
     sigaddset(&set, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    /* A limit on the size of files is an error like others, and no reason to die. */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 int replicated_start(struct replicated *replicated, const struct replicated_options *given, const char *connect,
@@ -172,6 +194,7 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
         .arbiter = given->arbiter,
         .next_epoch = given->next_epoch,
         .kept = connect ? &replicated->kept : NULL,
+        .log_ended = &replicated->log_ended,
         .exit_code = exit_code,
         .frame = send_frame,
         .say = say,
@@ -187,6 +210,9 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
         return -1;
     replicated->kept =
         kept_log(replicated->files, given->log, given->force, given->durable ? FILE_SINK_FSYNC : FILE_SINK_PAGE_CACHE);
+    replicated->kept.required = given->log_required;
+    replicated->kept.tell = tell_log_end;
+    replicated->kept.context = replicated;
     if (to.kept && kept_log_check(to.kept, error) < 0)
         return error_wrap(error, "--log");
     block_signals();

@@ -10,7 +10,7 @@
 
 struct replicated_options {
     const char *listen, *arbiter, *key, *log;
-    bool force, durable, next_epoch;
+    bool force, durable, next_epoch, log_required;
     struct replica_config replica;
 };
 
@@ -28,7 +28,8 @@ struct replicated {
     struct network network; /* opened when the machine lives */
     struct port *port;
     struct node *node;
-    struct kept_log kept;
+    struct kept_log kept;  /* also how a log is kept, for a primary */
+    atomic_bool log_ended; /* it could not be written on */
 };
 
 /* Blocks the signals and starts port and node; `connect` is NULL for a primary. Returns 0, or -1 with the error. */
