@@ -20,8 +20,8 @@ struct arbiter {
     int answered_fd;
     /* Under the mutex. */
     enum { IDLE, ASKED, ANSWERED, CLOSING } state;
-    enum arbiter_request request;
-    uint64_t epoch, node, patience;
+    struct arbiter_question question;
+    uint64_t patience, epoch;
     enum replica_answer answer;
     char reason[ARBITER_REASON];
 };
@@ -38,12 +38,11 @@ static void *arbiter_thread(void *argument)
         if (arbiter->state == CLOSING)
             break;
         char reason[ARBITER_REASON] = "";
-        uint64_t epoch = arbiter->epoch;
-        enum arbiter_request request = arbiter->request;
-        uint64_t node = arbiter->node, patience = arbiter->patience;
+        struct arbiter_question question = arbiter->question;
+        uint64_t patience = arbiter->patience, epoch = 0;
         pthread_mutex_unlock(&arbiter->mutex);
         enum replica_answer answer =
-            arbiter->backend.carry_out(arbiter->backend.context, request, &epoch, node, patience, reason);
+            arbiter->backend.carry_out(arbiter->backend.context, &question, &epoch, patience, reason);
         pthread_mutex_lock(&arbiter->mutex);
         if (arbiter->state == CLOSING)
             break;
@@ -57,7 +56,7 @@ static void *arbiter_thread(void *argument)
     return NULL;
 }
 
-static int open_backend(const char *specification, struct arbiter_backend *backend, struct error *error)
+int arbiter_backend_open(const char *specification, struct arbiter_backend *backend, struct error *error)
 {
     if (strncmp(specification, "file:", 5) == 0)
         return arbiter_file_open(specification + 5, backend, error);
@@ -88,7 +87,7 @@ struct arbiter *arbiter_open(const char *specification, struct error *error)
         error_set(error, ERROR_HOST, "out of memory");
         return NULL;
     }
-    if (open_backend(specification, &arbiter->backend, error) < 0) {
+    if (arbiter_backend_open(specification, &arbiter->backend, error) < 0) {
         free(arbiter);
         return NULL;
     }
@@ -122,15 +121,12 @@ void arbiter_close(struct arbiter *arbiter)
     free(arbiter);
 }
 
-bool arbiter_ask(struct arbiter *arbiter, enum arbiter_request request, uint64_t epoch, uint64_t node,
-                 uint64_t patience)
+bool arbiter_ask(struct arbiter *arbiter, const struct arbiter_question *question, uint64_t patience)
 {
     pthread_mutex_lock(&arbiter->mutex);
     bool idle = arbiter->state == IDLE;
     if (idle) {
-        arbiter->request = request;
-        arbiter->epoch = epoch;
-        arbiter->node = node;
+        arbiter->question = *question;
         arbiter->patience = patience;
         arbiter->state = ASKED;
         pthread_cond_signal(&arbiter->asked);

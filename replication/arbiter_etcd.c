@@ -1,7 +1,8 @@
 /*
  * An arbiter in etcd, through its JSON gateway (etcd's documentation, "gRPC gateway", API v3): epoch n is the key
  * KEY/n, n with twenty digits, whose value is its owner's number, in hexadecimal. A claim is one transaction: if the
- * key was never created (create_revision 0), put it; else get it. Keys and values are base64 in JSON.
+ * key was never created (create_revision 0), and the epoch before has the right owner, put it; and get both. Keys and
+ * values are base64 in JSON.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -13,10 +14,11 @@
 #include "replication/arbiter_backend.h"
 #include "replication/curl_library.h"
 
-#define URL_MAX   512
-#define KEY_MAX   256
-#define REPLY_MAX (256u * 1024)
-#define BASE64    sodium_base64_VARIANT_ORIGINAL
+#define URL_MAX        512
+#define KEY_MAX        256
+#define REPLY_MAX      (256u * 1024)
+#define ADMIN_PATIENCE UINT64_C(5000000000)
+#define BASE64         sodium_base64_VARIANT_ORIGINAL
 
 struct arbiter_etcd {
     struct curl_library library;
@@ -84,90 +86,193 @@ static json_t *post(struct arbiter_etcd *etcd, const char *what, json_t *request
     return reply;
 }
 
-/* Whether the first entry of a range is the node's. */
-static bool is_ours(const json_t *range, uint64_t node)
+/* The owner by the first entry of a range; 0: there is none. */
+static uint64_t owner_of(const json_t *range)
 {
-    char value[64], expected[32];
+    const json_t *first = json_array_get(json_object_get(range, "kvs"), 0);
+    char value[64];
 
-    snprintf(expected, sizeof expected, "%016" PRIx64, node);
-    return decode(json_object_get(json_array_get(json_object_get(range, "kvs"), 0), "value"), value, sizeof value) &&
-           strcmp(value, expected) == 0;
+    if (!first)
+        return 0;
+    return decode(json_object_get(first, "value"), value, sizeof value) ? arbiter_read_record(value, strlen(value))
+                                                                        : ARBITER_NONSENSE;
 }
 
-static enum replica_answer claim(struct arbiter_etcd *etcd, const char *key, uint64_t node, uint64_t patience,
-                                 char reason[ARBITER_REASON])
+static void key_of(const struct arbiter_etcd *etcd, uint64_t epoch, char key[KEY_MAX + 32])
 {
-    char value[32];
+    snprintf(key, KEY_MAX + 32, "%s/%020" PRIu64, etcd->key, epoch);
+}
 
-    snprintf(value, sizeof value, "%016" PRIx64, node);
-    json_t *request = json_pack("{s:[{s:s,s:o,s:s}],s:[{s:{s:o,s:o}}],s:[{s:{s:o}}]}", "compare", "target", "CREATE",
-                                "key", base64(key), "create_revision", "0", "success", "request_put", "key",
-                                base64(key), "value", base64(value), "failure", "request_range", "key", base64(key));
-    json_t *reply = post(etcd, "txn", request, patience, reason);
+static json_t *ask_range(const char *key)
+{
+    return json_pack("{s:{s:o}}", "request_range", "key", base64(key));
+}
+
+/* Sends a transaction whose last two responses are the ranges of two keys, and reads their owners. */
+static bool transact(struct arbiter_etcd *etcd, json_t *transaction, bool *succeeded, uint64_t owners[2],
+                     uint64_t patience, char reason[ARBITER_REASON])
+{
+    json_t *reply = post(etcd, "txn", transaction, patience, reason);
+
     if (!reply)
-        return REPLICA_UNREACHABLE;
-    bool won = json_is_true(json_object_get(reply, "succeeded"));
+        return false;
     const json_t *responses = json_object_get(reply, "responses");
-    enum replica_answer answer = won ? REPLICA_WON : REPLICA_LOST;
-    if (!json_is_array(responses)) {
-        snprintf(reason, ARBITER_REASON, "etcd's answer to a transaction has no responses");
-        answer = REPLICA_UNREACHABLE;
-    } else if (!won && is_ours(json_object_get(json_array_get(responses, 0), "response_range"), node)) {
-        answer = REPLICA_WON;
+    bool whole = json_array_size(responses) >= 2;
+    *succeeded = json_is_true(json_object_get(reply, "succeeded"));
+    for (size_t n = 0; n < 2 && whole; n++) {
+        const json_t *response = json_array_get(responses, json_array_size(responses) - 2 + n);
+        owners[n] = owner_of(json_object_get(response, "response_range"));
     }
     json_decref(reply);
-    return answer;
+    if (!whole)
+        snprintf(reason, ARBITER_REASON, "etcd's answer to a transaction has too few responses");
+    return whole;
 }
 
-static enum replica_answer verify(struct arbiter_etcd *etcd, const char *key, uint64_t node, uint64_t patience,
+/* One transaction: if the epoch has no record, and the epoch before has the right one, put it; and look at both. */
+static enum replica_answer claim(struct arbiter_etcd *etcd, const struct arbiter_question *question, uint64_t patience,
+                                 char reason[ARBITER_REASON])
+{
+    char key[KEY_MAX + 32], before[KEY_MAX + 32], value[ARBITER_RECORD + 1], owner[ARBITER_RECORD + 1];
+    uint64_t owners[2];
+    bool given;
+
+    key_of(etcd, question->epoch, key);
+    key_of(etcd, question->epoch - 1, before);
+    arbiter_write_record(question->node, value);
+    arbiter_write_record(question->owner, owner);
+    json_t *conditions = json_pack("[{s:s,s:o,s:s}]", "target", "CREATE", "key", base64(key), "create_revision", "0");
+    if (question->owner)
+        json_array_append_new(
+            conditions, json_pack("{s:s,s:o,s:o}", "target", "VALUE", "key", base64(before), "value", base64(owner)));
+    json_t *transaction = json_pack("{s:o,s:[{s:{s:o,s:o}},o,o],s:[o,o]}", "compare", conditions, "success",
+                                    "request_put", "key", base64(key), "value", base64(value), ask_range(before),
+                                    ask_range(key), "failure", ask_range(before), ask_range(key));
+    if (!transact(etcd, transaction, &given, owners, patience, reason))
+        return REPLICA_UNREACHABLE;
+    if (given && owners[1] != question->node) {
+        snprintf(reason, ARBITER_REASON, "etcd says that it put a record, and has another");
+        return REPLICA_UNREACHABLE;
+    }
+    return arbiter_judge(question, owners[0], owners[1]);
+}
+
+static enum replica_answer answer(struct arbiter_etcd *etcd, const struct arbiter_question *question, uint64_t patience,
                                   char reason[ARBITER_REASON])
 {
-    json_t *reply = post(etcd, "range", json_pack("{s:o}", "key", base64(key)), patience, reason);
+    char key[KEY_MAX + 32], before[KEY_MAX + 32];
+    uint64_t owners[2];
+    bool succeeded;
 
-    if (!reply)
+    key_of(etcd, question->epoch, key);
+    key_of(etcd, question->epoch - 1, before);
+    json_t *transaction = json_pack("{s:[o,o]}", "success", ask_range(before), ask_range(key));
+    if (!transact(etcd, transaction, &succeeded, owners, patience, reason))
         return REPLICA_UNREACHABLE;
-    bool ours = is_ours(reply, node);
-    json_decref(reply);
-    return ours ? REPLICA_WON : REPLICA_LOST;
+    return arbiter_judge(question, owners[0], owners[1]);
+}
+
+/* The request for records, latest first: the range of all keys below KEY/ ('0' comes after '/'). */
+static json_t *ask_records(const struct arbiter_etcd *etcd, const char *limit)
+{
+    char from[KEY_MAX + 32], to[KEY_MAX + 32];
+
+    snprintf(from, sizeof from, "%s/", etcd->key);
+    snprintf(to, sizeof to, "%s0", etcd->key);
+    return json_pack("{s:o,s:o,s:s,s:s,s:s}", "key", base64(from), "range_end", base64(to), "sort_order", "DESCEND",
+                     "sort_target", "KEY", "limit", limit);
+}
+
+/* Of a record's key; 0: it is none. */
+static uint64_t epoch_of(const struct arbiter_etcd *etcd, const json_t *record)
+{
+    size_t start = strlen(etcd->key) + 1;
+    char key[2 * KEY_MAX];
+
+    if (!decode(json_object_get(record, "key"), key, sizeof key) || strlen(key) <= start)
+        return 0;
+    return strtoull(key + start, NULL, 10);
 }
 
 static enum replica_answer latest(struct arbiter_etcd *etcd, uint64_t *epoch, uint64_t patience,
                                   char reason[ARBITER_REASON])
 {
-    char from[KEY_MAX + 32], to[KEY_MAX + 32], last[2 * KEY_MAX];
+    json_t *reply = post(etcd, "range", ask_records(etcd, "1"), patience, reason);
 
-    /* '0' comes after '/': the range of all keys below KEY/. */
-    snprintf(from, sizeof from, "%s/", etcd->key);
-    snprintf(to, sizeof to, "%s0", etcd->key);
-    json_t *request = json_pack("{s:o,s:o,s:s,s:s,s:s,s:b}", "key", base64(from), "range_end", base64(to), "sort_order",
-                                "DESCEND", "sort_target", "KEY", "limit", "1", "keys_only", 1);
-    json_t *reply = post(etcd, "range", request, patience, reason);
     if (!reply)
         return REPLICA_UNREACHABLE;
-    const json_t *first = json_array_get(json_object_get(reply, "kvs"), 0);
-    *epoch = 0;
-    if (decode(json_object_get(first, "key"), last, sizeof last) && strlen(last) > strlen(from))
-        *epoch = strtoull(last + strlen(from), NULL, 10);
+    *epoch = epoch_of(etcd, json_array_get(json_object_get(reply, "kvs"), 0));
     json_decref(reply);
     return REPLICA_WON;
 }
 
-static enum replica_answer carry_out(void *context, enum arbiter_request request, uint64_t *epoch, uint64_t node,
+static enum replica_answer carry_out(void *context, const struct arbiter_question *question, uint64_t *epoch,
                                      uint64_t patience, char reason[ARBITER_REASON])
 {
     struct arbiter_etcd *etcd = context;
-    char key[KEY_MAX + 32];
 
-    snprintf(key, sizeof key, "%s/%020" PRIu64, etcd->key, *epoch);
-    switch (request) {
+    switch (question->request) {
     case ARBITER_CLAIM:
-        return claim(etcd, key, node, patience, reason);
+        return claim(etcd, question, patience, reason);
     case ARBITER_VERIFY:
-        return verify(etcd, key, node, patience, reason);
+    case ARBITER_DOUBT:
+        return answer(etcd, question, patience, reason);
     case ARBITER_LATEST:
         return latest(etcd, epoch, patience, reason);
     }
     return REPLICA_UNREACHABLE;
+}
+
+static int list(void *context, struct arbiter_list *list, struct error *error)
+{
+    struct arbiter_etcd *etcd = context;
+    char reason[ARBITER_REASON], limit[16];
+    const json_t *record;
+    size_t at;
+
+    snprintf(limit, sizeof limit, "%d", ARBITER_LISTED);
+    json_t *reply = post(etcd, "range", ask_records(etcd, limit), ADMIN_PATIENCE, reason);
+    if (!reply)
+        return error_set(error, ERROR_HOST, "%s", reason);
+    json_array_foreach(json_object_get(reply, "kvs"), at, record)
+    {
+        char value[64];
+        bool text = decode(json_object_get(record, "value"), value, sizeof value);
+        arbiter_list_add(list, epoch_of(etcd, record),
+                         text ? arbiter_read_record(value, strlen(value)) : ARBITER_NONSENSE);
+    }
+    /* Numbers of 64 bits are strings in etcd's JSON. */
+    const char *count = json_string_value(json_object_get(reply, "count"));
+    if (count)
+        list->total = strtoull(count, NULL, 10);
+    json_decref(reply);
+    return 0;
+}
+
+static int put(void *context, uint64_t epoch, uint64_t owner, struct error *error)
+{
+    const struct arbiter_question question = {.request = ARBITER_CLAIM, .epoch = epoch, .node = owner};
+    char reason[ARBITER_REASON];
+    enum replica_answer answer = claim(context, &question, ADMIN_PATIENCE, reason);
+
+    if (answer == REPLICA_UNREACHABLE)
+        return error_set(error, ERROR_HOST, "%s", reason);
+    return answer == REPLICA_WON ? 0 : error_set(error, ERROR_INPUT, "somebody has just made a record of this epoch");
+}
+
+static int clear(void *context, struct error *error)
+{
+    struct arbiter_etcd *etcd = context;
+    char from[KEY_MAX + 32], to[KEY_MAX + 32], reason[ARBITER_REASON];
+
+    snprintf(from, sizeof from, "%s/", etcd->key);
+    snprintf(to, sizeof to, "%s0", etcd->key);
+    json_t *reply = post(etcd, "deleterange", json_pack("{s:o,s:o}", "key", base64(from), "range_end", base64(to)),
+                         ADMIN_PATIENCE, reason);
+    if (!reply)
+        return error_set(error, ERROR_HOST, "%s", reason);
+    json_decref(reply);
+    return 0;
 }
 
 static void etcd_close(void *context)
@@ -216,6 +321,7 @@ int arbiter_etcd_open(const char *specification, struct arbiter_backend *backend
         etcd_close(etcd);
         return -1;
     }
-    *backend = (struct arbiter_backend){.context = etcd, .carry_out = carry_out, .close = etcd_close};
+    *backend = (struct arbiter_backend){
+        .context = etcd, .carry_out = carry_out, .list = list, .put = put, .clear = clear, .close = etcd_close};
     return 0;
 }

@@ -1,8 +1,9 @@
 /*
  * An arbiter of files: epoch n is PATH.n, whose contents are its owner's number, in hexadecimal, and a newline. A claim
- * writes a temporary file, and gives it the epoch's name by link(2), which fails if the name exists: so the file is
- * whole from the moment that it is there. Over NFS a link may be made although its answer was lost; then the temporary
- * file has two links (open(2), on O_EXCL).
+ * looks whether the record of the epoch before is as it should be (arbiter_records.h), writes a temporary file, and
+ * gives it the epoch's name by link(2), which fails if the name exists; then it looks again. So a record is whole from
+ * the moment that it is there. Over NFS a link may be made although its answer was lost; then the temporary file has
+ * two links (open(2), on O_EXCL).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -30,29 +31,39 @@ static enum replica_answer unreachable(char reason[ARBITER_REASON], const char *
     return REPLICA_UNREACHABLE;
 }
 
-static enum replica_answer look(const char *path, uint64_t node, char reason[ARBITER_REASON])
+/* The owner by a record; 0: there is none. False: it cannot be known, for a reason. */
+static bool look(const struct arbiter_file *file, uint64_t epoch, uint64_t *owner, char reason[ARBITER_REASON])
 {
-    char text[32] = "", expected[32];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char path[PATH_MAX], text[ARBITER_RECORD + 2];
+    struct stat status;
 
-    if (fd < 0)
-        return errno == ENOENT ? REPLICA_LOST : unreachable(reason, "read", path);
-    ssize_t got = read(fd, text, sizeof text - 1);
+    *owner = 0;
+    snprintf(path, sizeof path, "%s.%" PRIu64, file->path, epoch);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        /* Storage that is not there has not lost its memory. */
+        if (errno != ENOENT || stat(file->directory, &status) < 0)
+            return unreachable(reason, "read", path), false;
+        return true;
+    }
+    ssize_t got = read(fd, text, sizeof text);
     int failed = errno;
     close(fd);
     errno = failed;
     if (got < 0)
-        return unreachable(reason, "read", path);
-    snprintf(expected, sizeof expected, "%016" PRIx64 "\n", node);
-    return strcmp(text, expected) == 0 ? REPLICA_WON : REPLICA_LOST;
+        return unreachable(reason, "read", path), false;
+    *owner = got == ARBITER_RECORD + 1 && text[ARBITER_RECORD] == '\n' ? arbiter_read_record(text, ARBITER_RECORD)
+                                                                       : ARBITER_NONSENSE;
+    return true;
 }
 
 static bool write_whole(int fd, uint64_t node)
 {
-    char text[32];
-    int length = snprintf(text, sizeof text, "%016" PRIx64 "\n", node);
+    char text[ARBITER_RECORD + 1];
 
-    return write(fd, text, (size_t)length) == length && fsync(fd) == 0;
+    arbiter_write_record(node, text);
+    text[ARBITER_RECORD] = '\n';
+    return write(fd, text, sizeof text) == sizeof text && fsync(fd) == 0;
 }
 
 static void sync_directory(const char *directory)
@@ -65,82 +76,181 @@ static void sync_directory(const char *directory)
     close(fd);
 }
 
-static enum replica_answer claim(struct arbiter_file *file, const char *path, uint64_t node,
-                                 char reason[ARBITER_REASON])
+/* Makes the record, if there is none. 1: it is made; 0: there is one; -1: it cannot be known, for a reason. */
+static int make(const struct arbiter_file *file, uint64_t epoch, uint64_t owner, char reason[ARBITER_REASON])
 {
-    char temporary[PATH_MAX];
+    char temporary[PATH_MAX], path[PATH_MAX];
     struct stat status;
+    int result = -1, failed;
 
+    snprintf(path, sizeof path, "%s.%" PRIu64, file->path, epoch);
     snprintf(temporary, sizeof temporary, "%s.claim.XXXXXX", file->path);
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
-        return unreachable(reason, "write", temporary);
-    bool written = write_whole(fd, node);
-    int failed = errno;
-    enum replica_answer answer = REPLICA_UNREACHABLE;
-    if (!written) {
-        errno = failed;
+        return unreachable(reason, "write", temporary), -1;
+    if (!write_whole(fd, owner)) {
         unreachable(reason, "write", temporary);
+    } else if (link(temporary, path) == 0 || (failed = errno, fstat(fd, &status) == 0 && status.st_nlink == 2)) {
+        sync_directory(file->directory);
+        result = 1;
+    } else if (failed == EEXIST) {
+        result = 0;
     } else {
-        bool linked = link(temporary, path) == 0;
-        failed = errno;
-        if (linked || (fstat(fd, &status) == 0 && status.st_nlink == 2)) {
-            sync_directory(file->directory);
-            answer = REPLICA_WON;
-        } else if (failed == EEXIST) {
-            answer = look(path, node, reason);
-        } else {
-            errno = failed;
-            unreachable(reason, "create", path);
-        }
+        errno = failed;
+        unreachable(reason, "create", path);
     }
     close(fd);
     (void)unlink(temporary);
-    return answer;
+    return result;
 }
 
-/* The highest number that a file has behind our name. */
-static enum replica_answer latest(struct arbiter_file *file, uint64_t *epoch, char reason[ARBITER_REASON])
+/* Takes back a record of our own, made on what then was not there any more. */
+static enum replica_answer take_back(const struct arbiter_file *file, uint64_t epoch, char reason[ARBITER_REASON])
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s.%" PRIu64, file->path, epoch);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return unreachable(reason, "remove", path);
+    sync_directory(file->directory);
+    return REPLICA_FORGOTTEN;
+}
+
+/* Look, link, look again: whoever empties the directory in between must not be the one that lets two machines win. */
+static enum replica_answer claim(const struct arbiter_file *file, const struct arbiter_question *question,
+                                 char reason[ARBITER_REASON])
+{
+    uint64_t before = 0, here;
+
+    if (!look(file, question->epoch - 1, &before, reason) || !look(file, question->epoch, &here, reason))
+        return REPLICA_UNREACHABLE;
+    if (!arbiter_may_give(question, before, here))
+        return arbiter_judge(question, before, here);
+    int made = make(file, question->epoch, question->node, reason);
+    if (made < 0 || !look(file, question->epoch - 1, &before, reason) || !look(file, question->epoch, &here, reason))
+        return REPLICA_UNREACHABLE;
+    if (made && question->owner && before != question->owner)
+        return take_back(file, question->epoch, reason);
+    return arbiter_judge(question, before, here);
+}
+
+static enum replica_answer answer(const struct arbiter_file *file, const struct arbiter_question *question,
+                                  char reason[ARBITER_REASON])
+{
+    uint64_t before = 0, here;
+
+    if (!look(file, question->epoch, &here, reason) ||
+        (question->request == ARBITER_DOUBT && !look(file, question->epoch - 1, &before, reason)))
+        return REPLICA_UNREACHABLE;
+    return arbiter_judge(question, before, here);
+}
+
+/* Calls back with each epoch that has a file. False: the directory cannot be read, for a reason. */
+static bool each_epoch(const struct arbiter_file *file, void (*take)(void *context, uint64_t epoch), void *context,
+                       char reason[ARBITER_REASON])
 {
     size_t length = strlen(file->base);
     struct dirent *entry;
     DIR *directory = opendir(file->directory);
 
     if (!directory)
-        return unreachable(reason, "read", file->directory);
-    *epoch = 0;
+        return unreachable(reason, "read", file->directory), false;
     while ((entry = readdir(directory))) {
         const char *number = entry->d_name + length + 1;
         char *end;
-        if (strncmp(entry->d_name, file->base, length) != 0 || entry->d_name[length] != '.' || *number < '0' ||
+        if (strncmp(entry->d_name, file->base, length) != 0 || entry->d_name[length] != '.' || *number < '1' ||
             *number > '9')
             continue;
         errno = 0;
         uint64_t value = strtoull(number, &end, 10);
-        if (*end == 0 && errno == 0 && value > *epoch)
-            *epoch = value;
+        if (*end == 0 && errno == 0)
+            take(context, value);
     }
     closedir(directory);
-    return REPLICA_WON;
+    return true;
 }
 
-static enum replica_answer carry_out(void *context, enum arbiter_request request, uint64_t *epoch, uint64_t node,
+static void take_highest(void *context, uint64_t epoch)
+{
+    uint64_t *highest = context;
+
+    if (epoch > *highest)
+        *highest = epoch;
+}
+
+static enum replica_answer carry_out(void *context, const struct arbiter_question *question, uint64_t *epoch,
                                      uint64_t patience, char reason[ARBITER_REASON])
 {
-    struct arbiter_file *file = context;
-    char path[PATH_MAX];
+    const struct arbiter_file *file = context;
 
     (void)patience; /* a file system answers when it answers */
-    snprintf(path, sizeof path, "%s.%" PRIu64, file->path, *epoch);
-    switch (request) {
+    switch (question->request) {
     case ARBITER_CLAIM:
-        return claim(file, path, node, reason);
+        return claim(file, question, reason);
     case ARBITER_VERIFY:
-        return look(path, node, reason);
+    case ARBITER_DOUBT:
+        return answer(file, question, reason);
     case ARBITER_LATEST:
-        return latest(file, epoch, reason);
+        *epoch = 0;
+        return each_epoch(file, take_highest, epoch, reason) ? REPLICA_WON : REPLICA_UNREACHABLE;
     }
     return REPLICA_UNREACHABLE;
+}
+
+static void take_listed(void *context, uint64_t epoch)
+{
+    arbiter_list_add(context, epoch, 0);
+}
+
+static int list(void *context, struct arbiter_list *list, struct error *error)
+{
+    const struct arbiter_file *file = context;
+    char reason[ARBITER_REASON];
+
+    if (!each_epoch(file, take_listed, list, reason))
+        return error_set(error, ERROR_HOST, "%s", reason);
+    for (size_t n = 0; n < list->count; n++)
+        if (!look(file, list->records[n].epoch, &list->records[n].owner, reason))
+            return error_set(error, ERROR_HOST, "%s", reason);
+    return 0;
+}
+
+static int put(void *context, uint64_t epoch, uint64_t owner, struct error *error)
+{
+    char reason[ARBITER_REASON];
+    int made = make(context, epoch, owner, reason);
+
+    if (made < 0)
+        return error_set(error, ERROR_HOST, "%s", reason);
+    return made ? 0 : error_set(error, ERROR_INPUT, "somebody has just made a record of this epoch");
+}
+
+struct removal {
+    const struct arbiter_file *file;
+    char reason[ARBITER_REASON];
+    bool failed;
+};
+
+static void remove_one(void *context, uint64_t epoch)
+{
+    struct removal *removal = context;
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s.%" PRIu64, removal->file->path, epoch);
+    if (unlink(path) < 0 && errno != ENOENT) {
+        unreachable(removal->reason, "remove", path);
+        removal->failed = true;
+    }
+}
+
+static int clear(void *context, struct error *error)
+{
+    struct removal removal = {.file = context};
+
+    if (!each_epoch(context, remove_one, &removal, removal.reason) || removal.failed)
+        return error_set(error, ERROR_HOST, "%s", removal.reason);
+    sync_directory(removal.file->directory);
+    return 0;
 }
 
 static void file_close(void *context)
@@ -165,6 +275,7 @@ int arbiter_file_open(const char *path, struct arbiter_backend *backend, struct 
     snprintf(file->base, sizeof file->base, "%s", basename(copy));
     memcpy(copy, path, length + 1);
     snprintf(file->directory, sizeof file->directory, "%s", dirname(copy));
-    *backend = (struct arbiter_backend){.context = file, .carry_out = carry_out, .close = file_close};
+    *backend = (struct arbiter_backend){
+        .context = file, .carry_out = carry_out, .list = list, .put = put, .clear = clear, .close = file_close};
     return 0;
 }

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-enum field { STREAM = 1, OFFSET = 2, PROGRESS = 4, GUEST_TIME = 8, BYTES = 16, LEFT = 32 };
+enum field { STREAM = 1, OFFSET = 2, PROGRESS = 4, GUEST_TIME = 8, BYTES = 16, LEFT = 32, TIMES = 64 };
 
 static const struct {
     const char *name;
@@ -14,8 +14,8 @@ static const struct {
     [MESSAGE_REFUSE] = {"REFUSE", BYTES},
     [MESSAGE_LOG] = {"LOG", STREAM | OFFSET | BYTES},
     [MESSAGE_MEMBER] = {"MEMBER", STREAM | OFFSET},
-    [MESSAGE_ACK] = {"ACK", STREAM | OFFSET | PROGRESS | GUEST_TIME},
-    [MESSAGE_BEAT] = {"BEAT", STREAM | OFFSET | GUEST_TIME},
+    [MESSAGE_ACK] = {"ACK", STREAM | OFFSET | PROGRESS | GUEST_TIME | TIMES},
+    [MESSAGE_BEAT] = {"BEAT", STREAM | OFFSET | GUEST_TIME | TIMES},
     [MESSAGE_DIVERGED] = {"DIVERGED", STREAM | OFFSET},
     [MESSAGE_HANDOVER] = {"HANDOVER", STREAM | OFFSET},
     [MESSAGE_TAKEN] = {"TAKEN", STREAM},
@@ -49,6 +49,12 @@ void message_encode(const struct message *message, struct bytes_writer *to)
     }
     if (fields & GUEST_TIME)
         bytes_put_varint(to, message->guest_time);
+    if (fields & TIMES) {
+        bytes_put_varint(to, message->clock);
+        bytes_put_varint(to, message->echo);
+        bytes_put_varint(to, message->held);
+        bytes_put_varint(to, message->patience);
+    }
     if (fields & LEFT) {
         bytes_put_varint(to, message->round);
         bytes_put_varint(to, message->left);
@@ -73,6 +79,12 @@ static void decode_fields(struct bytes_reader *from, unsigned fields, struct mes
     }
     if (fields & GUEST_TIME)
         message->guest_time = bytes_get_varint(from);
+    if (fields & TIMES) {
+        message->clock = bytes_get_varint(from);
+        message->echo = bytes_get_varint(from);
+        message->held = bytes_get_varint(from);
+        message->patience = bytes_get_varint(from);
+    }
     if (fields & LEFT) {
         message->round = bytes_get_varint(from);
         message->left = bytes_get_varint(from);

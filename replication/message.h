@@ -63,12 +63,15 @@ enum message_kind {
 struct message {
     enum message_kind kind;
     uint64_t epoch;
-    uint64_t node;        /* the sender */
-    uint64_t stream;      /* all kinds but REFUSE */
-    uint64_t offset;      /* all kinds but REFUSE and TAKEN; of the stream, but for KEPT */
-    uint64_t safe;        /* ACK */
-    uint64_t replayed;    /* ACK */
-    uint64_t guest_time;  /* ACK, BEAT; ns */
+    uint64_t node;       /* the sender */
+    uint64_t stream;     /* all kinds but REFUSE */
+    uint64_t offset;     /* all kinds but REFUSE and TAKEN; of the stream, but for KEPT */
+    uint64_t safe;       /* ACK */
+    uint64_t replayed;   /* ACK */
+    uint64_t guest_time; /* ACK, BEAT; ns */
+    /* ACK, BEAT; ns. The sender's clock; the newest clock of the other side that it knows (0: none), and for how long
+     * it has known it; after how much silence it takes the other for dead. */
+    uint64_t clock, echo, held, patience;
     bool ready;           /* ACK */
     uint64_t round, left; /* JOINING */
     const uint8_t *bytes; /* LOG, KEPT, REFUSE: not owned */

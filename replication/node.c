@@ -220,7 +220,7 @@ static int open_all(struct node *node, struct error *error)
         return -1;
     if (!node->options.replica.backup) {
         node->finding_epoch = true;
-        arbiter_ask(node->arbiter, ARBITER_LATEST, 0, 0, 5000 * MILLISECOND);
+        arbiter_ask(node->arbiter, &(struct arbiter_question){.request = ARBITER_LATEST}, 5000 * MILLISECOND);
         return 0;
     }
     node->replica = replica_create(&node->options.replica);

@@ -9,14 +9,21 @@
 /* A backup that leaves gives its last word so long to get to the primary. */
 #define REFUSE_PATIENCE UINT64_C(500000000)
 
-void node_ask(struct node *node, enum arbiter_request request, uint64_t epoch, uint64_t whom)
+void node_ask(struct node *node, const struct arbiter_question *question)
 {
-    node->request = request;
-    node->request_epoch = epoch;
-    node->request_node = whom;
-    node->request_waits = !arbiter_ask(node->arbiter, request, epoch, whom, REQUEST_PATIENCE);
+    node->question = *question;
+    node->request_waits = !arbiter_ask(node->arbiter, &node->question, REQUEST_PATIENCE);
     /* A request that nobody waits for any more is answered first. */
     node->request_stale = node->request_waits;
+}
+
+static void ask(struct node *node, enum arbiter_request request, const struct replica_action *action)
+{
+    node_ask(node, &(struct arbiter_question){.request = request,
+                                              .epoch = action->epoch,
+                                              .node = action->node,
+                                              .owner = action->owner,
+                                              .rival = action->rival});
 }
 
 /* The latest epoch that the arbiter knows: where a new primary begins. */
@@ -51,7 +58,7 @@ void node_take_answer(struct node *node)
     if (node->request_stale) {
         node->request_stale = false;
         if (node->request_waits)
-            node_ask(node, node->request, node->request_epoch, node->request_node);
+            node_ask(node, &node->question);
         return;
     }
     if (answer == REPLICA_UNREACHABLE)
@@ -124,10 +131,13 @@ void node_carry_out(struct node *node, const struct replica_action *action)
         node_send(node, &action->message);
         break;
     case REPLICA_CLAIM:
-        node_ask(node, ARBITER_CLAIM, action->epoch, action->node);
+        ask(node, ARBITER_CLAIM, action);
         break;
     case REPLICA_VERIFY:
-        node_ask(node, ARBITER_VERIFY, action->epoch, action->node);
+        ask(node, ARBITER_VERIFY, action);
+        break;
+    case REPLICA_DOUBT:
+        ask(node, ARBITER_DOUBT, action);
         break;
     case REPLICA_START:
         node->orders.start = true;

@@ -32,16 +32,20 @@ static json_t *describe(const struct node *node)
 
     snprintf(id, sizeof id, "%016" PRIx64, node->options.replica.node);
     snprintf(peer, sizeof peer, "%016" PRIx64, replica->peer);
-    return json_pack("{s:s,s:s,s:I,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:i,s:I,s:b,s:I,s:f,s:I,s:I,s:i,s:b}", "node", id,
-                     "state", replica_state_name(replica->state), "epoch", (json_int_t)replica->epoch, "peer",
-                     replica->peer ? peer : "", "stream_bytes", (json_int_t)replica->stream_end, "safe_bytes",
-                     (json_int_t)replica->safe, "replayed_bytes", (json_int_t)replica->replayed, "lag_ms",
-                     (double)replica->lag / 1e6, "heard_ms", (double)replica->heard / 1e6, "guest_seconds",
-                     (double)replica->guest_time / 1e9, "throttle_permille", (int)replica->throttle,
-                     "output_held_bytes", (json_int_t)status.output_held, "console", status.client, "joins",
-                     (json_int_t)status.joins, "join_pause_ms", (double)status.join_pause / 1e6, "link_bytes",
-                     (json_int_t)status.log_bytes, "join_left_bytes", (json_int_t)replica->join_left, "join_round",
-                     (int)replica->join_round, "log_ended", status.log_ended);
+    json_t *whole = json_pack(
+        "{s:s,s:s,s:I,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:i,s:I,s:b,s:I,s:f,s:I,s:I,s:i,s:b}", "node", id, "state",
+        replica_state_name(replica->state), "epoch", (json_int_t)replica->epoch, "peer", replica->peer ? peer : "",
+        "stream_bytes", (json_int_t)replica->stream_end, "safe_bytes", (json_int_t)replica->safe, "replayed_bytes",
+        (json_int_t)replica->replayed, "lag_ms", (double)replica->lag / 1e6, "heard_ms", (double)replica->heard / 1e6,
+        "guest_seconds", (double)replica->guest_time / 1e9, "throttle_permille", (int)replica->throttle,
+        "output_held_bytes", (json_int_t)status.output_held, "console", status.client, "joins",
+        (json_int_t)status.joins, "join_pause_ms", (double)status.join_pause / 1e6, "link_bytes",
+        (json_int_t)status.log_bytes, "join_left_bytes", (json_int_t)replica->join_left, "join_round",
+        (int)replica->join_round, "log_ended", status.log_ended);
+    json_object_update_new(whole, json_pack("{s:s,s:f,s:f}", "arbiter", replica_arbiter_name(replica->arbiter),
+                                            "suspect_after_ms", (double)replica->patience / 1e6, "round_trip_ms",
+                                            (double)replica->round_trip / 1e6));
+    return whole;
 }
 
 /* For the machine, which takes it at its next boundary. */

@@ -56,8 +56,7 @@ struct node {
     struct arbiter *arbiter;
     bool request_waits; /* the arbiter is busy with a request that nobody waits for any more */
     bool request_stale; /* the answer under way is to such a request */
-    enum arbiter_request request;
-    uint64_t request_epoch, request_node;
+    struct arbiter_question question;
     bool finding_epoch; /* the arbiter is asked for its latest epoch, before there is a replica */
 
     struct output_gate gate;
@@ -93,7 +92,7 @@ void node_step(struct node *node, const struct replica_event *event);
 void node_carry_out(struct node *node, const struct replica_action *action);
 /* The arbiter has an answer. */
 void node_take_answer(struct node *node);
-void node_ask(struct node *node, enum arbiter_request request, uint64_t epoch, uint64_t whom);
+void node_ask(struct node *node, const struct arbiter_question *question);
 
 /* node_news.c */
 void node_take_news(struct node *node);

@@ -1,4 +1,4 @@
-/* Events in, actions out, and the arbiter. See replica.h. */
+/* Events in, actions out. See replica.h. */
 #include "replication/replica.h"
 
 #include <inttypes.h>
@@ -17,9 +17,11 @@ struct replica_config replica_config_default(void)
 {
     return (struct replica_config){
         .first_epoch = 1,
-        .beat_every = 30 * MILLISECOND,
+        .beat_every = 20 * MILLISECOND,
         .suspect_after = 75 * MILLISECOND,
+        .suspect_max = 1000 * MILLISECOND,
         .arbiter_retry = 200 * MILLISECOND,
+        .arbiter_watch = 10000 * MILLISECOND,
         .window = 1u << 20,
         .backlog_max = 256u << 20,
         .lag_slow = 200 * MILLISECOND,
@@ -101,99 +103,9 @@ void replica_quote(const struct message *refusal, char *text, size_t size)
     text_escape(refusal->bytes, refusal->length, text, size);
 }
 
-/* Who runs the machine is the first to lose patience, so that it, and not its member, wins the next epoch when only the
- * link between them broke. The member's head start must be longer than a request to the arbiter may take. */
-static uint64_t patience(const struct replica *replica)
+bool replica_is_backup(const struct replica *replica)
 {
-    uint64_t whole = replica->config.suspect_after;
-
-    return is_backup(replica->state) ? whole : whole * 2 / 3;
-}
-
-/* How long a closed link may take to be renewed. */
-static uint64_t link_grace(const struct replica *replica)
-{
-    uint64_t whole = replica->config.suspect_after;
-
-    return is_backup(replica->state) ? whole * 2 / 5 : whole / 8;
-}
-
-void replica_hear(struct replica *replica)
-{
-    replica->heard_at = replica->now;
-    replica->link_down = false;
-}
-
-static void lose_link(struct replica *replica, uint64_t node)
-{
-    if (replica->link_down || (!is_backup(replica->state) && node != replica->peer))
-        return;
-    replica->link_down = true;
-    replica->link_down_at = replica->now;
-}
-
-uint64_t replica_suspects_at(const struct replica *replica)
-{
-    uint64_t silence = replica->heard_at + patience(replica);
-    uint64_t broken = replica->link_down_at + link_grace(replica);
-
-    return replica->link_down && broken < silence ? broken : silence;
-}
-
-bool replica_hears(const struct replica *replica)
-{
-    return replica->now <= replica_suspects_at(replica);
-}
-
-bool replica_heard_without_arbiter(const struct replica *replica)
-{
-    /* Only between two requests: an answer under way might be WON. And what was sent before a silence of ours ended
-     * says nothing. */
-    return replica_hears(replica) && !replica->request.asked && replica->request.told &&
-           (replica->silent_until == 0 || replica->heard_at > replica->silent_until + replica->config.suspect_after);
-}
-
-void replica_ask(struct replica *replica, int kind)
-{
-    struct replica_request *request = &replica->request;
-
-    /* The arbiter answers in the order of the requests, and does not say to which: so one at a time. */
-    *request = (struct replica_request){
-        .kind = kind, .again_at = replica->now, .asked = request->asked, .stale = request->asked};
-}
-
-/* Puts the request to the arbiter when it is time to. */
-static void tend_request(struct replica *replica)
-{
-    struct replica_request *request = &replica->request;
-
-    if (request->kind == REQUEST_NONE || request->asked || replica->now < request->again_at)
-        return;
-    request->asked = true;
-    bool claim = request->kind == REQUEST_CLAIM;
-    struct replica_action *action = replica_act(replica, claim ? REPLICA_CLAIM : REPLICA_VERIFY);
-    /* A claim, and a doubt, are of the next epoch. */
-    action->epoch = replica->epoch + (request->kind != REQUEST_VERIFY);
-    action->node = claim ? replica->config.node : replica->peer;
-}
-
-static void take_answer(struct replica *replica, enum replica_answer answer)
-{
-    struct replica_request *request = &replica->request;
-
-    bool awaited = request->kind != REQUEST_NONE && request->asked && !request->stale;
-    request->asked = request->stale = false;
-    if (!awaited)
-        return;
-    request->again_at = replica->now + replica->config.arbiter_retry;
-    if (answer == REPLICA_UNREACHABLE && !request->told) {
-        request->told = true;
-        replica_say(replica, "the arbiter cannot be reached; asking again, and no output leaves until it answers");
-    }
-    if (is_backup(replica->state))
-        backup_answer(replica, answer);
-    else
-        primary_answer(replica, answer);
+    return is_backup(replica->state);
 }
 
 /* Time that this side slept through (it was stopped, or the host was busy) says nothing about the other: whatever it
@@ -221,9 +133,9 @@ void replica_step(struct replica *replica, const struct replica_event *event, st
         if (!is_backup(replica->state))
             primary_wake(replica);
         if (event->kind == REPLICA_EVENT_LINK_DOWN)
-            lose_link(replica, event->node);
+            replica_lose_link(replica, event->node);
         else if (event->kind == REPLICA_EVENT_ARBITER)
-            take_answer(replica, event->answer);
+            replica_take_answer(replica, event->answer);
         else if (is_backup(replica->state))
             backup_step(replica, event);
         else
@@ -234,7 +146,7 @@ void replica_step(struct replica *replica, const struct replica_event *event, st
             backup_tick(replica);
         else
             primary_tick(replica);
-        tend_request(replica);
+        replica_tend_request(replica);
     }
     replica->actions = NULL;
 }
@@ -246,6 +158,7 @@ struct replica *replica_create(const struct replica_config *config)
     if (!replica)
         return NULL;
     replica->config = *config;
+    replica->patience.whole = config->suspect_after;
     log_feed_init(&replica->backlog, config->backlog_max);
     if (config->backup) {
         backup_begin(replica);
@@ -276,7 +189,7 @@ uint64_t replica_due(const struct replica *replica)
     if (is_over(replica->state))
         return due;
     if (beats)
-        due = replica->sent_at + replica->config.beat_every;
+        due = (backup ? replica->sent_at : replica->beaten_at) + replica->config.beat_every;
     if (suspects && replica_suspects_at(replica) < due)
         due = replica_suspects_at(replica) + 1;
     return due;
@@ -305,6 +218,10 @@ struct replica_status replica_status(const struct replica *replica, uint64_t now
         .unfit = replica->unfit,
         .join_left = backup ? replica->join_left : join_left(replica),
         .join_round = backup ? replica->join_round : replica->join.round,
+        .patience = replica->patience.whole,
+        .round_trip = replica->patience.round_trip,
+        .arbiter = replica->arbiter,
+        .asking = replica->request.asked,
     };
 }
 

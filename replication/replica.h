@@ -37,6 +37,14 @@
  * faster than that is slowed; and a join that is given up may not begin again at once (replica_join.c). A backup that
  * could not go on with the machine says so (REFUSE), and leaves.
  *
+ * An arbiter may lose its memory (its directory emptied, its data restored from before). What it would then give away,
+ * it may have given to another already. So a claim of epoch e + 1 holds only where the record of e is there and names
+ * the owner that both sides know; without it the answer is FORGOTTEN, which decides nothing: output is held, the
+ * arbiter is asked again, and an operator who knows which machines are dead writes the record again (`encore arbiter
+ * reset`). The same goes for a doubt: that nothing is known of e + 1 is an answer only where e is known. Each side
+ * looks now and then whether the record of its epoch is there, so that an operator hears of the loss before anybody
+ * needs the arbiter.
+ *
  * An arbiter that cannot be reached is asked again every `arbiter_retry`; the machine may run on, but no output leaves.
  * If meanwhile the other side is heard again, things go on in epoch e as if nothing had been: should an unanswered
  * request have won all the same, then the other side's request will lose and our own, repeated, will win.
@@ -65,8 +73,10 @@ struct replica_config {
     bool backup;                /* begins as a backup, else as a primary */
     uint64_t first_epoch;       /* primary: the epoch to begin with, at least 1 */
     uint64_t beat_every;        /* ns between heartbeats */
+    uint64_t suspect_max;       /* up to so many ns it grows with the link's round trip and losses; not if it is less */
     uint64_t suspect_after;     /* ns of silence after which a backup takes the primary for dead; the primary, a part */
     uint64_t arbiter_retry;     /* ns between requests to an arbiter that cannot be reached */
+    uint64_t arbiter_watch;     /* ns between two looks at the record of our epoch */
     uint64_t window;            /* bytes of the stream that may be under way */
     uint64_t backlog_max;       /* bytes of the stream kept for a member; beyond that it counts as lost */
     uint64_t lag_slow;          /* ns by which the backup's replay may be behind before the primary is slowed */
@@ -94,7 +104,7 @@ enum replica_event_kind {
     REPLICA_EVENT_REPLAYED, /* backup: ... and replayed up to `offset`; the guest's clock shows `guest_time`. The first
                              * of a stream says that the checkpoint was restored */
     REPLICA_EVENT_GUEST_TIME, /* primary: the guest's clock shows `guest_time` */
-    REPLICA_EVENT_ARBITER,    /* the answer to CLAIM or VERIFY: `answer` */
+    REPLICA_EVENT_ARBITER,    /* the answer to CLAIM, VERIFY or DOUBT: `answer` */
     REPLICA_EVENT_LIVE,       /* after GO_LIVE: all that was received is replayed, and the machine runs on by itself */
     REPLICA_EVENT_DIVERGED,   /* backup: the replay differs from the log at `offset`; the machine is of no use */
     REPLICA_EVENT_HANDOVER,   /* primary: the operator wants the backup to take over */
@@ -103,7 +113,12 @@ enum replica_event_kind {
                           * the replay came to the guest's end */
 };
 
-enum replica_answer { REPLICA_WON, REPLICA_LOST, REPLICA_UNREACHABLE };
+enum replica_answer {
+    REPLICA_WON,
+    REPLICA_LOST,
+    REPLICA_UNREACHABLE,
+    REPLICA_FORGOTTEN, /* the record that the question rests on is not there, or names somebody else */
+};
 
 struct replica_event {
     enum replica_event_kind kind;
@@ -122,8 +137,13 @@ struct replica_event {
 
 enum replica_action_kind {
     REPLICA_SEND,     /* `message`, to the peer; if the link cannot take it, it is lost, which is survivable */
-    REPLICA_CLAIM,    /* ask the arbiter for `epoch` in our name: WON if it is ours, LOST if another's */
-    REPLICA_VERIFY,   /* ask the arbiter whether `epoch` is `node`'s: WON if so, LOST if not */
+    REPLICA_CLAIM,    /* ask the arbiter for `epoch` in our name, the epoch before being `owner`'s (0: there need be
+                       * none): WON if it is ours, LOST if another's, FORGOTTEN if nothing is known of `owner`'s epoch
+                       * (but LOST if `epoch` is `rival`'s all the same) */
+    REPLICA_VERIFY,   /* ask the arbiter whether `epoch` is `node`'s: WON if so, LOST if another's, FORGOTTEN if nothing
+                       * is known of it */
+    REPLICA_DOUBT,    /* ask the arbiter whether `epoch` is `node`'s: WON if so, LOST if not and the epoch before is
+                       * `owner`'s, else FORGOTTEN */
     REPLICA_START,    /* primary: start the machine */
     REPLICA_COMMIT,   /* output announced, and input recorded, in the stream before `offset` may go out and be
                        * confirmed. UINT64_MAX: all there is, and all that comes until HOLD */
@@ -144,8 +164,10 @@ enum replica_action_kind {
 struct replica_action {
     enum replica_action_kind kind;
     struct message message; /* SEND; its bytes are the replica's, good until the next step */
-    uint64_t epoch;         /* CLAIM, VERIFY, GO_LIVE, START */
-    uint64_t node;          /* VERIFY */
+    uint64_t epoch;         /* CLAIM, VERIFY, DOUBT, GO_LIVE, START */
+    uint64_t node;          /* CLAIM: we; VERIFY, DOUBT */
+    uint64_t owner;         /* CLAIM, DOUBT: of the epoch before; 0: it need have none */
+    uint64_t rival;         /* CLAIM: the other side; 0: there is none */
     uint64_t offset;        /* COMMIT, HOLD */
     const uint8_t *bytes;   /* DELIVER; good until the next step */
     size_t length;
@@ -175,6 +197,14 @@ void replica_step(struct replica *replica, const struct replica_event *event, st
  * TIME it is later than that event's `now`. UINT64_MAX: never. */
 uint64_t replica_due(const struct replica *replica);
 
+/* What is known of the arbiter. */
+enum replica_arbiter {
+    REPLICA_ARBITER_UNKNOWN,
+    REPLICA_ARBITER_ANSWERS,
+    REPLICA_ARBITER_UNREACHABLE,
+    REPLICA_ARBITER_FORGETFUL, /* it lacks the record of our epoch, or has another's */
+};
+
 /* For status lines and for pacing. */
 struct replica_status {
     enum replica_state state;
@@ -194,9 +224,14 @@ struct replica_status {
     bool handed_over;    /* STOPPED because the backup took over as it was asked to */
     uint64_t heard;      /* ns since the other side was heard */
     unsigned throttle;   /* permille */
+    uint64_t patience;   /* suspect_after, as it is in use, ns */
+    uint64_t round_trip; /* to the other side and back, ns; 0: not known */
+    enum replica_arbiter arbiter;
+    bool asking; /* the arbiter has not answered yet */
 };
 
 struct replica_status replica_status(const struct replica *replica, uint64_t now);
 const char *replica_state_name(enum replica_state state);
+const char *replica_arbiter_name(enum replica_arbiter arbiter);
 
 #endif

@@ -45,6 +45,7 @@ static void acknowledge(struct replica *replica)
     ack->safe = replica->safe;
     ack->replayed = replica->replayed;
     ack->guest_time = replica->guest_time;
+    patience_tell(replica, ack);
     ack->ready = replica->restored && replica->verified;
 }
 
@@ -69,6 +70,7 @@ static void begin_stream(struct replica *replica, const struct message *welcome)
     forget_stream(replica);
     replica->state = REPLICA_JOINING;
     replica->stream = welcome->stream;
+    patience_begin(replica);
     replica_act(replica, REPLICA_RESET);
     replica_say(replica, "joining the primary of epoch %" PRIu64, welcome->epoch);
     replica_ask(replica, REQUEST_VERIFY);
@@ -78,6 +80,10 @@ static void take_welcome(struct replica *replica, const struct message *welcome)
 {
     bool same = replica->stream && welcome->stream == replica->stream && welcome->node == replica->peer;
 
+    /* An answer to a HELLO from before we gave up our place in this stream: the primary lets us go, and would not know
+     * us as its member. */
+    if (welcome->stream == replica->given_up)
+        return;
     /* While the arbiter is asked for an epoch of ours, nobody can make us forget our machine. */
     if (welcome->stream == 0 || welcome->epoch == 0 || welcome->epoch < replica->epoch ||
         (!same && replica->state == REPLICA_CLAIMING))
@@ -133,6 +139,7 @@ static void take_refusal(struct replica *replica, const struct message *refusal)
 static void claim(struct replica *replica, const char *why)
 {
     replica->state = REPLICA_CLAIMING;
+    replica->lost_at = replica->now;
     replica_say(replica, "%s; asking the arbiter whether to take over", why);
     replica_ask(replica, REQUEST_CLAIM);
 }
@@ -170,6 +177,7 @@ static void take_message(struct replica *replica, const struct message *message)
         take_log(replica, message);
         break;
     case MESSAGE_BEAT:
+        patience_take(replica, message);
         if (message->offset > replica->received)
             notice_gap(replica);
         break;
@@ -199,12 +207,17 @@ void backup_answer(struct replica *replica, enum replica_answer answer)
 {
     bool verifying = replica->request.kind == REQUEST_VERIFY;
 
-    if (answer == REPLICA_UNREACHABLE)
+    if (answer == REPLICA_UNREACHABLE || (answer == REPLICA_FORGOTTEN && !verifying))
         return;
     replica->request.kind = REQUEST_NONE;
     if (verifying) {
         replica->verified = answer == REPLICA_WON;
-        if (!replica->verified)
+        if (answer == REPLICA_FORGOTTEN)
+            replica_stop(replica,
+                         "the arbiter does not know the primary's epoch %" PRIu64
+                         ": both sides must use the same one; if they do, it has lost its memory",
+                         replica->epoch);
+        else if (answer == REPLICA_LOST)
             replica_stop(replica, "the arbiter does not know the primary: both sides must use the same one");
     } else if (answer == REPLICA_LOST) {
         replica_stop(replica, "lost epoch %" PRIu64 ": another machine goes on", replica->epoch + 1);
@@ -252,6 +265,7 @@ static void diverge(struct replica *replica, uint64_t offset)
         break;
     default:
         replica_send(replica, MESSAGE_DIVERGED)->offset = offset;
+        replica->given_up = replica->stream;
         backup_begin(replica);
         replica_act(replica, REPLICA_RESET);
         say_hello(replica);

@@ -1,6 +1,8 @@
 /*
  * The replica's insides, shared between its files:
- *   replica.c          events, actions, the arbiter, and who contends
+ *   replica.c          events and actions
+ *   replica_patience.c who is heard, and how long silence is borne
+ *   replica_arbiter.c  what is asked of the arbiter
  *   replica_primary.c  the side that runs the machine
  *   replica_flow.c     ... how much of the stream is under way
  *   replica_pace.c     ... how fast the machine runs
@@ -23,11 +25,12 @@ struct replica_request {
         REQUEST_CLAIM,
         REQUEST_VERIFY,
         REQUEST_DOUBT, /* primary: the member may have the next epoch; nothing is committed until we know */
+        REQUEST_WATCH, /* whether the arbiter still knows of our epoch; nothing waits for the answer */
     } kind;
     bool asked;        /* the answer is awaited */
     bool stale;        /* ... but it is the answer to an earlier request, which does not matter any more */
     uint64_t again_at; /* else: when to ask */
-    bool told;         /* the user knows that the arbiter cannot be reached */
+    bool told;         /* the user knows that the arbiter gives no answer that decides anything */
 };
 
 /* What the link takes at a time. */
@@ -52,6 +55,14 @@ struct replica_join {
     char why[256];        /* ... the last one for this reason */
 };
 
+struct replica_patience {
+    uint64_t whole;                     /* suspect_after, as it is in use here, ns */
+    uint64_t agreed;                    /* primary: ... as it is at the backup, by its own word; 0: not known */
+    uint64_t round_trip;                /* ns; 0: not known */
+    uint64_t peer_clock, peer_clock_at; /* what the other side's clock showed, and when we heard that */
+    uint64_t echoed;                    /* what ours showed, as the other side had heard when it spoke last */
+};
+
 struct replica {
     struct replica_config config;
     enum replica_state state;
@@ -60,9 +71,13 @@ struct replica {
     uint64_t peer;     /* node id of the other side; 0: none */
     uint64_t heard_at; /* when it was heard last */
     uint64_t sent_at;  /* when something was sent to it last */
-    bool link_down;    /* the link to it closed, and nothing was heard since */
+    uint64_t lost_at;  /* when we began to ask the arbiter about it: what it said before that proves nothing */
+    struct replica_patience patience;
+    bool link_down; /* the link to it closed, and nothing was heard since */
     uint64_t link_down_at;
     struct replica_request request;
+    enum replica_arbiter arbiter;
+    uint64_t watch_at;               /* when to look whether it still knows of our epoch */
     struct replica_actions *actions; /* of the step under way */
 
     uint64_t stream;     /* 0: none */
@@ -83,10 +98,10 @@ struct replica {
     bool member;          /* the peer may ask for the next epoch */
     uint64_t member_from; /* ... once it has the stream up to here */
     uint64_t member_told_at;
+    uint64_t beaten_at;    /* when the last BEAT was sent */
     bool stream_broken;    /* the stream cannot be continued: the member must be given up */
     bool later_epoch;      /* somebody spoke of one: only the arbiter can let us go on */
     bool contend_for_good; /* hearing the member again does not help */
-    uint64_t silent_until; /* the end of the last silence of ours that gave rise to doubt; 0: there was none */
     bool wants_handover;
     bool quiet; /* the machine stands still */
     uint64_t handover_at;
@@ -98,6 +113,7 @@ struct replica {
 
     /* Backup. */
     bool welcomed;       /* on the present link */
+    uint64_t given_up;   /* the stream in which we gave up our place last; 0: none */
     uint64_t hello_at;   /* when to say HELLO again; and */
     uint64_t hello_wait; /* how long after that once more */
     uint64_t received;
@@ -123,14 +139,29 @@ void replica_refuse(struct replica *replica, const char *text);
 /* What a REFUSE says, fit to be shown (base/text.h), in at most `size` - 1 bytes. */
 void replica_quote(const struct message *refusal, char *text, size_t size);
 void replica_stop(struct replica *replica, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Begins a request; the answer, or silence, comes through replica_step. */
-void replica_ask(struct replica *replica, int kind);
+
+bool replica_is_backup(const struct replica *replica);
+
+/* replica_patience.c */
+/* Another stream begins. */
+void patience_begin(struct replica *replica);
+/* The times in ACK and BEAT. */
+void patience_take(struct replica *replica, const struct message *message);
+void patience_tell(const struct replica *replica, struct message *message);
 void replica_hear(struct replica *replica);
+void replica_lose_link(struct replica *replica, uint64_t node);
 /* When, without a word from the other side, it is taken for dead. */
 uint64_t replica_suspects_at(const struct replica *replica);
 bool replica_hears(const struct replica *replica);
 /* The arbiter cannot tell either side anything, and the other is heard: things go on in this epoch. */
 bool replica_heard_without_arbiter(const struct replica *replica);
+
+/* replica_arbiter.c */
+/* Begins a request; the answer, or silence, comes through replica_step. */
+void replica_ask(struct replica *replica, int kind);
+/* Puts the request to the arbiter when it is time to. */
+void replica_tend_request(struct replica *replica);
+void replica_take_answer(struct replica *replica, enum replica_answer answer);
 
 /* replica_primary.c */
 /* To be called before any event is looked at. */
@@ -138,6 +169,8 @@ void primary_wake(struct replica *replica);
 void primary_step(struct replica *replica, const struct replica_event *event);
 void primary_tick(struct replica *replica);
 void primary_answer(struct replica *replica, enum replica_answer answer);
+/* Our epoch is another's, as the arbiter sees it. */
+void primary_usurped(struct replica *replica);
 /* A machine that runs by itself, in the present epoch. */
 void primary_alone(struct replica *replica);
 

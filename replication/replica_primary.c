@@ -78,6 +78,7 @@ static void contend(struct replica *replica)
         replica_act(replica, REPLICA_HOLD)->offset = replica->end;
     }
     replica->state = REPLICA_CONTENDING;
+    replica->lost_at = replica->now;
     replica_ask(replica, REQUEST_CLAIM);
 }
 
@@ -85,6 +86,12 @@ static void lose_member(struct replica *replica, const char *why)
 {
     replica_say(replica, "%s; asking the arbiter whether to go on alone", why);
     contend(replica);
+}
+
+void primary_usurped(struct replica *replica)
+{
+    replica->later_epoch = true;
+    lose_member(replica, "the arbiter has given our epoch to another machine");
 }
 
 /* The peer has given up its place by itself: nobody but us can ask for the next epoch. */
@@ -136,7 +143,7 @@ void primary_wake(struct replica *replica)
 {
     if (replica->now - replica->sent_at <= replica->config.suspect_after)
         return;
-    replica->silent_until = replica->now;
+    replica->lost_at = replica->now;
     if (has_member(replica))
         replica_ask(replica, REQUEST_DOUBT);
     else if (replica->state == REPLICA_CONTENDING) /* that the arbiter could not be reached is of before */
@@ -181,6 +188,7 @@ void primary_answer(struct replica *replica, enum replica_answer answer)
             lose_epoch(replica);
         break;
     case REPLICA_UNREACHABLE:
+    case REPLICA_FORGOTTEN:
         if (!starting && !replica->member && !replica->later_epoch)
             primary_alone(replica);
         break;
@@ -195,6 +203,7 @@ static void begin_join(struct replica *replica, uint64_t node)
     replica->stream = replica->epoch << 24 | replica->streams;
     replica->peer = node;
     flow_begin(replica);
+    patience_begin(replica);
     join_begin(replica);
     replica_say(replica, "a backup joins");
     replica_act(replica, REPLICA_JOIN);
@@ -272,6 +281,7 @@ static void take_ack(struct replica *replica, const struct message *ack)
         replica->peer_received = ack->offset;
     flow_acknowledged(replica);
     replica->peer_safe = ack->safe;
+    patience_take(replica, ack);
     if (ack->replayed > replica->peer_replayed)
         replica->peer_replayed = ack->replayed;
     replica->peer_ready = ack->ready;
@@ -466,6 +476,9 @@ void primary_tick(struct replica *replica)
     }
     if (replica->member && replica->now - replica->member_told_at >= MEMBER_AGAIN * replica->config.suspect_after)
         tell_member(replica);
-    if (replica->stream && replica->now - replica->sent_at >= replica->config.beat_every)
-        primary_send(replica, MESSAGE_BEAT, replica->sent);
+    /* Also when much else is sent: it carries the times. */
+    if (replica->stream && replica->now - replica->beaten_at >= replica->config.beat_every) {
+        replica->beaten_at = replica->now;
+        patience_tell(replica, primary_send(replica, MESSAGE_BEAT, replica->sent));
+    }
 }

@@ -12,7 +12,7 @@ typedef int command_fn(int argc, char **argv);
 
 command_fn command_run, command_record, command_replay, command_log, command_checkpoint, command_doctor;
 command_fn command_primary, command_backup, command_console, command_status, command_handover, command_keygen;
-command_fn command_ctl;
+command_fn command_ctl, command_arbiter;
 
 /* Prints "encore NAME: error" on stderr and returns the exit code of the error's kind. */
 int command_fails(const char *name, const struct error *error);

@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"console", command_console, "type to a replicated guest"},
     {"status", command_status, "ask a primary or backup how it is"},
     {"handover", command_handover, "have the backup go on in place of the primary"},
+    {"arbiter", command_arbiter, "look at an arbiter's records, and put them right"},
     {"ctl", command_ctl, "press a running guest's power button or keys, set its balloon"},
     {"keygen", command_keygen, "make a key for replication"},
     {"doctor", command_doctor, "find out what this host can do"},

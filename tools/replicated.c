@@ -41,8 +41,9 @@ static const struct argp_option options[] = {
     {"durable", KEY_DURABLE, NULL, 0, "... on the disk before anything that depends on it leaves", 5},
     {"log-required", KEY_LOG_REQUIRED, NULL, 0, "... or end: a log that cannot be written (disk full) is not given up",
      5},
-    {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0, "Silence after which the other side is taken for dead (75ms)", 5},
-    {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (30ms)", 5},
+    {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0,
+     "Silence after which the other side is taken for dead (75ms, and up to 1s where the link needs it)", 5},
+    {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (20ms)", 5},
     {"lag-max", KEY_LAG_MAX, "TIME", 0, "How far the backup may be behind before the primary waits (1s)", 5},
     {0},
 };
@@ -70,8 +71,8 @@ static void check(const struct replicated_options *to, struct argp_state *state)
         argp_error(state, "--durable is about the file of --log");
     if (to->log_required && !to->log)
         argp_error(state, "--log-required is about the file of --log");
-    if (to->replica.suspect_after < 2 * to->replica.beat_every)
-        argp_error(state, "--suspect-after must be at least twice --beat-every");
+    if (to->replica.suspect_after < 3 * to->replica.beat_every)
+        argp_error(state, "--suspect-after must be at least three times --beat-every");
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -102,6 +103,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_SUSPECT_AFTER:
         parse_time("--suspect-after", text, &to->replica.suspect_after, state);
+        to->replica.suspect_max = to->replica.suspect_after;
         return 0;
     case KEY_BEAT_EVERY:
         parse_time("--beat-every", text, &to->replica.beat_every, state);

@@ -31,17 +31,6 @@ nobody_gave_up() {
         ok "replication: $case_name: nobody gives up"
     fi
 }
-output_held() {
-    sleep 0.1
-    held=$(seen)
-    sleep 0.4
-    if [ "$(seen)" -eq "$held" ] && [ "$held" -lt $COUNT ]; then
-        ok "replication: $case_name: no output leaves meanwhile"
-    else
-        not_ok "replication: $case_name: no output leaves meanwhile" "$held, then $(seen) values"
-    fi
-}
-
 if new_case slow-link; then # a round trip that is longer than a handshake may take at first
     over_tcp
     suspect=1s
@@ -176,28 +165,6 @@ if new_case arbiter-away-link-heals; then # then nothing has happened
     nobody_gave_up
     end_link
 fi
-
-etcd_case() { # NAME
-    if ! command -v etcd >/dev/null; then
-        skip "replication: $1" "etcd is not installed (Debian: etcd-server)"
-        return 1
-    fi
-    new_case "$1"
-}
-start_etcd() {
-    : >"$case/etcd.out"
-    ETCD_UNSUPPORTED_ARCH=$(uname -m) etcd --data-dir "$case/etcd" --listen-client-urls "http://127.0.0.1:$((port + 3))" \
-        --advertise-client-urls "http://127.0.0.1:$((port + 3))" --listen-peer-urls "http://127.0.0.1:$((port + 4))" \
-        --initial-advertise-peer-urls "http://127.0.0.1:$((port + 4))" \
-        --initial-cluster "default=http://127.0.0.1:$((port + 4))" >>"$case/etcd.out" 2>&1 &
-    etcd=$!
-    for _ in $(seq 200); do
-        grep -q 'ready to serve client' "$case/etcd.out" && break
-        sleep 0.05
-    done
-    arbiter=etcd:http://127.0.0.1:$((port + 3)),encore/test
-}
-kill_etcd() { kill -KILL $etcd && wait $etcd; } 2>/dev/null
 
 if etcd_case etcd; then # it dies and comes back before it is needed
     start_etcd

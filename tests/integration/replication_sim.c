@@ -91,6 +91,9 @@ static void show_counts(uint64_t runs, const uint64_t *counts)
     printf("# %" PRIu64 " processes killed, %" PRIu64 " divergences, %" PRIu64 " handovers begun, %" PRIu64
            " steps of replicas\n",
            counts[SIM_CRASHES], counts[SIM_DIVERGENCES], counts[SIM_HANDOVERS], counts[SIM_STEPS]);
+    printf("# the arbiter lost its memory %" PRIu64 " times; the operator put it right %" PRIu64 " times, %" PRIu64
+           " of them when somebody waited for it\n",
+           counts[SIM_FORGOTTEN], counts[SIM_RESETS], counts[SIM_HELD]);
 }
 
 /* Starts the jobs; returns where their reports can be read. */

@@ -11,7 +11,9 @@ static void plan_config(struct sim_world *world)
         .first_epoch = 1,
         .beat_every = beat,
         .suspect_after = beat * sim_between(world, 3, 5),
+        .suspect_max = beat * sim_between(world, 3, 12),
         .arbiter_retry = sim_between(world, 15, 60) * SIM_MS,
+        .arbiter_watch = sim_between(world, 50, 400) * SIM_MS,
         .window = sim_between(world, 600, 6000),
         .backlog_max = sim_between(world, 6000, 60000),
         .lag_slow = sim_between(world, 50, 150) * SIM_MS,
@@ -25,9 +27,11 @@ static void plan_config(struct sim_world *world)
 void faults_plan(struct sim_world *world)
 {
     static const unsigned rarest[SIM_FAULTS] = {
-        [SIM_FAULT_CRASH] = 1500,     [SIM_FAULT_PAUSE] = 900,    [SIM_FAULT_CUT] = 700,      [SIM_FAULT_STALL] = 600,
-        [SIM_FAULT_PARTITION] = 1200, [SIM_FAULT_ARBITER] = 1000, [SIM_FAULT_SLOW] = 1500,    [SIM_FAULT_STUCK] = 1500,
-        [SIM_FAULT_DIVERGE] = 400,    [SIM_FAULT_HANDOVER] = 900, [SIM_FAULT_RETARGET] = 100, [SIM_FAULT_STALE] = 200,
+        [SIM_FAULT_CRASH] = 1500,  [SIM_FAULT_PAUSE] = 900,      [SIM_FAULT_CUT] = 700,
+        [SIM_FAULT_STALL] = 600,   [SIM_FAULT_PARTITION] = 1200, [SIM_FAULT_ARBITER] = 1000,
+        [SIM_FAULT_FORGET] = 1000, [SIM_FAULT_SLOW] = 1500,      [SIM_FAULT_STUCK] = 1500,
+        [SIM_FAULT_DIVERGE] = 400, [SIM_FAULT_HANDOVER] = 900,   [SIM_FAULT_RETARGET] = 100,
+        [SIM_FAULT_STALE] = 200,
     };
 
     plan_config(world);
@@ -137,6 +141,9 @@ static void strike_node(struct sim_world *world, enum sim_fault fault, struct si
     case SIM_FAULT_PAUSE:
         node->paused_at = world->now;
         node->paused_until = until(world, 5, 500);
+        /* Then it wakes up to an arbiter that cannot tell it what happened meanwhile. */
+        if (world->fault_every[SIM_FAULT_FORGET] && sim_chance(world, 300))
+            sim_at(world, world->now + sim_below(world, node->paused_until - world->now), SIM_ARBITER_FORGETS, 0, 0, 0);
         node->open_at_pause = node->gate_made ? node->gate.marks.shown : 0;
         SIM_TRACE(world, "host %d stands still for %llu ms", node->host,
                   (unsigned long long)((node->paused_until - world->now) / SIM_MS));
@@ -182,6 +189,8 @@ static void strike_network(struct sim_world *world, enum sim_fault fault)
         stall(world, pipe, (unsigned)sim_below(world, 2), until(world, 5, 400));
     } else if (fault == SIM_FAULT_PARTITION) {
         partition(world);
+    } else if (fault == SIM_FAULT_FORGET) {
+        arbiter_lose_memory(world);
     } else {
         world->arbiter_away_until = until(world, 10, 600);
         SIM_TRACE(world, "the arbiter is away for %llu ms",
@@ -194,7 +203,7 @@ void faults_strike(struct sim_world *world, enum sim_fault fault)
     if (world->now >= world->heal_at)
         return;
     sim_at(world, world->now + 1 + sim_below(world, 2 * world->fault_every[fault]), SIM_FAULT, fault, 0, 0);
-    if (fault >= SIM_FAULT_CUT && fault <= SIM_FAULT_ARBITER)
+    if (fault >= SIM_FAULT_CUT && fault <= SIM_FAULT_FORGET)
         return strike_network(world, fault);
     struct sim_node *node = any_node(world);
     if (node && world->now >= node->paused_until)

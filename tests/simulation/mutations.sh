@@ -3,6 +3,7 @@
 primary=replication/replica_primary.c
 backup=replication/replica_backup.c
 flow=replication/replica_flow.c
+arbiter=replication/replica_arbiter.c
 
 # What has left.
 mutate no-hold history $primary '    replica_act(replica, REPLICA_HOLD)->offset = replica->end;
@@ -24,20 +25,35 @@ mutate alone-without-winning history $primary '    contend(replica);
 }'
 mutate does-not-ask-when-it-wakes-up awakening $primary 'if (replica->now - replica->sent_at <=' 'if (0 <='
 mutate lets-out-while-it-asks awakening $primary 'has_member(replica) && !in_doubt(replica) &&' 'has_member(replica) &&'
+mutate hears-what-is-old awakening replication/replica_patience.c ' &&
+           replica->patience.echoed > replica->lost_at' ''
 mutate loser-goes-on one-live $primary '            lose_epoch(replica);' '            { replica->epoch++; primary_alone(replica); }'
 mutate loser-takes-over one-live $backup '} else if (answer == REPLICA_LOST) {' '} else if (false) {'
-mutate unreachable-is-won one-live $backup 'if (answer == REPLICA_UNREACHABLE)
-        return;' 'if (answer == REPLICA_UNREACHABLE && verifying)
-        return;'
-mutate two-requests-at-a-time contract replication/replica.c '.asked = request->asked, .stale = request->asked};' \
+mutate unreachable-is-won one-live $backup 'if (answer == REPLICA_UNREACHABLE || ' \
+    'if ((answer == REPLICA_UNREACHABLE && verifying) || '
+mutate two-requests-at-a-time contract $arbiter '.asked = request->asked, .stale = request->asked};' \
     '.asked = false};'
+
+# An arbiter that has lost its memory.
+mutate forgotten-is-won one-live $backup '(answer == REPLICA_FORGOTTEN && !verifying)' 'false'
+mutate claim-rests-on-nothing one-live $arbiter 'claim->owner = replica->state == REPLICA_STARTING ? 0 : owner(replica);' \
+    'claim->owner = 0;'
+mutate free-is-enough one-live replication/arbiter_records.c 'before == question->owner;' 'true;'
+mutate doubt-takes-nothing-for-no awakening $primary 'else if (answer == REPLICA_LOST)
+        end_doubt' 'else if (answer != REPLICA_UNREACHABLE)
+        end_doubt'
+mutate forgotten-is-not-asked-again liveness $arbiter 'replica->now < request->again_at' \
+    'replica->now < request->again_at || replica->arbiter == REPLICA_ARBITER_FORGETFUL'
+
 mutate two-members one-member $primary '    if (replica->state != REPLICA_ALONE)
         return replica_refuse' '    if (replica->state != REPLICA_ALONE && replica->state != REPLICA_PRIMARY)
         return replica_refuse'
-mutate due-before-it-is contract replication/replica.c 'replica->config.suspect_after + 1;' \
-    'replica->config.suspect_after - 1;'
+mutate due-before-it-is contract replication/replica.c 'replica_suspects_at(replica) + 1;' \
+    'replica_suspects_at(replica) - 1;'
 mutate beats-of-nobody contract replication/replica.c 'replica->welcomed && replica->state != REPLICA_TAKING_OVER' \
     'replica->welcomed'
+mutate takes-up-what-it-gave-up history $backup 'if (welcome->stream == replica->given_up)
+        return;' ''
 mutate old-welcome contract $backup 'welcome->epoch < replica->epoch ||' ''
 mutate diverged-takes-over liveness $backup '} else if (replica->diverged) {' '} else if (false) {'
 
@@ -66,7 +82,7 @@ mutate lag-patience lag $primary 'replica->contend_for_good = true;
 # Going on.
 mutate never-claim contract $backup 'claim(replica, "nothing is heard from the primary");' ';'
 mutate never-contend contract $primary 'lose_member(replica, "nothing is heard from the backup");' ';'
-mutate never-ask-again liveness replication/replica.c 'replica->now < request->again_at' \
+mutate never-ask-again liveness $arbiter 'replica->now < request->again_at' \
     'replica->now < request->again_at || request->told'
 
 # The console.

@@ -153,7 +153,7 @@ static void boot(struct sim_world *world, struct sim_node *node, uint64_t epoch)
     node->live = true;
     node->epoch = epoch;
     node->stepped_at = world->now;
-    checker_live(&world->checker, (unsigned)node->host, epoch, epoch < SIM_EPOCHS ? world->owners[epoch] : 0,
+    checker_live(&world->checker, (unsigned)node->host, epoch, epoch < SIM_EPOCHS ? world->given[epoch] : 0,
                  &node->machine);
     console_server_live(&node->server, epoch, 0, 0);
 }
@@ -224,6 +224,17 @@ static bool is_for_live(enum replica_action_kind kind)
            kind == REPLICA_QUIESCE || kind == REPLICA_RESUME || kind == REPLICA_THROTTLE;
 }
 
+static void ask(struct sim_world *world, struct sim_node *node, enum arbiter_request request,
+                const struct replica_action *action)
+{
+    arbiter_question(world, node,
+                     &(struct arbiter_question){.request = request,
+                                                .epoch = action->epoch,
+                                                .node = action->node,
+                                                .owner = action->owner,
+                                                .rival = action->rival});
+}
+
 static void carry_out(struct sim_world *world, struct sim_node *node, const struct replica_action *action)
 {
     if (is_for_live(action->kind)) {
@@ -236,10 +247,13 @@ static void carry_out(struct sim_world *world, struct sim_node *node, const stru
         send_message(world, node, &action->message);
         break;
     case REPLICA_CLAIM:
-        arbiter_question(world, node, false, action->epoch, node->id);
+        ask(world, node, ARBITER_CLAIM, action);
         break;
     case REPLICA_VERIFY:
-        arbiter_question(world, node, true, action->epoch, action->node);
+        ask(world, node, ARBITER_VERIFY, action);
+        break;
+    case REPLICA_DOUBT:
+        ask(world, node, ARBITER_DOUBT, action);
         break;
     case REPLICA_START:
         boot(world, node, action->epoch);
@@ -291,7 +305,7 @@ static void enter_epoch(struct sim_world *world, struct sim_node *node)
     if (!node->live || epoch == node->epoch)
         return;
     node->epoch = epoch;
-    checker_live(&world->checker, (unsigned)node->host, epoch, epoch < SIM_EPOCHS ? world->owners[epoch] : 0,
+    checker_live(&world->checker, (unsigned)node->host, epoch, epoch < SIM_EPOCHS ? world->given[epoch] : 0,
                  &node->machine);
 }
 

@@ -16,6 +16,7 @@
 #ifndef ENCORE_TESTS_SIMULATION_H
 #define ENCORE_TESTS_SIMULATION_H
 
+#include "replication/arbiter_records.h"
 #include "replication/console_client.h"
 #include "replication/console_server.h"
 #include "replication/replica.h"
@@ -50,6 +51,8 @@ enum sim_event_kind {
     SIM_FAULT,    /* a: which */
     SIM_OPERATOR, /* a: host */
     SIM_WATCH,
+    SIM_ARBITER_FORGETS,
+    SIM_ARBITER_OPERATOR, /* a: how often he looked already */
 };
 
 struct sim_event {
@@ -79,12 +82,12 @@ struct sim_pipe {
 };
 
 struct sim_request {
-    bool verify;
-    uint64_t epoch, node;
+    struct arbiter_question question;
     int host;
     uint32_t incarnation;
     enum replica_answer answer, told;
-    bool unheard; /* the answer never comes: UNREACHABLE instead */
+    uint64_t forgotten; /* how often the arbiter had lost its memory when it was asked */
+    bool unheard;       /* the answer never comes: UNREACHABLE instead */
 };
 
 enum sim_stream_phase { SIM_NO_STREAM, SIM_CHECKPOINT, SIM_RECORDS };
@@ -155,6 +158,7 @@ enum sim_fault {
     SIM_FAULT_STALL,
     SIM_FAULT_PARTITION,
     SIM_FAULT_ARBITER,
+    SIM_FAULT_FORGET,
     SIM_FAULT_SLOW,
     SIM_FAULT_STUCK,
     SIM_FAULT_DIVERGE,
@@ -173,8 +177,10 @@ struct sim_world {
     int hosts;
     struct sim_node nodes[SIM_HOSTS];
     struct sim_pipe pipes[SIM_PIPES];
-    uint64_t cut_off[SIM_HOSTS + 1]; /* until when a host (the last: the client) is partitioned from the others */
-    uint64_t owners[SIM_EPOCHS];
+    uint64_t cut_off[SIM_HOSTS + 1];    /* until when a host (the last: the client) is partitioned from the others */
+    uint64_t owners[SIM_EPOCHS];        /* as the arbiter has it */
+    uint64_t given[SIM_EPOCHS];         /* to whom it was given last, even if the arbiter has forgotten */
+    bool forgetful;                     /* the arbiter lost its memory, and the operator has not put it right */
     uint64_t taken_over_at[SIM_EPOCHS]; /* when a backup went live in it; 0: none did */
     uint64_t arbiter_away_until;
     struct sim_request requests[SIM_REQUESTS];
@@ -216,6 +222,9 @@ enum sim_count {
     SIM_DIVERGENCES,
     SIM_HANDOVERS,
     SIM_CRASHES,
+    SIM_FORGOTTEN,
+    SIM_HELD,
+    SIM_RESETS,
     SIM_STEPS,
     SIM_COUNTS,
 };
@@ -275,7 +284,10 @@ int pipe_to(const struct sim_world *world, int host);
 void pipes_forget(struct sim_world *world);
 
 /* arbiter.c */
-void arbiter_question(struct sim_world *world, struct sim_node *node, bool verify, uint64_t epoch, uint64_t id);
+void arbiter_question(struct sim_world *world, struct sim_node *node, const struct arbiter_question *question);
+void arbiter_lose_memory(struct sim_world *world);
+/* An operator who knows the truth, as far as he should, puts a forgetful arbiter right. */
+void arbiter_operator(struct sim_world *world, unsigned looked);
 void arbiter_effect(struct sim_world *world, unsigned request);
 void arbiter_tell(struct sim_world *world, unsigned request);
 

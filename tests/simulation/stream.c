@@ -291,7 +291,7 @@ static void go_live(struct sim_world *world, struct sim_node *node)
     node->inputs = (struct gate_marks){0};
     gate_marks_add(&node->inputs, 0, node->machine.inputs);
     world->taken_over_at[node->going_live_epoch] = world->now;
-    checker_live(&world->checker, (unsigned)node->host, node->going_live_epoch, world->owners[node->going_live_epoch],
+    checker_live(&world->checker, (unsigned)node->host, node->going_live_epoch, world->given[node->going_live_epoch],
                  &node->machine);
     console_server_live(&node->server, node->going_live_epoch, node->machine.owner, node->machine.inputs);
     world->counts[SIM_TAKEOVERS]++;

@@ -146,14 +146,14 @@ static void judge_death(struct sim_world *world)
     uint64_t epoch = SIM_EPOCHS;
 
     world->dead = true;
-    while (--epoch > 0 && world->owners[epoch] == 0)
+    while (--epoch > 0 && world->given[epoch] == 0)
         ;
     /* No epoch at all: he that would have been the first was killed. */
-    const struct sim_process *owner = epoch ? process(world, world->owners[epoch]) : &world->processes[0];
+    const struct sim_process *owner = epoch ? process(world, world->given[epoch]) : &world->processes[0];
     if (!world->guest_ended && !(owner && owner->lost))
         checker_fail(&world->checker, "liveness",
                      "all stopped, but node %" PRIx64 ", which has epoch %" PRIu64 ", was not killed",
-                     world->owners[epoch], epoch);
+                     world->given[epoch], epoch);
     SIM_TRACE(world, "nobody is left");
 }
 
@@ -238,6 +238,10 @@ static void happen(struct sim_world *world, const struct sim_event *event)
         return;
     case SIM_WATCH:
         return watch(world);
+    case SIM_ARBITER_FORGETS:
+        return arbiter_lose_memory(world);
+    case SIM_ARBITER_OPERATOR:
+        return arbiter_operator(world, event->a);
     }
 }
 
@@ -275,10 +279,11 @@ static void clear(struct sim_world *world)
         world->stale[n].length = 0;
     memset(world->cut_off, 0, sizeof world->cut_off);
     memset(world->owners, 0, sizeof world->owners);
+    memset(world->given, 0, sizeof world->given);
     memset(world->taken_over_at, 0, sizeof world->taken_over_at);
     world->now = world->order = world->arbiter_away_until = 0;
     world->events = world->next_request = world->process_count = world->stale_next = 0;
-    world->guest_ended = world->dead = world->stepping = false;
+    world->guest_ended = world->dead = world->stepping = world->forgetful = false;
     checker_reset(&world->checker);
 }
 
