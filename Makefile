@@ -38,7 +38,7 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
-TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy poke lying_primary)
+TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy lying_primary on_terminal poke signal_at)
 BENCHES := $(patsubst %,$(BUILD)/bench/%,checkpoint startup ticks replicated pauses soft_loops soft_dispatch)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
@@ -50,6 +50,11 @@ say = @echo "  $(1)"
 endif
 
 all: encore guests ## Build the command and the guests (default)
+
+# A stack of 128 KiB is enough for the command (ulimit -s); the sanitizers' frames are larger.
+ifndef SAN
+$(OBJECTS) $(TOOLS:%.c=$(BUILD)/%.o): FRAMES := -Wframe-larger-than=40000
+endif
 
 encore: $(BUILD)/encore ## Build the command: build/encore
 
@@ -65,7 +70,7 @@ $(BUILD)/encore: $(TOOLS:%.c=$(BUILD)/%.o) $(BUILD)/libencore.a
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC    $<)
-	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(FRAMES) -c -o $@ $<
 
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libencore.a
 	@mkdir -p $(@D)

@@ -219,7 +219,9 @@ static int watch_outside(struct recorder *recorder, struct error *error)
 
 static int start(struct recorder *recorder, struct error *error)
 {
-    recorder->kicker = kicker_start(kick_engine, recorder, !recorder->options.relay, error);
+    int signals = recorder->options.signals ? signals_fd(recorder->options.signals) : -1;
+
+    recorder->kicker = kicker_start(kick_engine, recorder, signals, error);
     if (!recorder->kicker)
         return -1;
     if (watch_outside(recorder, error) < 0)

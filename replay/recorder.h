@@ -23,6 +23,7 @@
 #include "vmm/host/kicker.h"
 #include "vmm/host/net.h"
 #include "vmm/host/script.h"
+#include "vmm/host/signals.h"
 #include "vmm/machine.h"
 
 struct recorder_progress {
@@ -70,10 +71,11 @@ struct recorder_options {
     uint64_t seed;         /* with the virtual clock: the guest's random bytes follow from this */
     /* By card. NULL: what the card sends is lost, and nothing comes. With a relay, what it sends is the relay's. */
     struct net *nets[MACHINE_CARDS_MAX];
-    struct control *control;   /* NULL: there is no operator, or he speaks through the relay */
-    uint64_t checkpoint_every; /* guest time, ns; 0: none */
-    uint64_t max_exits;        /* 0: no limit */
-    uint64_t timeout;          /* host time, ns; 0: no limit */
+    const struct signals *signals; /* NULL: they are not the recorder's */
+    struct control *control;       /* NULL: there is no operator, or he speaks through the relay */
+    uint64_t checkpoint_every;     /* guest time, ns; 0: none */
+    uint64_t max_exits;            /* 0: no limit */
+    uint64_t timeout;              /* host time, ns; 0: no limit */
     /* Called a few times a second when not NULL. */
     void (*progress)(void *context, const struct recorder_progress *progress);
     void *progress_context;

@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "replication/arbiter_backend.h"
 
 struct arbiter {
@@ -66,19 +66,6 @@ int arbiter_backend_open(const char *specification, struct arbiter_backend *back
                      specification);
 }
 
-static int start_thread(struct arbiter *arbiter, struct error *error)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    errno = pthread_create(&arbiter->thread, NULL, arbiter_thread, arbiter);
-    int failed = errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = failed;
-    return failed ? error_errno(error, "cannot start the thread that asks the arbiter") : 0;
-}
-
 struct arbiter *arbiter_open(const char *specification, struct error *error)
 {
     struct arbiter *arbiter = calloc(1, sizeof *arbiter);
@@ -94,7 +81,8 @@ struct arbiter *arbiter_open(const char *specification, struct error *error)
     pthread_mutex_init(&arbiter->mutex, NULL);
     pthread_cond_init(&arbiter->asked, NULL);
     arbiter->answered_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (arbiter->answered_fd < 0 ? error_errno(error, "cannot create an eventfd") : start_thread(arbiter, error)) {
+    if (arbiter->answered_fd < 0 ? error_errno(error, "cannot create an eventfd")
+                                 : thread_start(&arbiter->thread, arbiter_thread, arbiter, error)) {
         if (arbiter->answered_fd >= 0)
             close(arbiter->answered_fd);
         arbiter->backend.close(arbiter->backend.context);

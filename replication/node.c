@@ -3,12 +3,11 @@
 
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/thread.h"
@@ -78,12 +77,9 @@ void node_step(struct node *node, const struct replica_event *event)
 /* The first signal asks for the graceful end that there is; another one for any. */
 static void take_signal(struct node *node)
 {
-    struct signalfd_siginfo information;
-    bool came = false;
+    eventfd_t came;
 
-    while (read(node->signals, &information, sizeof information) == sizeof information)
-        came = true;
-    if (!came)
+    if (eventfd_read(node->options.signals, &came) < 0)
         return;
     enum replica_state state = node->replica ? replica_status(node->replica, node->now).state : REPLICA_STARTING;
     if (node->leaving || (state != REPLICA_PRIMARY && state != REPLICA_ALONE)) {
@@ -131,7 +127,7 @@ static bool poll_for_ack(const struct node *node, struct pollfd *fds, nfds_t cou
 static void wait_for_something(struct node *node)
 {
     struct pollfd fds[3 + NODE_LINKS_FDS];
-    int candidates[] = {port_news_fd(node->port), node->signals, arbiter_poll_fd(node->arbiter)};
+    int candidates[] = {port_news_fd(node->port), node->options.signals, arbiter_poll_fd(node->arbiter)};
     nfds_t count = 0;
 
     for (size_t n = 0; n < sizeof candidates / sizeof candidates[0]; n++) {
@@ -201,18 +197,11 @@ static void *node_thread(void *argument)
 
 static int open_all(struct node *node, struct error *error)
 {
-    sigset_t set;
     uint64_t *number = &node->options.replica.node;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
     if (host_entropy((uint8_t *)number, sizeof *number, error) < 0)
         return -1;
     *number |= 1; /* 0 is nobody */
-    node->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (node->signals < 0)
-        return error_errno(error, "cannot wait for signals");
     if (output_gate_create(&node->gate, 0, error) < 0 || frame_gate_create(&node->frames, error) < 0)
         return -1;
     node->arbiter = arbiter_open(node->options.arbiter, error);
@@ -235,8 +224,6 @@ static void node_free(struct node *node)
     output_gate_destroy(&node->gate);
     frame_gate_destroy(&node->frames);
     bytes_writer_free(&node->console_out);
-    if (node->signals >= 0)
-        close(node->signals);
     free(node);
 }
 
@@ -250,7 +237,6 @@ struct node *node_start(const struct node_options *options, struct port *port, s
     }
     node->options = *options;
     node->port = port;
-    node->signals = -1;
     node->now = host_clock_now();
     node->console_out = bytes_writer(CONSOLE_MESSAGE_MAX);
     if (open_all(node, error) < 0 || thread_start(&node->thread, node_thread, node, error) < 0) {

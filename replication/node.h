@@ -31,6 +31,7 @@ struct node_options {
     const char *connect;           /* backup: the primary's address */
     const struct keys *keys;       /* of a master key if there is `listen`; NULL: none */
     const char *arbiter;
+    int signals;                  /* signals_fd: the first wish asks for a handover, the second for any end */
     bool next_epoch;              /* primary: begin with the epoch after the arbiter's latest */
     const atomic_bool *log_ended; /* whether the log that is kept here could not be written on; NULL: nobody knows */
     struct kept_log *kept;        /* backup: where the stream is kept; the node's until the machine lives */
@@ -48,7 +49,7 @@ enum node_end {
     NODE_HANDED_OVER, /* the backup goes on, as it was asked to */
     NODE_LOST,        /* another machine goes on, or there is none to go on with; the text says why */
     NODE_UNFIT,       /* a backup that could not take over, for what the user gave it; the text says why */
-    NODE_SIGNALLED,   /* SIGINT or SIGTERM */
+    NODE_SIGNALLED,   /* the user wanted the end */
     NODE_FAILED,      /* the host failed; the text says how */
 };
 
@@ -60,8 +61,8 @@ struct node_result {
 
 struct node;
 
-/* Opens links and arbiter and starts the thread. SIGINT and SIGTERM must be blocked in the caller, for the node takes
- * them. What the options point to must outlive the node. NULL with the error. */
+/* Opens links and arbiter and starts the thread. What the options point to must outlive the node. NULL with the error.
+ */
 struct node *node_start(const struct node_options *options, struct port *port, struct error *error);
 
 /* Waits until the node has come to its end, and frees it. */

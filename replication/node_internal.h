@@ -42,7 +42,6 @@ struct node {
     struct replica_actions actions;
     struct port_orders orders;
     pthread_t thread;
-    int signals;
 
     struct link *upstream;     /* to the primary that we follow; NULL: we follow none, or not any more */
     struct listener *listener; /* may be NULL */

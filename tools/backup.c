@@ -221,7 +221,7 @@ static int begin(struct backup *backup, struct error *error)
     backup->replicated.files = files_create(error);
     if (!backup->replicated.files)
         return -1;
-    backup->guest = guest_of(backup->replicated.files);
+    guest_begin(&backup->guest, backup->replicated.files);
     return file_places_expect(&backup->places, backup->replicated.files, error);
 }
 
@@ -250,18 +250,21 @@ int command_backup(int argc, char **argv)
                "by consoles, and by a new backup, once it has taken over. Exit code: the guest's, as for run; 7 when "
                "another machine goes on; 130 when stopped by the user; 2 bad input, 1 the host failed.",
     };
-    struct backup backup = {.options = replicated_options_default(), .replicated.command = "backup"};
+    struct backup *backup = command_memory(sizeof *backup);
     struct error error = {0};
 
-    command_line_parse(&argp, "backup", argc, argv, &backup);
-    bool good = begin(&backup, &error) == 0 &&
-                replicated_start(&backup.replicated, &backup.options, backup.connect, &error) == 0 &&
-                follow(&backup, &error) == 0;
+    backup->options = replicated_options_default();
+    backup->replicated.command = "backup";
+    command_line_parse(&argp, "backup", argc, argv, backup);
+    bool good = begin(backup, &error) == 0 &&
+                replicated_start(&backup->replicated, &backup->options, backup->connect, &error) == 0 &&
+                follow(backup, &error) == 0;
     /* The machine's thread is done; what it had goes before the port and the kept log that it looks at. */
-    log_writer_free(backup.writer);
-    recorder_free(backup.recorder);
-    shadow_free(backup.shadow);
-    int code = replicated_finish(&backup.replicated, good ? NULL : &error);
-    files_free(backup.replicated.files);
+    log_writer_free(backup->writer);
+    recorder_free(backup->recorder);
+    shadow_free(backup->shadow);
+    int code = replicated_finish(&backup->replicated, good ? NULL : &error);
+    files_free(backup->replicated.files);
+    free(backup);
     return code;
 }

@@ -1,6 +1,7 @@
 /* encore checkpoint extract: one checkpoint as files that need no encore to be read. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,10 +24,12 @@ struct extract_options {
 
 /* A machine that was unpacked from a log. */
 struct unpacked {
+    struct description description;
     struct log_reader *reader;
     struct engine *engine;
     struct machine machine;
     bool has_machine;
+    bool interrupted;
     struct traffic traffic;
 };
 
@@ -63,15 +66,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 static int unpack(struct unpacked *unpacked, const struct extract_options *options, struct error *error)
 {
     const struct door door = {0}; /* nothing goes through it: the machine does not run */
-    struct description description;
 
     unpacked->reader = log_reader_open(NULL, options->log, false, error);
     if (!unpacked->reader)
         return -1;
     const char *json = log_reader_header(unpacked->reader)->machine;
-    if (description_from_json(json, strlen(json), &description, error) < 0)
+    if (description_from_json(json, strlen(json), &unpacked->description, error) < 0)
         return error_wrap(error, "%s", options->log);
-    struct machine_config config = description_config(&description);
+    struct machine_config config = description_config(&unpacked->description);
     unpacked->engine = shelf_create(error);
     if (!unpacked->engine || machine_create(&unpacked->machine, &config, unpacked->engine, &door, error) < 0)
         return -1;
@@ -172,6 +174,7 @@ static int extract(struct unpacked *unpacked, const struct extract_options *opti
         error_wrap(error, "%s", options->output);
     else
         result = new_directory_publish(&directory, error);
+    unpacked->interrupted = signals_came(directory.signals) && result < 0;
     new_directory_close(&directory);
     return result;
 }
@@ -195,16 +198,19 @@ int command_checkpoint_extract(int argc, char **argv)
             "checkpoint before the place where the log breaks off or is damaged.",
     };
     struct extract_options to = {0};
-    struct unpacked unpacked = {0};
+    struct unpacked *unpacked = command_memory(sizeof *unpacked);
     struct error error = {0}, damage;
 
     command_line_parse(&argp, "checkpoint extract", argc, argv, &to);
-    if (extract(&unpacked, &to, &error) == 0) {
-        if (is_damaged(&unpacked, &to, &damage))
+    if (extract(unpacked, &to, &error) == 0) {
+        if (is_damaged(unpacked, &to, &damage))
             fprintf(stderr, "encore checkpoint extract: the checkpoint is whole, the log is not: %s\n", damage.text);
         printf("%s: ram.bin (%" PRIu64 " bytes) and state.txt of checkpoint %" PRIu64 "\n", to.output,
-               unpacked.machine.ram.size, to.id);
+               unpacked->machine.ram.size, to.id);
     }
-    unpacked_free(&unpacked);
-    return log_finish("checkpoint extract", NULL, &error);
+    unpacked_free(unpacked);
+    bool interrupted = unpacked->interrupted;
+    free(unpacked);
+    int code = log_finish("checkpoint extract", NULL, &error);
+    return interrupted ? 130 : code;
 }

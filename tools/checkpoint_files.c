@@ -10,17 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void hold_signals(struct new_directory *directory)
-{
-    sigset_t held;
-
-    sigemptyset(&held);
-    sigaddset(&held, SIGINT);
-    sigaddset(&held, SIGTERM);
-    sigaddset(&held, SIGHUP);
-    sigprocmask(SIG_BLOCK, &held, &directory->signals);
-}
-
 /* "a/b/" and "a/b" are the same directory; the temporary name is a/b.XXXXXX. */
 static int name_temporary(struct new_directory *directory, struct error *error)
 {
@@ -39,8 +28,9 @@ int new_directory_create(struct new_directory *directory, const char *path, stru
 {
     struct stat status;
 
-    *directory = (struct new_directory){.path = path, .fd = -1};
-    hold_signals(directory);
+    *directory = (struct new_directory){.path = path, .fd = -1, .signals = signals_hold(1, error)};
+    if (!directory->signals)
+        return -1;
     if (lstat(path, &status) == 0) {
         error_set(error, ERROR_INPUT, "%s exists already", path);
     } else if (name_temporary(directory, error) == 0) {
@@ -60,10 +50,7 @@ int new_directory_create(struct new_directory *directory, const char *path, stru
 
 int new_directory_check(const struct new_directory *directory, struct error *error)
 {
-    sigset_t waiting;
-
-    sigpending(&waiting);
-    if (sigismember(&waiting, SIGINT) || sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGHUP))
+    if (signals_came(directory->signals))
         return error_set(error, ERROR_HOST, "%s: interrupted", directory->path);
     return 0;
 }
@@ -105,5 +92,4 @@ void new_directory_close(struct new_directory *directory)
         close(directory->fd);
     *directory->temporary = 0;
     directory->fd = -1;
-    sigprocmask(SIG_SETMASK, &directory->signals, NULL);
 }

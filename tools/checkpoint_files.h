@@ -6,28 +6,28 @@
 #define ENCORE_TOOLS_CHECKPOINT_FILES_H
 
 #include <limits.h>
-#include <signal.h>
 
 #include "base/error.h"
+#include "vmm/host/signals.h"
 
 struct new_directory {
     const char *path;
     char temporary[PATH_MAX]; /* "" when there is none (any more) */
     int fd;
-    sigset_t signals; /* the mask as it was */
+    struct signals *signals;
 };
 
-/* Begins a directory that is to be `path`, which must not exist (ERROR_INPUT). SIGINT, SIGTERM and SIGHUP wait from
- * here on until it is closed, so that they too leave nothing behind. `path` is borrowed. */
+/* Begins a directory that is to be `path`, which must not exist (ERROR_INPUT). Signals are held
+ * from here on (vmm/host/signals.h), so that they too leave nothing behind. `path` is borrowed. */
 int new_directory_create(struct new_directory *directory, const char *path, struct error *error);
 
-/* Whether such a signal waits: the caller then gives up. */
+/* -1, with the error, when a signal came: the caller then gives up. */
 int new_directory_check(const struct new_directory *directory, struct error *error);
 
 /* Gives it its name. */
 int new_directory_publish(struct new_directory *directory, struct error *error);
 
-/* Releases it, removes it unless it was published, and lets the signals in. */
+/* Releases it, and removes it unless it was published. */
 void new_directory_close(struct new_directory *directory);
 
 #endif

@@ -6,6 +6,8 @@
 #ifndef ENCORE_TOOLS_COMMANDS_H
 #define ENCORE_TOOLS_COMMANDS_H
 
+#include <stddef.h>
+
 #include "base/error.h"
 
 typedef int command_fn(int argc, char **argv);
@@ -16,5 +18,9 @@ command_fn command_ctl, command_arbiter;
 
 /* Prints "encore NAME: error" on stderr and returns the exit code of the error's kind. */
 int command_fails(const char *name, const struct error *error);
+
+/* Zeroed memory for what a command keeps: a description of a machine is more than a small stack holds (ulimit -s). Ends
+ * the process, with a sentence, where there is none. */
+void *command_memory(size_t size);
 
 #endif

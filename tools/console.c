@@ -18,6 +18,7 @@
 #include "vmm/host/console.h"
 #include "vmm/host/entropy.h"
 #include "vmm/host/script.h"
+#include "vmm/host/signals.h"
 
 #define MILLISECOND UINT64_C(1000000)
 
@@ -35,6 +36,7 @@ struct console_command {
     const char *names[CLIENT_LINKS_MAX];
     struct console_client *client;
     struct console *console;
+    struct signals *signals;
     struct script *script;
     struct bytes_writer out; /* a message */
     uint64_t epoch;          /* as told to the user */
@@ -116,6 +118,9 @@ static int open_all(struct console_command *command, struct error *error)
         if (!command->script)
             return -1;
     }
+    command->signals = signals_hold(1, error);
+    if (!command->signals)
+        return -1;
     command->console = console_open(NULL, "stdio", error);
     return command->console ? 0 : -1;
 }
@@ -220,7 +225,7 @@ static void send_next(struct console_command *command)
 
 static void wait_for_something(struct console_command *command)
 {
-    struct pollfd fds[CLIENT_LINKS_MAX + 1];
+    struct pollfd fds[CLIENT_LINKS_MAX + 2];
     nfds_t count = 0;
     bool room = command->client->kept_length < CLIENT_KEEP;
     int input = console_poll_fd(command->console);
@@ -230,6 +235,7 @@ static void wait_for_something(struct console_command *command)
     for (unsigned n = 0; n < command->client->links; n++) {
         count += link_poll(command->links[n], &fds[count]);
     }
+    fds[count++] = (struct pollfd){.fd = signals_fd(command->signals), .events = POLLIN};
     if (input >= 0 && room && !command->script && !console_ended(command->console))
         fds[count++] = (struct pollfd){.fd = input, .events = POLLIN};
     (void)poll(fds, count, patience);
@@ -250,6 +256,10 @@ static bool is_done(struct console_command *command)
                 "\r\nencore console: another client has typed meanwhile; %zu bytes of input are not confirmed\r\n",
                 client->kept_length);
         command->code = 1;
+        return true;
+    }
+    if (signals_came(command->signals)) {
+        command->code = 130;
         return true;
     }
     if (console_quit(command->console))

@@ -1,11 +1,14 @@
 /* The command `encore`: finds the subcommand and hands over. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
+#include "vmm/host/signals.h"
 
 struct command {
     const char *name;
@@ -58,8 +61,21 @@ static int open_closed_streams(void)
     }
 }
 
+void *command_memory(size_t size)
+{
+    void *memory = calloc(1, size);
+
+    if (!memory) {
+        fprintf(stderr, "encore: out of memory\n");
+        exit(1);
+    }
+    return memory;
+}
+
 int main(int argc, char **argv)
 {
+    signals_ignore_write_faults();
+    thread_set_stack();
     if (open_closed_streams() < 0) {
         fprintf(stderr, "encore: /dev/null cannot be opened\n");
         return 1;

@@ -31,9 +31,10 @@ bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_resu
     return false;
 }
 
-struct guest guest_of(struct files *files)
+void guest_begin(struct guest *guest, struct files *files)
 {
-    return (struct guest){.files = files, .disks.run = files};
+    memset(guest, 0, sizeof *guest);
+    guest->files = guest->disks.run = files;
 }
 
 int guest_choose_engine(struct guest *guest, const char *name, bool recorded, struct error *error)
@@ -257,5 +258,5 @@ void guest_free(struct guest *guest)
     free(guest->image);
     for (unsigned i = 0; i < BOOT_MODULES; i++)
         free(guest->modules[i]);
-    *guest = guest_of(guest->files);
+    guest_begin(guest, guest->files);
 }

@@ -30,8 +30,8 @@ struct guest {
  * not emulate the guest's kernel. If not, `reason` says why. */
 bool guest_kvm_suits(const struct engine_caps *caps, const struct kvm_probe_result *probe, struct error *reason);
 
-/* One with no parts yet, whose files are inputs of the run `files`. */
-struct guest guest_of(struct files *files);
+/* Makes it one with no parts yet, whose files are inputs of the run `files`. */
+void guest_begin(struct guest *guest, struct files *files);
 
 /* What "auto" has to say for itself where it is to be exact. */
 #define GUEST_WHY_EXACT                                                                                                \

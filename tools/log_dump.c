@@ -2,15 +2,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "tools/command_line.h"
 #include "tools/log_commands.h"
 #include "tools/log_support.h"
 #include "tools/quantity.h"
+#include "vmm/host/signals.h"
 
 /* How often a growing log is looked at again, in milliseconds. */
 #define FOLLOW_INTERVAL 50
@@ -23,7 +22,7 @@ struct dump {
     uint64_t from;
     uint64_t limit; /* 0: none */
     bool follow;
-    int signals; /* a signalfd for SIGINT and SIGTERM when following, else -1 */
+    struct signals *signals; /* when following */
 };
 
 enum option_key { KEY_TYPE = 0x100, KEY_FROM_RECORD, KEY_LIMIT, KEY_FOLLOW };
@@ -85,9 +84,12 @@ static bool is_wanted(const struct dump *dump, const struct log_reader *reader, 
 /* Waits up to so many milliseconds for the user's Ctrl-C. */
 static bool interrupted(const struct dump *dump, int milliseconds)
 {
-    struct pollfd poll_fd = {.fd = dump->signals, .events = POLLIN};
+    struct pollfd poll_fd = {.events = POLLIN};
 
-    return dump->follow && poll(&poll_fd, 1, milliseconds) > 0;
+    if (!dump->follow)
+        return false;
+    poll_fd.fd = signals_fd(dump->signals);
+    return poll(&poll_fd, 1, milliseconds) > 0;
 }
 
 /* Prints until the log ends, breaks off (the error is then set), or nothing more is wanted. */
@@ -101,7 +103,7 @@ static void print_records(const struct dump *dump, struct log_reader *reader, st
         case LOG_READ_RECORD:
             if (is_wanted(dump, reader, &record)) {
                 print_record(reader, &record);
-                if (++printed == dump->limit)
+                if (++printed == dump->limit || ferror(stdout))
                     return;
             }
             if (read % FOLLOW_BURST == 0 && interrupted(dump, 0))
@@ -125,22 +127,10 @@ static void print_records(const struct dump *dump, struct log_reader *reader, st
     }
 }
 
-/* From here on SIGINT and SIGTERM end the following, and not the program in mid-line. */
-static int take_signals(struct dump *dump, struct error *error)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    dump->signals = signalfd(-1, &set, SFD_CLOEXEC);
-    return dump->signals < 0 ? error_errno(error, "signalfd") : 0;
-}
-
 static int run(struct dump *dump, struct error *error)
 {
-    if (dump->follow && take_signals(dump, error) < 0)
+    /* From here on a signal ends the following, and not the program in mid-line. */
+    if (dump->follow && !(dump->signals = signals_hold(1, error)))
         return -1;
     struct log_reader *reader = log_reader_open(NULL, dump->log.path, dump->follow, error);
     if (!reader)
@@ -169,12 +159,10 @@ int command_log_dump(int argc, char **argv)
                "Columns: the record's number, the frame that holds it, that frame's place in the file in bytes, and "
                "the record. Exit code 4, after all that is readable, when the log breaks off or is damaged.",
     };
-    struct dump dump = {.signals = -1};
+    struct dump dump = {0};
     struct error error = {0};
 
     command_line_parse(&argp, "log dump", argc, argv, &dump);
     run(&dump, &error);
-    if (dump.signals >= 0)
-        close(dump.signals);
     return log_finish("log dump", &dump.log, &error);
 }

@@ -1,11 +1,13 @@
 /* encore log info: what was recorded, how much of it there is, and how it ended. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/text.h"
 #include "logs/frame.h"
 #include "replay/description.h"
+#include "tools/commands.h"
 #include "tools/log_commands.h"
 #include "tools/log_support.h"
 
@@ -80,21 +82,23 @@ static void print_end(const struct log_summary *summary)
 static int print_header(const char *path, struct error *error)
 {
     struct log_reader *reader = log_reader_open(NULL, path, false, error);
-    struct description description;
+    struct description *description;
 
     if (!reader)
         return -1;
     const struct log_header *header = log_reader_header(reader);
-    int result = description_from_json(header->machine, strlen(header->machine), &description, error);
+    description = command_memory(sizeof *description);
+    int result = description_from_json(header->machine, strlen(header->machine), description, error);
     printf("log          ");
     text_print(path, stdout);
     printf("\nformat       %d, id ", LOG_FORMAT_VERSION);
     print_id(&header->id);
     putchar('\n');
     if (result == 0)
-        print_machine(&description);
+        print_machine(description);
     else
         error_wrap(error, "%s", path);
+    free(description);
     log_reader_close(reader);
     return result;
 }

@@ -1,7 +1,9 @@
 /* See log_support.h. */
 #include "tools/log_support.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 #include "tools/command_line.h"
@@ -137,6 +139,9 @@ int log_finish(const char *name, const struct log_argument *argument, const stru
     struct error output;
 
     if (fflush(stdout) != 0 || ferror(stdout)) {
+        /* Whoever read it has read enough (log dump | head). A shell shows 128 + SIGPIPE for others that end so. */
+        if (errno == EPIPE)
+            return 128 + SIGPIPE;
         error_errno(&output, "standard output");
         return command_fails(name, &output);
     }

@@ -3,7 +3,8 @@
  *
  * The rule: a guest that writes v to port 0xf4 exits with (v << 1) | 1, as under QEMU's isa-debug-exit. A guest that
  * halts with interrupts off exits with 0, a triple fault with 4, a guest that the engine could not execute with 6, a
- * run cut short by --max-exits with 8, by --timeout with 124 (as timeout(1) does), by SIGINT or SIGTERM with 130.
+ * run cut short by --max-exits with 8, by --timeout with 124 (as timeout(1) does), by SIGINT, SIGTERM or SIGHUP with
+ * 130.
  */
 #ifndef ENCORE_TOOLS_OUTCOME_H
 #define ENCORE_TOOLS_OUTCOME_H

@@ -77,12 +77,12 @@ static int claim_log(struct primary *primary, struct error *error)
 static int build(struct primary *primary, struct error *error)
 {
     primary->replicated.files = files_create(error);
-    primary->guest = guest_of(primary->replicated.files);
+    guest_begin(&primary->guest, primary->replicated.files);
     if (!primary->replicated.files || guest_choose_engine(&primary->guest, primary->machine.engine, true, error) < 0 ||
         guest_describe(&primary->guest, &primary->machine, true, error) < 0)
         return -1;
     primary->recorder = recorder_create(error);
-    if (!primary->recorder)
+    if (!primary->recorder || replicated_hold_signals(&primary->replicated, error) < 0)
         return -1;
     struct door door = recorder_door(primary->recorder);
     if (claim_log(primary, error) < 0 || guest_create_machine(&primary->guest, &door, error) < 0 ||
@@ -171,19 +171,23 @@ int command_primary(int argc, char **argv)
         .args_doc = "IMAGE",
         .doc = "Runs a guest whose log a backup may follow.\v"
                "Output leaves only when the backup has the log up to it, so that the backup can go on from there "
-               "when this side dies. Until a backup joins (encore backup), the machine is like any other. SIGINT and "
-               "SIGTERM hand over to the backup. Exit code: the guest's, as for run; 0 after handing over; 7 when "
+               "when this side dies. Until a backup joins (encore backup), the machine is like any other. SIGINT, "
+               "SIGTERM and SIGHUP hand over to the backup. Exit code: the guest's, as for run; 0 after handing over; "
+               "7 when "
                "another machine goes on; 2 bad input, 1 the host failed.",
     };
-    struct primary primary = {
-        .machine = machine_options_default(), .options = replicated_options_default(), .replicated.command = "primary"};
+    struct primary *primary = command_memory(sizeof *primary);
     struct error error = {0};
 
-    command_line_parse(&argp, "primary", argc, argv, &primary);
-    bool good = build(&primary, &error) == 0 &&
-                replicated_start(&primary.replicated, &primary.options, NULL, &error) == 0 &&
-                open_log(&primary, &error) == 0 && run(&primary, &error) == 0;
-    int code = replicated_finish(&primary.replicated, good ? NULL : &error);
-    release(&primary);
+    primary->machine = machine_options_default();
+    primary->options = replicated_options_default();
+    primary->replicated.command = "primary";
+    command_line_parse(&argp, "primary", argc, argv, primary);
+    bool good = build(primary, &error) == 0 &&
+                replicated_start(&primary->replicated, &primary->options, NULL, &error) == 0 &&
+                open_log(primary, &error) == 0 && run(primary, &error) == 0;
+    int code = replicated_finish(&primary->replicated, good ? NULL : &error);
+    release(primary);
+    free(primary);
     return code;
 }

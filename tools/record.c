@@ -51,7 +51,8 @@ int command_record(int argc, char **argv)
         .args_doc = "-o RUN.enc IMAGE",
         .doc = "Runs a guest and records it.\v"
                "The last line of standard output is the machine's digest. The exit code is the guest's, as for encore "
-               "run. SIGINT and SIGTERM end the recording cleanly; after SIGKILL the log replays up to its last frame.",
+               "run. SIGINT, SIGTERM and SIGHUP end the recording cleanly; after SIGKILL the log replays up to its "
+               "last frame.",
         .children = children,
     };
     struct record_options to = {.machine = machine_options_default()};

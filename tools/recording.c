@@ -22,6 +22,7 @@ struct recording {
     struct script *script;
     struct network network;
     struct control *control;
+    struct signals *signals;
     struct file_sink *file;
     struct log_writer *writer;
     struct recorder *recorder;
@@ -67,6 +68,10 @@ static int claim_log(struct recording *recording, const char *path, bool force, 
 {
     struct guest_disks *disks = &recording->guest.disks;
 
+    /* From here on there is something to tidy up. A script may have been a FIFO, which was waited for. */
+    recording->signals = signals_hold(1, error);
+    if (!recording->signals)
+        return -1;
     if (!path)
         return guest_disks_temporary(disks, NULL, error);
     recording->file = file_sink_create(recording->files, path, force, FILE_SINK_PAGE_CACHE, error);
@@ -103,6 +108,7 @@ static struct recorder_options recorder_options(struct recording *recording)
         .console = recording->console,
         .script = recording->script,
         .control = recording->control,
+        .signals = recording->signals,
         .seed = options->seed,
         .checkpoint_every = options->checkpoint_every,
         .max_exits = options->max_exits,
@@ -130,7 +136,7 @@ static int run(struct recording *recording, const char *log_path, bool force, st
                struct error *error)
 {
     recording->files = files_create(error);
-    recording->guest = guest_of(recording->files);
+    guest_begin(&recording->guest, recording->files);
     if (!recording->files ||
         guest_choose_engine(&recording->guest, engine_name(recording->options), log_path != NULL, error) < 0 ||
         guest_describe(&recording->guest, recording->options, log_path != NULL, error) < 0)
@@ -177,26 +183,27 @@ static void warn_of_script(const struct recording *recording)
 
 int recording_run(const char *command, const struct machine_options *options, const char *log_path, bool force)
 {
-    struct recording recording = {.options = options};
+    struct recording *recording = command_memory(sizeof *recording);
     struct recorder_result result;
     struct error error = {0};
     char text[DIGEST_TEXT];
     int code;
 
-    if (run(&recording, log_path, force, &result, &error) < 0) {
-        console_close(recording.console);
-        recording.console = NULL;
+    recording->options = options;
+    if (run(recording, log_path, force, &result, &error) < 0) {
+        console_close(recording->console);
+        recording->console = NULL;
         code = command_fails(command, &error);
     } else {
-        console_close(recording.console); /* gives the terminal back before more is printed */
-        recording.console = NULL;
+        console_close(recording->console); /* gives the terminal back before more is printed */
+        recording->console = NULL;
         code = outcome_exit_code(result.reason, result.exit_value);
         if (result.reason != LOG_END_DEBUG_EXIT || result.exit_value != 0)
-            outcome_print(&recording.guest.machine, result.reason, result.exit_value, stderr);
-        outcome_print_unmapped(&recording.guest.machine, stderr);
+            outcome_print(&recording->guest.machine, result.reason, result.exit_value, stderr);
+        outcome_print_unmapped(&recording->guest.machine, stderr);
         outcome_print_disk_errors(&result, stderr);
-        guest_disks_warn(&recording.guest.disks, &recording.guest.description);
-        warn_of_script(&recording);
+        guest_disks_warn(&recording->guest.disks, &recording->guest.description);
+        warn_of_script(recording);
         if (log_path && !result.named)
             fprintf(stderr, "encore: the guest was stopped where this host's KVM has no name for the place; a replay "
                             "ends at its last exit\n");
@@ -206,6 +213,7 @@ int recording_run(const char *command, const struct machine_options *options, co
         if (print)
             printf("digest %s\n", digest_text(result.digest, text));
     }
-    release(&recording);
+    release(recording);
+    free(recording);
     return code;
 }

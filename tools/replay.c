@@ -2,6 +2,7 @@
 #include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -181,7 +182,7 @@ static int open_all(struct replay *replay, struct error *error)
 
     if (!replay->files && !(replay->files = files_create(error)))
         return -1;
-    replay->guest = guest_of(replay->files);
+    guest_begin(&replay->guest, replay->files);
     replay->reader = log_reader_open(replay->files, replay->options->log.path, false, error);
     if (!replay->reader)
         return -1;
@@ -339,12 +340,14 @@ int replay_capture(const char *command, const struct log_argument *log, const st
 {
     struct replay_options options = {
         .command = command, .log = *log, .places = *places, .capture = *paths, .silent = true};
-    struct replay replay = {.options = &options};
+    struct replay *replay = command_memory(sizeof *replay);
     struct error error = {0};
 
-    int code = attempt(&replay, &error);
-    release(&replay);
-    files_free(replay.files);
+    replay->options = &options;
+    int code = attempt(replay, &error);
+    release(replay);
+    files_free(replay->files);
+    free(replay);
     return code;
 }
 
@@ -371,12 +374,14 @@ int command_replay(int argc, char **argv)
                "it only breaks off); 2 for a log that cannot be read, 1 when the host failed.",
     };
     struct replay_options to = {.command = "replay"};
-    struct replay replay = {.options = &to};
+    struct replay *replay = command_memory(sizeof *replay);
     struct error error = {0};
 
     command_line_parse(&argp, "replay", argc, argv, &to);
-    int code = attempt(&replay, &error);
-    release(&replay);
-    files_free(replay.files);
+    replay->options = &to;
+    int code = attempt(replay, &error);
+    release(replay);
+    files_free(replay->files);
+    free(replay);
     return code;
 }

@@ -2,7 +2,6 @@
 #include "tools/replicated.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,18 +170,12 @@ static void tell_log_end(void *context, const struct error *why)
     say(replicated, text);
 }
 
-/* The node takes them (node.h); threads inherit the mask. */
-static void block_signals(void)
+/* The first wish is to hand over, the second to end without (node.h). */
+int replicated_hold_signals(struct replicated *replicated, struct error *error)
 {
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    /* A limit on the size of files is an error like others, and no reason to die. */
-    signal(SIGXFSZ, SIG_IGN);
+    if (!replicated->signals)
+        replicated->signals = signals_hold(2, error);
+    return replicated->signals ? 0 : -1;
 }
 
 int replicated_start(struct replicated *replicated, const struct replicated_options *given, const char *connect,
@@ -203,6 +196,9 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
         .context = replicated,
     };
 
+    if (replicated_hold_signals(replicated, error) < 0)
+        return -1;
+    to.signals = signals_fd(replicated->signals);
     to.replica.backup = connect != NULL;
     replicated->shows = isatty(STDERR_FILENO);
     if (replicated->shows)
@@ -217,7 +213,6 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
     replicated->kept.context = replicated;
     if (to.kept && kept_log_check(to.kept, error) < 0)
         return error_wrap(error, "--log");
-    block_signals();
     replicated->port = port_create(error);
     if (!replicated->port)
         return -1;

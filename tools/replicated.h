@@ -26,13 +26,18 @@ struct replicated {
     bool shows;          /* a status line on the terminal */
     struct keys keys;
     struct network network; /* opened when the machine lives */
+    struct signals *signals;
     struct port *port;
     struct node *node;
     struct kept_log kept;  /* also how a log is kept, for a primary */
     atomic_bool log_ended; /* it could not be written on */
 };
 
-/* Blocks the signals and starts port and node; `connect` is NULL for a primary. Returns 0, or -1 with the error. */
+/* Holds the signals (vmm/host/signals.h), if they are not held yet. For before the first file is made. Returns 0, or -1
+ * with the error. */
+int replicated_hold_signals(struct replicated *replicated, struct error *error);
+
+/* Holds the signals and starts port and node; `connect` is NULL for a primary. Returns 0, or -1 with the error. */
 int replicated_start(struct replicated *replicated, const struct replicated_options *options, const char *connect,
                      struct error *error);
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Recordings that do not end by themselves: SIGINT and SIGTERM, SIGKILL, a log cut off anywhere, a disk that is full. What
+# Recordings that do not end by themselves: SIGINT, SIGTERM and SIGHUP, SIGKILL, a log cut off anywhere, a disk that is full. What
 # is in the log replays. And: no file is overwritten unasked, and none is left behind.
 . tests/lib.sh
 . tests/tools/recording.sh
@@ -23,7 +23,7 @@ in_background() {
     shift
     for word in "$@"; do recorded_as="$recorded_as '$word'"; done
     rm -f "$log"
-    timeout --foreground --kill-after=5 "$LIMIT" env --default-signal=INT sh -c 'echo $$ >"$1.pid"; shift; exec "$@"' \
+    timeout --foreground --kill-after=5 "$LIMIT" env --default-signal=INT,HUP sh -c 'echo $$ >"$1.pid"; shift; exec "$@"' \
         sh "$recording" "$ENCORE" record --engine "$ENGINE" -o "$log" "$@" <&4 >"$recording.all" 2>"$recording.err" &
     waiter=$!
     wait_until test -e "$log"
@@ -68,7 +68,7 @@ $(tail -n 30 "$WORK/replayed" "$WORK/replay.err")" "$ENCORE replay --verify $(ke
     head -c 508 /dev/zero
     printf '\125\252'
 } >"$WORK/loop"
-for signal in INT TERM; do
+for signal in INT TERM HUP; do
     ended_by $signal "idle kv" 0.3 "$GUESTS/kv"
     ended_by $signal "kv with checkpoints" 0.5 --checkpoint-every 50ms "$GUESTS/kv"
     ended_by $signal "computing kernel" 0.4 "$WORK/loop"
@@ -206,7 +206,7 @@ full_disk() {
     recorded_as=$*
     replays_up_to_there "$what: what there is replays" "$WORK/full.all"
 }
-full_disk "a limit on the file's size" "$WORK/limited.enc" timeout "$LIMIT" sh -c "trap '' XFSZ; ulimit -f 1000
+full_disk "a limit on the file's size" "$WORK/limited.enc" timeout "$LIMIT" sh -c "ulimit -f 1000
     exec '$ENCORE' record --engine $ENGINE --checkpoint-every 5ms --cmdline rounds=2000 -o '$WORK/limited.enc' '$GUESTS/user'"
 if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
     mkdir -p "$WORK/disk"

@@ -111,7 +111,8 @@ check_includes() {
 }
 
 # The same question asked of the object files, which no macro can hide from: what the machine calls, and whether
-# anything in the library is a variable that is there once for all.
+# anything in the library is a variable that is there once for all. A handler of signals gets nothing but its number: what
+# it needs to give the terminal back is the one exception (vmm/host/terminal.c).
 check_objects() {
     local build=${BUILD:-$1/build} object bad=0
     local library=$build/libencore.a
@@ -121,7 +122,7 @@ check_objects() {
             sed "s|^|$object: |"; then bad=1; fi
     done < <(find "$build/vmm" -name '*.o' ! -path '*/vmm/host/*' ! -path '*/vmm/kvm/*' 2>/dev/null)
     if objdump -t "$library" | grep -P ' O \.(data|bss|tdata|tbss|common)(?!\.rel\.ro)\S*\s' |
-        sed 's|$|    <- a variable outside of any struct|'; then bad=1; fi
+        grep -v ' raw_terminal$' | sed 's|$|    <- a variable outside of any struct|'; then bad=1; fi
     return $bad
 }
 

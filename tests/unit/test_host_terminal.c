@@ -1,6 +1,7 @@
 /* The consoles on a pseudo-terminal and on standard input and output; the latter in a child, whose descriptors can be
  * anything. */
 #include "tests/unit/console_testing.h"
+#include "vmm/host/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -298,5 +299,6 @@ int main(void)
     };
 
     alarm(PATIENCE / 1000);
+    signals_ignore_write_faults();
     return cmocka_run_group_tests(tests, place_setup, place_teardown);
 }

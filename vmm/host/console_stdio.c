@@ -7,19 +7,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "vmm/host/console_internal.h"
+#include "vmm/host/terminal.h"
 
 #define CONTROL_A 0x01
 
 struct stdio_console {
     struct console console;
-    bool terminal; /* standard input is one, and `before` is to be restored */
+    bool terminal; /* standard input is one */
     bool prefixed; /* the last byte was a Ctrl-A */
-    struct termios before;
 };
 
 /* Acts on Ctrl-A sequences and takes them out, in place. Returns how many bytes are left. A key that has no meaning
@@ -67,35 +65,10 @@ static int stdio_write(struct console *console, const uint8_t *bytes, size_t len
     return console_write_fd(console, STDOUT_FILENO, "standard output", bytes, length, error);
 }
 
-/* A process in the background is stopped by SIGTTOU when it sets the terminal, unless it blocks the signal (POSIX,
- * tcsetattr). Restoring must not stop us at the very end. */
 static void stdio_close(struct console *console)
 {
-    struct stdio_console *stdio = (struct stdio_console *)console;
-    sigset_t block, before;
-
-    if (!stdio->terminal)
-        return;
-    sigemptyset(&block);
-    sigaddset(&block, SIGTTOU);
-    pthread_sigmask(SIG_BLOCK, &block, &before);
-    tcsetattr(STDIN_FILENO, TCSANOW, &stdio->before);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-/* Every key goes to the guest, even Ctrl-C, at once and without echo. Output keeps being processed as it was: the
- * guest's "\r\n" looks the same, and our own messages still begin at the left edge. */
-static int make_raw(struct stdio_console *stdio, struct error *error)
-{
-    if (tcgetattr(STDIN_FILENO, &stdio->before) < 0)
-        return error_errno(error, "cannot read the terminal's settings");
-    struct termios raw = stdio->before;
-    cfmakeraw(&raw);
-    raw.c_oflag = stdio->before.c_oflag;
-    if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) < 0)
-        return error_errno(error, "cannot put the terminal into raw mode");
-    stdio->terminal = true;
-    return 0;
+    (void)console;
+    terminal_restore();
 }
 
 struct console *console_open_stdio(struct error *error)
@@ -112,7 +85,8 @@ struct console *console_open_stdio(struct error *error)
         return &stdio->console;
     }
     stdio->console.poll_fd = STDIN_FILENO;
-    if (isatty(STDIN_FILENO) && make_raw(stdio, error) < 0) {
+    stdio->terminal = isatty(STDIN_FILENO);
+    if (stdio->terminal && terminal_make_raw(error) < 0) {
         console_close(&stdio->console);
         return NULL;
     }

@@ -17,18 +17,17 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "vmm/host/clock.h"
 
 #define NANOSECONDS UINT64_C(1000000000)
@@ -50,12 +49,10 @@ struct kicker {
     _Atomic uint64_t due; /* the time of the alarm; UINT64_MAX: none, or it was told */
 
     pthread_t thread;
-    bool started; /* the thread is to be joined, and the signals to be restored */
+    bool started; /* the thread is to be joined */
     int epoll;
     int timer;
-    int signals;
     int stop; /* an eventfd, readable when the thread is to end */
-    sigset_t mask_before;
     unsigned long slack_before;
 
     /* For the vCPU's thread only. */
@@ -71,17 +68,6 @@ static void add_events(struct kicker *kicker, unsigned bits)
         syscall(SYS_futex, &kicker->events, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     else
         kicker->kick(kicker->context);
-}
-
-/* Takes the signals off the descriptor, which is readable as long as one is pending. */
-static unsigned take_signals(struct kicker *kicker)
-{
-    struct signalfd_siginfo information;
-    unsigned bits = 0;
-
-    while (read(kicker->signals, &information, sizeof information) == sizeof information)
-        bits = KICKER_SIGNAL;
-    return bits;
 }
 
 static unsigned take_alarm(struct kicker *kicker)
@@ -110,7 +96,7 @@ static void *kicker_thread(void *argument)
             if (source == SOURCE_ALARM)
                 bits |= take_alarm(kicker);
             else if (source == SOURCE_SIGNAL)
-                bits |= take_signals(kicker);
+                bits |= KICKER_SIGNAL;
             else
                 bits |= KICKER_WATCH(source);
         }
@@ -126,46 +112,27 @@ static int add_source(struct kicker *kicker, int fd, uint32_t source, uint32_t i
     return epoll_ctl(kicker->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static int open_sources(struct kicker *kicker, bool signals, struct error *error)
+static int open_sources(struct kicker *kicker, int signals, struct error *error)
 {
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
     kicker->epoll = epoll_create1(EPOLL_CLOEXEC);
     kicker->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    kicker->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     kicker->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (kicker->epoll < 0 || kicker->timer < 0 || kicker->signals < 0 || kicker->stop < 0)
+    if (kicker->epoll < 0 || kicker->timer < 0 || kicker->stop < 0)
         return error_errno(error, "cannot open the descriptors that wait for host events");
     /* The timer is edge-triggered and never read, which saves a system call on the way of every tick: each expiry is an
-     * edge, and setting the timer anew takes its readiness back. */
+     * edge, and setting the timer anew takes its readiness back. So is each signal. */
     if (add_source(kicker, kicker->timer, SOURCE_ALARM, EPOLLIN | EPOLLET) < 0 ||
-        (signals && add_source(kicker, kicker->signals, SOURCE_SIGNAL, EPOLLIN) < 0) ||
+        (signals >= 0 && add_source(kicker, signals, SOURCE_SIGNAL, EPOLLIN | EPOLLET) < 0) ||
         add_source(kicker, kicker->stop, SOURCE_STOP, EPOLLIN) < 0)
         return error_errno(error, "cannot wait for host events");
     return 0;
 }
 
-/* The new thread inherits a mask with every signal blocked: signals for the process go to the descriptor or to threads
- * that expect them, and the signal by which the engine is kicked is never taken here. */
+/* The signal by which the engine is kicked is never taken in the new thread. */
 static int start_thread(struct kicker *kicker, struct error *error)
 {
-    sigset_t all, ours;
-
-    sigfillset(&all);
-    sigemptyset(&ours);
-    sigaddset(&ours, SIGINT);
-    sigaddset(&ours, SIGTERM);
-    pthread_sigmask(SIG_SETMASK, &all, &kicker->mask_before);
-    int failed = pthread_create(&kicker->thread, NULL, kicker_thread, kicker);
-    pthread_sigmask(SIG_SETMASK, &kicker->mask_before, NULL);
-    if (failed) {
-        errno = failed;
-        return error_errno(error, "cannot start the thread that waits for host events");
-    }
-    pthread_sigmask(SIG_BLOCK, &ours, NULL);
+    if (thread_start(&kicker->thread, kicker_thread, kicker, error) < 0)
+        return -1;
     /* The time-out of a futex is late by up to the thread's timer slack, 50 us by default; a timerfd has none. */
     kicker->slack_before = (unsigned long)prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
@@ -173,7 +140,7 @@ static int start_thread(struct kicker *kicker, struct error *error)
     return 0;
 }
 
-struct kicker *kicker_start(void (*kick)(void *context), void *context, bool signals, struct error *error)
+struct kicker *kicker_start(void (*kick)(void *context), void *context, int signals, struct error *error)
 {
     struct kicker *kicker = malloc(sizeof *kicker);
 
@@ -181,7 +148,7 @@ struct kicker *kicker_start(void (*kick)(void *context), void *context, bool sig
         error_errno(error, "cannot start the thread that waits for host events");
         return NULL;
     }
-    *kicker = (struct kicker){.kick = kick, .context = context, .epoll = -1, .timer = -1, .signals = -1, .stop = -1};
+    *kicker = (struct kicker){.kick = kick, .context = context, .epoll = -1, .timer = -1, .stop = -1};
     atomic_init(&kicker->due, UINT64_MAX);
     for (unsigned n = 0; n < KICKER_WATCHES; n++)
         kicker->watched[n] = -1;
@@ -209,12 +176,9 @@ void kicker_stop(struct kicker *kicker)
     }
     close_if_open(kicker->epoll);
     close_if_open(kicker->timer);
-    close_if_open(kicker->signals);
     close_if_open(kicker->stop);
-    if (kicker->started) {
+    if (kicker->started)
         prctl(PR_SET_TIMERSLACK, kicker->slack_before, 0, 0, 0);
-        pthread_sigmask(SIG_SETMASK, &kicker->mask_before, NULL);
-    }
     free(kicker);
 }
 

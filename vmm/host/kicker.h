@@ -2,8 +2,8 @@
  * What wakes the vCPU: one thread that waits for host events and kicks the engine when there is one.
  *
  * The vCPU's thread either executes the guest or waits in kicker_wait. The kicker's thread waits on a set of file
- * descriptors (epoll): an alarm, watched input descriptors, and SIGINT and SIGTERM (signalfd). What has happened is
- * kept as a set of bits, which the vCPU's thread reads cheaply at every exit and takes when it is at a boundary.
+ * descriptors (epoll): an alarm, watched input descriptors, and that of signals (vmm/host/signals.h). What has happened
+ * is kept as a set of bits, which the vCPU's thread reads cheaply at every exit and takes when it is at a boundary.
  *
  * A watched descriptor reports once; kicker_rearm has it report again. So a source that nobody reads cannot make the
  * thread spin.
@@ -17,19 +17,18 @@
 #include "base/error.h"
 
 #define KICKER_ALARM    (1u << 0)         /* the alarm's time has come */
-#define KICKER_SIGNAL   (1u << 1)         /* SIGINT or SIGTERM */
+#define KICKER_SIGNAL   (1u << 1)         /* the user wants the end */
 #define KICKER_WATCH(n) (1u << (8 + (n))) /* descriptor n, 0 <= n < KICKER_WATCHES, is readable or closed */
 #define KICKER_WATCHES  8
 
 struct kicker;
 
 /* Starts the thread. `kick` is called from it, after the bits are set, for each event; but not when the vCPU's thread
- * is in kicker_wait, which returns instead. Without `signals` it leaves SIGINT and SIGTERM to somebody else; either way
- * they are blocked in the calling thread (and so in threads it starts later) until kicker_stop. All functions below are
- * for the calling thread. NULL with the error on failure. */
-struct kicker *kicker_start(void (*kick)(void *context), void *context, bool signals, struct error *error);
+ * is in kicker_wait, which returns instead. `signals` is the descriptor of signals_fd, each write to which is an event;
+ * -1: it is somebody else's. All functions below are for the calling thread. NULL with the error on failure. */
+struct kicker *kicker_start(void (*kick)(void *context), void *context, int signals, struct error *error);
 
-/* Stops the thread, restores the signals, and frees everything. NULL is allowed. */
+/* Stops the thread and frees everything. NULL is allowed. */
 void kicker_stop(struct kicker *kicker);
 
 /* Watches a descriptor as number n. A descriptor that epoll cannot watch (a regular file: always readable) gives
