@@ -1,6 +1,7 @@
 #!/bin/bash
 # When a running guest is stopped for what is outside of it, and when it is not worth it: boot sectors of a few
 # instructions each, which make it hard.
+# (tests/run: alone)
 . tests/lib.sh
 . tests/tools/recording.sh
 each_engine

@@ -2,6 +2,7 @@
 # Each type of record in turn is the one with which a backup's machine disagrees, because a primary lied to it
 # (tests/tools/lying_primary.c): the backup reports it, gives up its place, joins again and takes over, and the client
 # notices nothing.
+# (tests/run: alone)
 . tests/lib.sh
 . tests/tools/replication.sh
 LIAR=$BUILD/tests/tools/lying_primary

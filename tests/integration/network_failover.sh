@@ -3,6 +3,7 @@
 # wait for the backup's acknowledgement, the backup goes on with a tap interface of its own, and what is echoed is what was
 # sent.
 # Both taps are on a bridge, in a network namespace that this test makes; without the right to, it is skipped.
+# (tests/run: alone)
 . tests/lib.sh
 NAME="network: a TCP connection survives the primary's death"
 LINUX=$BUILD/linux

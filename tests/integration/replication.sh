@@ -2,6 +2,7 @@
 # A primary and its backup as real processes, and what may befall them (tests/tools/replication.sh has the oracle).
 # replication_kills.sh kills the primary at many points, replication_faults.sh has what befalls the link and the arbiter;
 # here is everything else. CASES='...' runs only these.
+# (tests/run: alone)
 . tests/lib.sh
 . tests/tools/replication.sh
 COUNT=1000

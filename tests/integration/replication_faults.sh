@@ -2,6 +2,7 @@
 # What befalls the link, the arbiter and the backup's memory, with real processes (tests/tools/replication.sh has the
 # oracle): a link that is slow, loses, repeats, alters, stalls, breaks (tests/tools/link_proxy.c); an arbiter that is
 # away; a real etcd that dies and comes back; a machine that differs. CASES='...' runs only these.
+# (tests/run: alone)
 . tests/lib.sh
 . tests/tools/replication.sh
 POKE=$BUILD/tests/tools/poke

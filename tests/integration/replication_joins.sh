@@ -1,6 +1,7 @@
 #!/bin/bash
 # How a backup joins (tests/tools/replication.sh has the oracle): over a link that is slow, with a guest that changes its
 # memory faster than the link takes it. CASES='...' runs only these.
+# (tests/run: alone)
 . tests/lib.sh
 . tests/tools/replication.sh
 PATIENCE=90

@@ -3,6 +3,7 @@
 # joins, while it hands over. Whatever dies, the client sees every value once and in order (tests/tools/replication.sh).
 # POINTS=100 tells how many points; CASES='...' runs only these. On a busy host a kill may come when the client is done
 # already; few may.
+# (tests/run: alone)
 . tests/lib.sh
 . tests/tools/replication.sh
 

@@ -3,6 +3,7 @@
 # that is named must notice (tests/simulation/mutations.sh). Run one alone:
 #
 #     tests/integration/replication_mutations.sh NAME
+# (tests/run: alone)
 . tests/lib.sh
 
 if [ "${SANITIZED:-0}" = 1 ]; then

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What a takeover would need and this side does not have is refused when the backup joins, on both sides in one sentence;
 # the primary goes on, and another backup can join (tests/tools/replication.sh). CASES='...' runs only these.
+# (tests/run: alone)
 . tests/lib.sh
 . tests/tools/replication.sh
 

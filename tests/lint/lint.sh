@@ -19,7 +19,7 @@ check() { # NAME COMMAND...
 # cppcheck on what does not depend on a compiler's headers; what it cannot know of a system it does not guess at. It
 # passes over _Noreturn, but knows the attribute. With --force it looks at both sides of each #if all the same.
 run_cppcheck() {
-    printf '%s\n' "${sources[@]}" | grep '\.c$' | grep -v '^guests/' | cppcheck --quiet --error-exitcode=1 \
+    printf '%s\n' "${sources[@]}" | grep '\.c$' | grep -v '^guests/' | cppcheck -j"$(nproc)" --quiet --error-exitcode=1 \
         --enable=warning,performance,portability --inline-suppr --std=c11 --platform=unix64 -I. \
         --suppress=missingIncludeSystem '-D_Noreturn=__attribute__((noreturn))' --force --file-list=-
 }
