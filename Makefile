@@ -24,7 +24,7 @@ ALL_LIBS   = $(SANITIZE) -pthread $(LIBS)
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev liblz4-dev libxxhash-dev libjansson-dev libsodium-dev \
               libcurl4-openssl-dev libslirp-dev libzydis-dev
-TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server acpica-tools qemu-user
+TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server acpica-tools qemu-user iproute2
 
 # For making the Linux guest.
 LINUX_DEPS := cpio e2fsprogs gzip
@@ -38,7 +38,7 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
-TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy lying_primary on_terminal poke signal_at)
+TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy lying_primary on_terminal poke signal_at wire)
 BENCHES := $(patsubst %,$(BUILD)/bench/%,checkpoint startup ticks replicated pauses soft_loops soft_dispatch)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
