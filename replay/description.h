@@ -6,8 +6,8 @@
 #ifndef ENCORE_REPLAY_DESCRIPTION_H
 #define ENCORE_REPLAY_DESCRIPTION_H
 
-#include "base/digest.h"
 #include "base/error.h"
+#include "base/image_digest.h"
 #include "vmm/machine.h"
 
 #define DESCRIPTION_PATH_MAX 4096
@@ -22,7 +22,8 @@ enum disk_mode {
 struct description_disk {
     char path[DESCRIPTION_PATH_MAX]; /* of the image: absolute, when recorded */
     uint64_t size;                   /* of the image, in bytes; the disk's is rounded up to whole sectors */
-    struct digest digest;            /* of the whole image */
+    enum digest_kind digest_kind;
+    struct digest digest; /* of the whole image, of that kind */
     enum disk_mode mode;
     enum disk_interface interface;
     uint64_t quota; /* bytes that the guest may write; 0: no limit but the disk's size */

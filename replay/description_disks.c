@@ -6,6 +6,9 @@
 static const char *const modes[] = {[DISK_OVERLAY] = "overlay", [DISK_READ_ONLY] = "ro", [DISK_DIRECT] = "direct"};
 static const char *const interfaces[] = {[DISK_VIRTIO] = "virtio", [DISK_IDE] = "ide"};
 
+/* The member of the JSON object; a disk has one of them. */
+static const char *const digest_names[] = {[DIGEST_WHOLE] = "digest", [DIGEST_SPARSE] = "sparse_digest"};
+
 #define COUNT(names) (sizeof(names) / sizeof(names)[0])
 
 static int find_name(const char *const *names, size_t count, const char *name)
@@ -53,8 +56,9 @@ json_t *description_disks_to_json(const struct description *d)
         const struct description_disk *disk = &d->disks[i];
         char digest[DIGEST_TEXT];
         json_t *object = json_pack("{s:s, s:I, s:s, s:s, s:s, s:I}", "path", disk->path, "size", (json_int_t)disk->size,
-                                   "digest", digest_text(disk->digest, digest), "mode", disk_mode_name(disk->mode),
-                                   "interface", disk_interface_name(disk->interface), "quota", (json_int_t)disk->quota);
+                                   digest_names[disk->digest_kind], digest_text(disk->digest, digest), "mode",
+                                   disk_mode_name(disk->mode), "interface", disk_interface_name(disk->interface),
+                                   "quota", (json_int_t)disk->quota);
         if (!object || json_array_append_new(array, object) < 0) {
             json_decref(array);
             array = NULL;
@@ -68,9 +72,12 @@ static int get_disk(const json_t *object, struct description_disk *disk, struct 
     char digest[DIGEST_TEXT], mode[DESCRIPTION_NAME_MAX], interface[DESCRIPTION_NAME_MAX];
     int64_t size, quota;
 
+    disk->digest_kind = json_object_get(object, digest_names[DIGEST_SPARSE]) ? DIGEST_SPARSE : DIGEST_WHOLE;
+    if (disk->digest_kind == DIGEST_SPARSE && json_object_get(object, digest_names[DIGEST_WHOLE]))
+        return error_set(error, ERROR_INPUT, "machine description: a disk has two digests");
     if (description_text(object, "path", disk->path, sizeof disk->path, error) < 0 ||
         description_number(object, "size", 1, (int64_t)DISK_SIZE_MAX, &size, error) < 0 ||
-        description_text(object, "digest", digest, sizeof digest, error) < 0 ||
+        description_text(object, digest_names[disk->digest_kind], digest, sizeof digest, error) < 0 ||
         description_text(object, "mode", mode, sizeof mode, error) < 0 ||
         description_text(object, "interface", interface, sizeof interface, error) < 0 ||
         description_number(object, "quota", 0, INT64_MAX, &quota, error) < 0)

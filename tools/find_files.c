@@ -19,6 +19,7 @@ struct wanted {
     const char *given, *recorded;
     char other[16]; /* the name that log unpack gives it */
     uint64_t size;
+    enum digest_kind digest_kind;
     struct digest digest;
     const char *note; /* what else there is to say when it is not found; "" */
 };
@@ -84,7 +85,7 @@ static int take_disk(struct files *files, const struct wanted *wanted, const cha
 
     if (!disk)
         return -1;
-    int result = disk_file_size(disk) == wanted->size ? disk_digest(disk, DIGEST_WHOLE, &digest, error)
+    int result = disk_file_size(disk) == wanted->size ? disk_digest(disk, wanted->digest_kind, &digest, error)
                                                       : is_another(path, error);
     if (result == 0 && !digest_equal(digest, wanted->digest))
         result = is_another(path, error);
@@ -112,15 +113,14 @@ static int take_beside(const struct file_finder *finder, const struct wanted *wa
     return result;
 }
 
-static int not_found(const struct wanted *wanted, struct error *error)
+static int not_found(const struct wanted *wanted, const struct error *reason, struct error *error)
 {
     char digest[DIGEST_TEXT];
-    struct error reason = *error;
 
     return error_set(error, ERROR_INPUT,
                      "%.256s (nor is %s, of %" PRIu64 " bytes and hash %s, beside the log%s; %s"
                      "FILE says where it is)",
-                     reason.text, wanted->what, wanted->size, digest_text(wanted->digest, digest), wanted->note,
+                     reason->text, wanted->what, wanted->size, digest_text(wanted->digest, digest), wanted->note,
                      wanted->option);
 }
 
@@ -129,18 +129,18 @@ static int find(const struct file_finder *finder, const struct wanted *wanted, t
                 struct error *error)
 {
     const char *slash = strrchr(wanted->recorded, '/');
-    struct error ignored;
+    struct error reason, ignored;
 
     if (wanted->given) {
         if (take(finder->files, wanted, wanted->given, found, error) == 0)
             return 0;
         return error_wrap(error, "%s", wanted->option);
     }
-    if (take(finder->files, wanted, wanted->recorded, found, error) == 0 ||
+    if (take(finder->files, wanted, wanted->recorded, found, &reason) == 0 ||
         take_beside(finder, wanted, slash ? slash + 1 : wanted->recorded, take, found, &ignored) == 0 ||
         take_beside(finder, wanted, wanted->other, take, found, &ignored) == 0)
         return 0;
-    return not_found(wanted, error);
+    return not_found(wanted, &reason, error);
 }
 
 /* The member of the log's bundle that is the file; NULL when that is not where it is to be taken from. */
@@ -150,7 +150,10 @@ static const struct bundle_member *find_member(const struct file_finder *finder,
     const struct bundle_member *member =
         finder->bundle && !wanted->given ? bundle_find(finder->bundle, kind, number) : NULL;
 
-    return member && member->size == wanted->size && digest_equal(member->digest, wanted->digest) ? member : NULL;
+    return member && member->size == wanted->size && member->digest_kind == wanted->digest_kind &&
+                   digest_equal(member->digest, wanted->digest)
+               ? member
+               : NULL;
 }
 
 static int read_member(struct bundle *bundle, const struct bundle_member *member, const struct wanted *wanted,
@@ -161,13 +164,13 @@ static int read_member(struct bundle *bundle, const struct bundle_member *member
     found->bytes = malloc((size_t)member->size);
     if (!found->bytes)
         return error_set(error, ERROR_HOST, "no memory for %" PRIu64 " bytes", member->size);
-    if (bundle_read(bundle, member, 0, found->bytes, (size_t)member->size, &found->length, error) == 0 &&
-        digest_equal(digest_of(found->bytes, found->length, 0), wanted->digest)) {
+    int result = bundle_read(bundle, member, 0, found->bytes, (size_t)member->size, &found->length, error);
+    if (result == 0 && !digest_equal(digest_of(found->bytes, found->length, 0), wanted->digest))
+        result = error_set(error, ERROR_INPUT, "it is not the one that was recorded (another hash)");
+    if (result == 0) {
         snprintf(found->path, sizeof found->path, "%s", wanted->recorded);
         return 0;
     }
-    if (error->kind == ERROR_NONE)
-        error_set(error, ERROR_INPUT, "it is not the one that was recorded (another hash)");
     free(found->bytes);
     return error_wrap(error, "%s in the bundle", wanted->what);
 }
@@ -178,7 +181,6 @@ static int find_bytes(const struct file_finder *finder, const struct wanted *wan
 {
     const struct bundle_member *member = find_member(finder, wanted, kind, number);
 
-    error->kind = ERROR_NONE;
     if (member)
         return read_member(finder->bundle, member, wanted, found, error);
     return find(finder, wanted, take_bytes, found, error);
@@ -277,6 +279,7 @@ struct disk_file *find_disk(const struct file_finder *finder, const struct descr
         .given = finder->places->disks[number],
         .recorded = disk->path,
         .size = disk->size,
+        .digest_kind = disk->digest_kind,
         .digest = disk->digest,
         .note = disk->mode == DISK_DIRECT ? "; the guest wrote to it (direct), and a copy from before is needed" : ""};
     struct found found = {0};

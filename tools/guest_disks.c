@@ -59,7 +59,8 @@ static int describe(const struct disk_file *file, const struct disk_option *opti
     to->mode = option->mode;
     to->interface = option->interface;
     to->quota = option->quota;
-    return recorded ? disk_digest(file, DIGEST_WHOLE, &to->digest, error) : 0;
+    to->digest_kind = DIGEST_SPARSE;
+    return recorded ? disk_digest(file, DIGEST_SPARSE, &to->digest, error) : 0;
 }
 
 int guest_disks_open(struct guest_disks *disks, const struct disk_options *options, bool recorded,

@@ -10,6 +10,8 @@ int command_log(int argc, char **argv)
         {"stat", command_log_stat, "what the log's bytes are spent on"},
         {"verify", command_log_verify, "check every checksum and every record"},
         {"export", command_log_export, "the whole log as JSON lines"},
+        {"pack", command_log_pack, "a log and all that its replay needs, in one file (a bundle)"},
+        {"unpack", command_log_unpack, "a bundle's files, each by itself"},
     };
 
     return subcommand_run("log", "Looks into a log.", list, sizeof list / sizeof list[0], argc, argv);

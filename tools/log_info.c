@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "logs/bundle.h"
 #include "logs/frame.h"
 #include "replay/description.h"
 #include "tools/commands.h"
@@ -103,6 +104,26 @@ static int print_header(const char *path, struct error *error)
     return result;
 }
 
+/* What a bundle holds besides the log. */
+static void print_bundle(const char *path)
+{
+    static const char *const names[] = {
+        [BUNDLE_LOG] = "log", [BUNDLE_IMAGE] = "image", [BUNDLE_MODULE] = "module", [BUNDLE_DISK] = "disk"};
+    struct error ignored;
+    struct bundle *bundle = bundle_open_file(NULL, path, &ignored);
+    const struct bundle_member *member;
+
+    for (unsigned i = 0; bundle && (member = bundle_member(bundle, i)); i++) {
+        printf("%s%s", i ? ", " : "bundle       ", names[member->kind]);
+        if (member->kind >= BUNDLE_MODULE)
+            printf(" %u", member->number);
+        printf(" of %" PRIu64 " bytes", member->size);
+    }
+    if (bundle)
+        putchar('\n');
+    bundle_close(bundle);
+}
+
 int command_log_info(int argc, char **argv)
 {
     const struct log_argument argument =
@@ -118,6 +139,7 @@ int command_log_info(int argc, char **argv)
         return command_fails("log info", &error);
     if (print_header(argument.path, &error) < 0 && error.kind == ERROR_HOST)
         return command_fails("log info", &error);
+    print_bundle(argument.path);
     print_size(&summary);
     print_end(&summary);
     if (!log_is_whole(&summary, &damage))

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/text.h"
+#include "logs/bundle.h"
 #include "tools/log_commands.h"
 #include "tools/log_support.h"
 
@@ -18,6 +19,24 @@ static void print_whole(const char *path, const struct log_summary *summary)
         printf("reason %u\n", summary->end.reason);
 }
 
+/* What is in a bundle besides the log. */
+static int verify_bundle(const char *path, struct error *error)
+{
+    struct bundle *bundle = bundle_open_file(NULL, path, error);
+    const struct bundle_member *member;
+    int result = bundle || error->kind == ERROR_NONE ? 0 : -1;
+
+    for (unsigned i = 0; result == 0 && bundle && (member = bundle_member(bundle, i)); i++) {
+        result = bundle_verify(bundle, member, error);
+        if (result < 0) {
+            error_wrap(error, "%s", path);
+            error->kind = error->kind == ERROR_INPUT ? ERROR_DAMAGED : error->kind;
+        }
+    }
+    bundle_close(bundle);
+    return result;
+}
+
 int command_log_verify(int argc, char **argv)
 {
     const struct log_argument argument = log_parse_alone(
@@ -32,7 +51,7 @@ int command_log_verify(int argc, char **argv)
 
     if (log_verify(argument.path, &summary, &error) < 0)
         return command_fails("log verify", &error);
-    if (log_is_whole(&summary, &error))
+    if (log_is_whole(&summary, &error) && verify_bundle(argument.path, &error) == 0)
         print_whole(argument.path, &summary);
     return log_finish("log verify", &argument, &error);
 }

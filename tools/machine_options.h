@@ -29,6 +29,7 @@ struct machine_options {
     bool seed_given;
     uint64_t checkpoint_every; /* ns; 0: none */
     uint64_t max_exits;
+    bool bundle; /* pack the log when the guest has ended; no option of these, but of record's */
     bool digest; /* print the digest at the end even without a log; no option of these, but of run's */
     uint64_t timeout;
     struct disk_options disks;

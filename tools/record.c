@@ -12,7 +12,7 @@ struct record_options {
     bool force;
 };
 
-enum option_key { KEY_FORCE = 0x200 };
+enum option_key { KEY_FORCE = 0x200, KEY_BUNDLE };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -28,6 +28,17 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_FORCE:
         to->force = true;
         return 0;
+    case KEY_BUNDLE:
+        to->machine.bundle = true;
+        return 0;
+    case ARGP_KEY_SUCCESS:
+        for (unsigned i = 0; to->machine.bundle && i < to->machine.disks.count; i++) {
+            if (to->machine.disks.disks[i].mode == DISK_DIRECT)
+                argp_error(state,
+                           "--bundle: of a disk that is written in place (direct) nothing is left to pack as it was "
+                           "before");
+        }
+        return 0;
     case ARGP_KEY_END:
         if (!to->output)
             argp_error(state, "-o RUN.enc is needed: where the log goes");
@@ -42,6 +53,8 @@ int command_record(int argc, char **argv)
     static const struct argp_option options[] = {
         {"output", 'o', "RUN.enc", 0, "The log to write", 0},
         {"force", KEY_FORCE, NULL, 0, "Replace RUN.enc if it exists", 0},
+        {"bundle", KEY_BUNDLE, NULL, 0,
+         "When the guest has ended, pack all that a replay needs into RUN.enc (see encore log pack)", 0},
         {0},
     };
     static const struct argp_child children[] = {{&machine_options_argp, 0, NULL, 0}, {0}};

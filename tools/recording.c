@@ -10,6 +10,7 @@
 #include "tools/commands.h"
 #include "tools/guest.h"
 #include "tools/outcome.h"
+#include "tools/pack.h"
 #include "tools/progress.h"
 #include "vmm/host/clock.h"
 #include "vmm/host/entropy.h"
@@ -25,6 +26,8 @@ struct recording {
     struct signals *signals;
     struct file_sink *file;
     struct log_writer *writer;
+    struct log_id id; /* the log's */
+    bool ended;       /* the guest, and not by a failure of the host */
     struct recorder *recorder;
     struct progress progress;
 };
@@ -56,6 +59,7 @@ static int open_log(struct recording *recording, struct error *error)
     header.machine = description_to_json(&recording->guest.description, error);
     if (header.machine && host_entropy(header.id.bytes, sizeof header.id.bytes, error) == 0) {
         struct log_sink sink = file_sink_sink(recording->file);
+        recording->id = header.id;
         recording->writer = log_writer_create(&sink, &header, NULL, error);
         result = recording->writer ? 0 : -1;
     }
@@ -181,6 +185,15 @@ static void warn_of_script(const struct recording *recording)
         fprintf(stderr, "encore: the input script was still waiting at line %u for: %s\n", line, text);
 }
 
+/* The log becomes a bundle: it is replaced when that is whole, and stays as it is otherwise. */
+static int pack_log(const char *command, const char *path, const struct log_id *id, int code)
+{
+    const struct pack_options options = {.log = path, .output = path, .replace = true, .id = id};
+    struct error error = {0};
+
+    return pack(NULL, &options, &error) == 0 ? code : command_fails(command, &error);
+}
+
 int recording_run(const char *command, const struct machine_options *options, const char *log_path, bool force)
 {
     struct recording *recording = command_memory(sizeof *recording);
@@ -197,6 +210,7 @@ int recording_run(const char *command, const struct machine_options *options, co
     } else {
         console_close(recording->console); /* gives the terminal back before more is printed */
         recording->console = NULL;
+        recording->ended = true;
         code = outcome_exit_code(result.reason, result.exit_value);
         if (result.reason != LOG_END_DEBUG_EXIT || result.exit_value != 0)
             outcome_print(&recording->guest.machine, result.reason, result.exit_value, stderr);
@@ -213,7 +227,9 @@ int recording_run(const char *command, const struct machine_options *options, co
         if (print)
             printf("digest %s\n", digest_text(result.digest, text));
     }
+    const struct log_id id = recording->id;
+    bool packs = recording->ended && options->bundle;
     release(recording);
     free(recording);
-    return code;
+    return packs ? pack_log(command, log_path, &id, code) : code;
 }
