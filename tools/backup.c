@@ -53,6 +53,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_SUCCESS:
         if (!backup->connect)
             argp_error(state, "--connect is needed: the primary's address");
+        if (backup->options.lag_max_given && !backup->options.listen)
+            argp_error(state, "--lag-max is about a new backup after the takeover, which needs --listen to find it");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

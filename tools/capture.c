@@ -32,6 +32,8 @@ static int open_output(struct output **output, struct files *files, const char *
 int capture_open(struct capture *capture, struct files *files, const struct capture_paths *paths,
                  const struct description *description, const struct machine *machine, struct error *error)
 {
+    if (paths->pcap && description->net_count == 0)
+        return error_set(error, ERROR_INPUT, "--pcap: the machine has no network card");
     *capture = (struct capture){.machine = machine, .piece = bytes_writer(PIECE_MAX)};
     capture->origin = description->rtc_start > 0 ? (uint64_t)description->rtc_start * NANOSECONDS : 0;
     if (open_output(&capture->pcap, files, paths->pcap, "--pcap", error) < 0 ||

@@ -21,11 +21,13 @@
 #include "vmm/host/signals.h"
 
 #define MILLISECOND UINT64_C(1000000)
+/* After the end of the input, and as long after the last output. */
+#define LINGER (1000 * MILLISECOND)
 
 struct console_options {
     char *addresses;
     const char *key, *input;
-    uint64_t linger;
+    uint64_t linger; /* 0: as long as is usual */
     bool all;
 };
 
@@ -74,6 +76,11 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_END:
         if (!to->addresses)
             argp_error(state, "an address is needed, or several with commas between");
+        if (to->linger && to->input)
+            argp_error(state,
+                       "--linger is about the end of what is typed; with --input the script says what to wait for");
+        if (!to->linger)
+            to->linger = LINGER;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -318,7 +325,7 @@ int command_console(int argc, char **argv)
                "none of the input that was confirmed is lost. On a terminal Ctrl-A x leaves. Exit code: the guest's "
                "when it ended, otherwise 0; 1 when output was lost.",
     };
-    struct console_command command = {.options.linger = 1000 * MILLISECOND};
+    struct console_command command = {0};
     struct error error = {0};
 
     command_line_parse(&argp, "console", argc, argv, &command.options);

@@ -25,6 +25,11 @@ static const struct argp_option options[] = {
     {0},
 };
 
+static bool is_socket(const char *address)
+{
+    return strncmp(address, SOCKET_PREFIX, strlen(SOCKET_PREFIX)) == 0;
+}
+
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct control_options *to = state->input;
@@ -39,6 +44,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_END:
         if (!to->address)
             argp_error(state, "an address is needed");
+        if (to->key && is_socket(to->address))
+            argp_error(state,
+                       "--key: a control socket (unix:PATH) is protected by its file's permissions, and has no key");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -163,7 +171,7 @@ json_t *control_request(const struct control_options *to, json_t *request, struc
     json_decref(request);
     if (!text)
         error_set(error, ERROR_HOST, "out of memory");
-    else if (strncmp(to->address, SOCKET_PREFIX, strlen(SOCKET_PREFIX)) == 0)
+    else if (is_socket(to->address))
         answer = ask_socket(to, text, error);
     else
         answer = ask_link(to, text, error);

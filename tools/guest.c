@@ -248,6 +248,16 @@ int guest_boot(struct guest *guest, struct error *error)
                         &guest->description.protocol, error);
 }
 
+int guest_check_options(const struct guest *guest, const struct machine_options *options, struct error *error)
+{
+    bool sector = guest->description.protocol == BOOT_SECTOR;
+
+    if (*options->cmdline && (sector || guest->description.protocol == BOOT_FIRMWARE))
+        return error_set(error, ERROR_INPUT, "--cmdline: %s takes no command line",
+                         sector ? "a boot sector" : "firmware");
+    return 0;
+}
+
 void guest_free(struct guest *guest)
 {
     engine_destroy(guest->engine);

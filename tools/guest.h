@@ -75,6 +75,10 @@ int guest_keep_image(struct guest *guest, struct error *error);
 /* Boots it; the description then says which protocol was used. */
 int guest_boot(struct guest *guest, struct error *error);
 
+/* After guest_boot: refuses options that mean nothing to the protocol that was used. (The loaders refuse modules; a log
+ * may have a command line that its guest never saw.) */
+int guest_check_options(const struct guest *guest, const struct machine_options *options, struct error *error);
+
 void guest_free(struct guest *guest);
 
 #endif

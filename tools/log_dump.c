@@ -62,6 +62,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_FOLLOW:
         dump->follow = true;
         return 0;
+    case ARGP_KEY_SUCCESS:
+        if (dump->follow && dump->log.partial)
+            argp_error(state, "--partial: a log that is followed is not over where it breaks off");
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }

@@ -47,6 +47,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
             if (primary->machine.disks.disks[i].mode == DISK_DIRECT)
                 argp_error(state, "--disk: a backup needs the image as it was, so it cannot be direct");
         }
+        if (primary->machine.checkpoint_every && !primary->options.log)
+            argp_error(state, "--checkpoint-every is about the file of --log");
         if (primary->machine.control)
             argp_error(state, "--control: encore ctl finds a replicated machine at its --listen address");
         if (primary->machine.input || strcmp(primary->machine.console, "stdio") != 0)
@@ -86,7 +88,7 @@ static int build(struct primary *primary, struct error *error)
         return -1;
     struct door door = recorder_door(primary->recorder);
     if (claim_log(primary, error) < 0 || guest_create_machine(&primary->guest, &door, error) < 0 ||
-        guest_boot(&primary->guest, error) < 0)
+        guest_boot(&primary->guest, error) < 0 || guest_check_options(&primary->guest, &primary->machine, error) < 0)
         return -1;
     primary->description = description_to_json(&primary->guest.description, error);
     primary->guest.description.from_checkpoint = true;

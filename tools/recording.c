@@ -47,7 +47,9 @@ static int prepare_machine(struct recording *recording, struct error *error)
 
     if (guest_create_machine(&recording->guest, &door, error) < 0)
         return -1;
-    return guest_boot(&recording->guest, error);
+    if (guest_boot(&recording->guest, error) < 0)
+        return -1;
+    return guest_check_options(&recording->guest, recording->options, error);
 }
 
 /* Begins the log that `claim_log` has found a place for. */

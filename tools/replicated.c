@@ -68,6 +68,8 @@ static void check(const struct replicated_options *to, struct argp_state *state)
         argp_error(state, "--arbiter is needed: file:PATH or etcd:URL,KEY");
     if (to->durable && !to->log)
         argp_error(state, "--durable is about the file of --log");
+    if (to->force && !to->log)
+        argp_error(state, "--force is about the file of --log");
     if (to->log_required && !to->log)
         argp_error(state, "--log-required is about the file of --log");
     if (to->replica.suspect_after < 3 * to->replica.beat_every)
@@ -109,6 +111,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_LAG_MAX:
         parse_time("--lag-max", text, &to->replica.lag_max, state);
+        to->lag_max_given = true;
         to->replica.lag_slow = to->replica.lag_max / 5;
         return 0;
     case ARGP_KEY_END:

@@ -11,6 +11,7 @@
 struct replicated_options {
     const char *listen, *arbiter, *key, *log;
     bool force, durable, next_epoch, log_required;
+    bool lag_max_given;
     struct replica_config replica;
 };
 

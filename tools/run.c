@@ -17,6 +17,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case ARGP_KEY_INIT:
         state->child_inputs[0] = to;
         return 0;
+    case ARGP_KEY_END:
+        if (to->checkpoint_every)
+            argp_error(state, "--checkpoint-every: run writes no log that checkpoints could go into; record does");
+        return 0;
     case KEY_DIGEST:
         to->digest = true;
         return 0;

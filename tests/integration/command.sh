@@ -71,7 +71,7 @@ fi
 # A script through a pipe, from another system.
 printf '\357\273\277wait "kv ready"\r\nline SET a b\r\nwait "OK"\r\nline GET a\r\nline QUIT\r\n' >"$WORK/dos"
 piped() {
-    "$ENCORE" run --engine soft --mem 2.5mib --timeout 0.5min --input - "$GUESTS/kv" <"$WORK/dos" >"$WORK/out" 2>"$WORK/err"
+    "$ENCORE" run --engine soft --mem 24.5mib --timeout 0.5min --input - "$GUESTS/kv" <"$WORK/dos" >"$WORK/out" 2>"$WORK/err"
     code=$?
     cat "$WORK/out" "$WORK/err"
     [ $code -eq 1 ] && grep -q '^VALUE b$' "$WORK/out" && [ ! -s "$WORK/err" ]
