@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,13 @@ int error_set(struct error *error, enum error_kind kind, const char *format, ...
     return -1;
 }
 
+static void append_errno(struct error *error, int code)
+{
+    size_t used = strlen(error->text);
+
+    snprintf(error->text + used, sizeof error->text - used, ": %s", strerror(code));
+}
+
 int error_errno(struct error *error, const char *format, ...)
 {
     int saved = errno;
@@ -35,8 +43,26 @@ int error_errno(struct error *error, const char *format, ...)
     va_start(arguments, format);
     error_format(error, format, arguments);
     va_end(arguments);
-    size_t used = strlen(error->text);
-    snprintf(error->text + used, sizeof error->text - used, ": %s", strerror(saved));
+    append_errno(error, saved);
+    return -1;
+}
+
+static bool path_is_wrong(int code)
+{
+    return code == ENOENT || code == ENOTDIR || code == EISDIR || code == ENAMETOOLONG || code == ELOOP ||
+           code == EACCES || code == EPERM || code == EROFS;
+}
+
+int error_path(struct error *error, const char *format, ...)
+{
+    int saved = errno;
+    va_list arguments;
+
+    error->kind = path_is_wrong(saved) ? ERROR_INPUT : ERROR_HOST;
+    va_start(arguments, format);
+    error_format(error, format, arguments);
+    va_end(arguments);
+    append_errno(error, saved);
     return -1;
 }
 

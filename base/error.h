@@ -31,6 +31,10 @@ int error_set(struct error *error, enum error_kind kind, const char *format, ...
 /* As error_set with ERROR_HOST, followed by ": " and the meaning of errno as it was on entry. Returns -1. */
 int error_errno(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* As error_errno, for a system call that takes a path: ERROR_INPUT where it is the path that is wrong (missing,
+ * forbidden, too long, on a read-only file system) and not the host that fails. Returns -1. */
+int error_path(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* Puts "<words>: " before the text already there. Returns -1. */
 int error_wrap(struct error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

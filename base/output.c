@@ -17,20 +17,9 @@ static int refuse(const struct output *output, const char *why, struct error *er
     return error_set(error, ERROR_INPUT, "%.300s %s", output->path, why);
 }
 
-/* Whether the path that was given is at fault, and not the host. */
-static bool path_is_wrong(int code)
-{
-    return code == ENOENT || code == ENOTDIR || code == ENAMETOOLONG || code == ELOOP || code == EACCES ||
-           code == EPERM || code == EROFS || code == EISDIR;
-}
-
 static int cannot_create(const struct output *output, struct error *error)
 {
-    enum error_kind kind = path_is_wrong(errno) ? ERROR_INPUT : ERROR_HOST;
-
-    error_errno(error, "cannot create %.300s", output->path);
-    error->kind = kind;
-    return -1;
+    return error_path(error, "cannot create %.300s", output->path);
 }
 
 /* The number in "/dev/fd/N" and the like; -1 where the path is none. */

@@ -53,21 +53,13 @@ static void file_close(void *context)
     free(file);
 }
 
-/* Whether the path that was given is at fault, and not the host. */
-static bool path_is_wrong(int code)
-{
-    return code == ENOENT || code == ENOTDIR || code == EACCES || code == EISDIR || code == ENAMETOOLONG;
-}
-
 int log_source_file(struct files *files, const char *path, struct log_source *source, struct error *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     struct stat status;
 
-    if (fd < 0 && path_is_wrong(errno))
-        return error_set(error, ERROR_INPUT, "cannot open %s: %s", path, strerror(errno));
     if (fd < 0)
-        return error_errno(error, "cannot open %s", path);
+        return error_path(error, "cannot open %s", path);
     struct file *file = malloc(sizeof *file);
     if (!file || fstat(fd, &status)) {
         error_errno(error, "cannot open %s", path);

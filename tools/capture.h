@@ -11,8 +11,15 @@ struct capture_paths {
     const char *pcap, *cast; /* NULL: not that; "-": standard output */
 };
 
+/* One of the files. */
+struct capture_file {
+    struct output *output; /* NULL: it is not wanted */
+    uint64_t made;         /* bytes of it made in this attempt */
+    uint64_t written;      /* ... and written so far */
+};
+
 struct capture {
-    struct output *pcap, *cast;
+    struct capture_file pcap, cast;
     const struct machine *machine;
     uint64_t origin; /* the real-time clock at guest time 0, in ns since 1970 UTC */
     struct asciicast text;
@@ -30,6 +37,9 @@ bool capture_takes_stdout(const struct capture *capture);
 /* As in struct replayer_options. */
 int capture_output(struct capture *capture, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error);
 int capture_frame_in(struct capture *capture, const uint8_t *frame, size_t length, struct error *error);
+
+/* The replay begins again, from the same place: what has been written is not written a second time. */
+int capture_again(struct capture *capture, const struct description *description, struct error *error);
 
 /* Gives the files their names, in place of what there was. They hold all that the guest sent until then, whether it
  * came to its end or not. Returns 0, or -1 with the error. */

@@ -36,7 +36,7 @@ int new_directory_create(struct new_directory *directory, const char *path, stru
     } else if (name_temporary(directory, error) == 0) {
         if (!mkdtemp(directory->temporary)) {
             *directory->temporary = 0;
-            error_errno(error, "cannot make %s", path);
+            error_path(error, "cannot make %s", path);
         } else {
             directory->fd = open(directory->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
             if (directory->fd >= 0)

@@ -198,6 +198,8 @@ static int open_all(struct replay *replay, struct error *error)
         return error_wrap(error, "%s", replay->options->log.path);
     if (open_machine(replay, error) < 0)
         return -1;
+    if (replay->careful)
+        return capture_again(&replay->capture, &replay->guest.description, error);
     return capture_open(&replay->capture, replay->files, &replay->options->capture, &replay->guest.description,
                         &replay->guest.machine, error);
 }
@@ -310,7 +312,6 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
 
 static void release(struct replay *replay)
 {
-    capture_close(&replay->capture);
     replayer_free(replay->replayer);
     log_reader_close(replay->reader);
     guest_free(&replay->guest);
@@ -346,6 +347,7 @@ int replay_capture(const char *command, const struct log_argument *log, const st
     replay->options = &options;
     int code = attempt(replay, &error);
     release(replay);
+    capture_close(&replay->capture);
     files_free(replay->files);
     free(replay);
     return code;
@@ -381,6 +383,7 @@ int command_replay(int argc, char **argv)
     replay->options = &to;
     int code = attempt(replay, &error);
     release(replay);
+    capture_close(&replay->capture);
     files_free(replay->files);
     free(replay);
     return code;
