@@ -1,6 +1,7 @@
 /* See kept_log.h. */
 #include "replication/kept_log.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -34,19 +35,36 @@ void kept_log_close(struct kept_log *kept)
     bytes_writer_free(&kept->header);
 }
 
-int kept_log_set_aside(struct kept_log *kept, uint64_t offset, struct error *error)
+/* The first name that nothing has yet: a machine may diverge twice at one place. */
+static int rename_aside(const struct kept_log *kept, uint64_t offset, struct error *error)
 {
     char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s.divergence-%" PRIu64, kept->path, offset);
+    for (unsigned n = 2; output_rename_new(kept->path, path) < 0; n++) {
+        if (errno != EEXIST || n > KEPT_LOG_ASIDE_MAX)
+            return error_errno(error, "cannot rename %s to %s", kept->path, path);
+        snprintf(path, sizeof path, "%s.divergence-%" PRIu64 ".%u", kept->path, offset, n);
+    }
+    return 0;
+}
+
+int kept_log_set_aside(struct kept_log *kept, uint64_t offset, struct error *error)
+{
     struct file_sink *file = kept->file;
-    bool published = kept->published;
 
     kept->file = NULL;
+    if (file_sink_close(file, error) < 0)
+        return -1;
+    if (!kept->published)
+        return 0;
+    if (kept->aside == KEPT_LOG_ASIDE_MAX)
+        return error_set(error, ERROR_HOST, "%d logs of divergences are kept already, and this one is not",
+                         KEPT_LOG_ASIDE_MAX);
+    if (rename_aside(kept, offset, error) < 0)
+        return -1;
+    kept->aside++;
     kept->published = false;
-    if (file_sink_close(file, error) < 0 || !published)
-        return published ? -1 : 0;
-    snprintf(path, sizeof path, "%s.divergence-%" PRIu64, kept->path, offset);
-    if (output_rename_new(kept->path, path) < 0)
-        return error_errno(error, "cannot rename %s to %s", kept->path, path);
     return 0;
 }
 

@@ -13,6 +13,8 @@
 #include "logs/lenient_sink.h"
 #include "logs/writer.h"
 
+#define KEPT_LOG_ASIDE_MAX 8
+
 struct kept_log {
     struct files *files; /* of the run */
     const char *path;    /* NULL: nothing is kept, and every function succeeds */
@@ -26,13 +28,14 @@ struct kept_log {
     struct log_sink sink;
     struct bytes_writer header; /* until it is whole; then the file gets its name */
     bool published;
+    unsigned aside; /* logs that were set aside */
 };
 
 struct kept_log kept_log(struct files *files, const char *path, bool force, enum file_sink_policy policy);
 /* A sink over `file` as `kept` wants it, required or not; in `lenient`. */
 struct log_sink kept_log_sink(const struct kept_log *kept, struct file_sink *file, struct lenient_sink *lenient);
 void kept_log_close(struct kept_log *kept);
-/* Keeps what there is under another name, PATH.divergence-OFFSET, for it is evidence. */
+/* Keeps what there is under another name, PATH.divergence-OFFSET, for it is evidence: KEPT_LOG_ASIDE_MAX times. */
 int kept_log_set_aside(struct kept_log *kept, uint64_t offset, struct error *error);
 /* Whether a log can be kept there. Nothing is changed. */
 int kept_log_check(const struct kept_log *kept, struct error *error);

@@ -55,6 +55,7 @@ enum node_end {
 
 struct node_result {
     enum node_end end;
+    bool bad_input;         /* NODE_FAILED: it is what the user gave that is wrong, and not the host */
     uint64_t reason, value; /* NODE_FINISHED: of the guest's end */
     char text[512];
 };

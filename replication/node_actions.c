@@ -75,12 +75,19 @@ static void commit(struct node *node, uint64_t offset)
     node_send_frames(node);
 }
 
+static void kept_log_fails(struct node *node, const struct error *error)
+{
+    if (!node->over)
+        node->result.bad_input = error->kind == ERROR_INPUT;
+    node_end(node, NODE_FAILED, "--log: %s", error->text);
+}
+
 static void deliver(struct node *node, const struct replica_action *action)
 {
     struct error error;
 
     if (node->options.kept && kept_log_write(node->options.kept, action->bytes, action->length, &error) < 0)
-        return node_end(node, NODE_FAILED, "%s", error.text);
+        return kept_log_fails(node, &error);
     if (!port_push_stream(node->port, action->bytes, action->length))
         return node_end(node, NODE_FAILED, "the replay is too slow: more of the log has gathered than memory can hold");
 }
@@ -97,7 +104,7 @@ static void reset(struct node *node)
         node_say(node, "%s", error.text);
     node->evidence_at = 0;
     if (node->options.kept && kept_log_begin(node->options.kept, &error) < 0)
-        node_end(node, NODE_FAILED, "%s", error.text);
+        kept_log_fails(node, &error);
 }
 
 static void finish(struct node *node)

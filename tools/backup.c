@@ -9,10 +9,12 @@
 #include "tools/commands.h"
 #include "tools/guest.h"
 #include "tools/replicated.h"
+#include "tools/report.h"
 
 struct backup {
     struct replicated_options options;
     const char *connect, *engine;
+    const char *report; /* a directory; NULL: beside the log */
     struct file_places places;
     struct network_options network;
     uint64_t checkpoint_every;
@@ -23,7 +25,7 @@ struct backup {
     struct log_writer *writer;
 };
 
-enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_NET };
+enum option_key { KEY_CONNECT = 0x600, KEY_ENGINE, KEY_NET, KEY_REPORT };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -46,6 +48,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_NET:
         if (network_options_add(&backup->network, text, false, &error) < 0)
             argp_error(state, "--net: %s", error.text);
+        return 0;
+    case KEY_REPORT:
+        backup->report = text;
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s': a backup gets its guest from the primary", text);
@@ -136,21 +141,22 @@ static void unmake_machine(void *context, struct machine *machine)
     guest_free(&backup->guest);
 }
 
-/* A report where the user finds it: beside the log that is kept, or in the working directory. */
+/* A report where the user finds it: in the directory that was named, or beside the log that is kept. */
 static void report(void *context, const struct divergence *divergence, struct machine *machine, uint64_t offset)
 {
-    struct backup *backup = context;
-    char path[4096];
+    const struct backup *backup = context;
+    const char *log = backup->options.log;
+    char path[PATH_MAX];
+    struct error error;
 
-    snprintf(path, sizeof path, "%s.divergence-%" PRIu64 ".txt", backup->options.log ? backup->options.log : "encore",
-             offset);
-    FILE *stream = fopen(path, "wx");
     divergence_print(divergence, machine, stderr);
-    if (!stream)
+    if (!backup->report && !log)
         return;
-    divergence_print(divergence, machine, stream);
-    fclose(stream);
-    fprintf(stderr, "encore backup: the report is in %s\n", path);
+    if (report_write(backup->replicated.files, backup->report, log ? log : "backup", offset, divergence, machine, path,
+                     &error) < 0)
+        fprintf(stderr, "encore backup: the report is not kept: %s\n", error.text);
+    else
+        fprintf(stderr, "encore backup: the report is in %s\n", path);
 }
 
 /* The machine is ours now: from a replay to a recording, in mid-run. */
@@ -224,6 +230,8 @@ static int begin(struct backup *backup, struct error *error)
     if (!backup->replicated.files)
         return -1;
     guest_begin(&backup->guest, backup->replicated.files);
+    if (backup->report && report_check(backup->report, error) < 0)
+        return error_wrap(error, "--report");
     return file_places_expect(&backup->places, backup->replicated.files, error);
 }
 
@@ -236,6 +244,7 @@ int command_backup(int argc, char **argv)
          "The other end of the guest's next network card on this host, opened when it joins: tap:NAME, "
          "user[,hostfwd=...], unix:PATH[,listen], or none. One for each of the guest's cards",
          0},
+        {"report", KEY_REPORT, "DIR", 0, "Where reports of divergences go (beside the log)", 0},
         {0},
     };
     static const struct argp_child children[] = {

@@ -15,6 +15,7 @@
 #include "tools/progress.h"
 #include "tools/quantity.h"
 #include "tools/replay.h"
+#include "tools/report.h"
 #include "vmm/host/clock.h"
 
 struct replay_options {
@@ -23,6 +24,7 @@ struct replay_options {
     struct file_places places;
     const char *engine; /* NULL: the one that recorded */
     struct capture_paths capture;
+    const char *report; /* a directory, or NULL */
     bool verify;
     bool silent; /* neither output nor verdict */
     bool from_checkpoint;
@@ -43,7 +45,7 @@ struct replay {
     uint64_t output;  /* bytes of guest output so far in this attempt */
 };
 
-enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_ENGINE, KEY_PCAP, KEY_CAST };
+enum option_key { KEY_VERIFY = 0x300, KEY_FROM, KEY_ENGINE, KEY_PCAP, KEY_CAST, KEY_REPORT };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -68,6 +70,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_CAST:
         to->capture.cast = text;
+        return 0;
+    case KEY_REPORT:
+        to->report = text;
         return 0;
     case KEY_ENGINE:
         to->engine = text;
@@ -183,6 +188,8 @@ static int open_all(struct replay *replay, struct error *error)
     if (!replay->files && !(replay->files = files_create(error)))
         return -1;
     guest_begin(&replay->guest, replay->files);
+    if (replay->options->report && report_check(replay->options->report, error) < 0)
+        return error_wrap(error, "--report");
     replay->reader = log_reader_open(replay->files, replay->options->log.path, false, error);
     if (!replay->reader)
         return -1;
@@ -274,6 +281,23 @@ static void print_end(struct replay *replay)
                         "exit\n");
 }
 
+static void print_divergence(struct replay *replay)
+{
+    const struct replay_options *options = replay->options;
+    const struct divergence *divergence = replayer_divergence(replay->replayer);
+    char path[PATH_MAX];
+    struct error error;
+
+    divergence_print(divergence, &replay->guest.machine, stderr);
+    if (!options->report)
+        return;
+    if (report_write(replay->files, options->report, options->log.path, divergence->place.offset, divergence,
+                     &replay->guest.machine, path, &error) < 0)
+        fprintf(stderr, "encore %s: the report is not kept: %s\n", options->command, error.text);
+    else
+        fprintf(stderr, "encore %s: the report is in %s\n", options->command, path);
+}
+
 /* The exit code is 0 only for a log that was replayed and compared from END to END, and is whole behind it. */
 static int report(struct replay *replay, enum replayer_step step, struct error *error)
 {
@@ -291,9 +315,9 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
         broken = *error;
         break;
     case REPLAYER_DIVERGED:
-        divergence_print(replayer_divergence(replay->replayer), machine, stderr);
+        print_divergence(replay);
         if (capture_publish(&replay->capture, error) < 0)
-            command_fails("replay", error);
+            command_fails(options->command, error);
         return error_exit_code(ERROR_DIVERGED);
     case REPLAYER_KICKED:
     case REPLAYER_WAIT:
@@ -361,6 +385,7 @@ int command_replay(int argc, char **argv)
         {"engine", KEY_ENGINE, "kvm|soft", 0, "What executes the guest (the engine that recorded)", 0},
         {"pcap", KEY_PCAP, "FILE", 0, "Write the network's frames, both ways, for Wireshark", 0},
         {"cast", KEY_CAST, "FILE", 0, "Write the console's output as an asciicast, for asciinema", 0},
+        {"report", KEY_REPORT, "DIR", 0, "Where the report of a divergence goes, besides standard error", 0},
         {0},
     };
     static const struct argp_child children[] = {

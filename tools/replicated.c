@@ -256,7 +256,7 @@ static int code_of(const struct node_result *result)
     case NODE_FAILED:
         break;
     }
-    return 1;
+    return error_exit_code(result->bad_input ? ERROR_INPUT : ERROR_HOST);
 }
 
 int replicated_finish(struct replicated *replicated, const struct error *error)

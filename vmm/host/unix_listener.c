@@ -2,9 +2,12 @@
 #include "vmm/host/unix_listener.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/output.h"
 
 /* Clients that may wait for their turn. */
 #define BACKLOG 8
@@ -17,6 +20,24 @@ int unix_address(struct sockaddr_un *where, const char *path, const char *what, 
                          sizeof where->sun_path - 1);
     strcpy(where->sun_path, path);
     return 0;
+}
+
+/* Of two that find a socket left over, the second may come when the first has put its own there. So it is renamed, then
+ * looked at, and put back if it is another. Returns 0 if that path is free, or may be in a moment: bind(2) will tell.
+ */
+static int remove_if_same(const char *path, const struct stat *looked_at)
+{
+    char aside[sizeof((struct sockaddr_un *)NULL)->sun_path + 32];
+    struct stat now;
+
+    snprintf(aside, sizeof aside, "%s.%d.tmp", path, (int)getpid());
+    if (output_rename_new(path, aside) < 0)
+        return errno == ENOENT ? 0 : -1;
+    if (lstat(aside, &now) == 0 && now.st_dev == looked_at->st_dev && now.st_ino == looked_at->st_ino)
+        return unlink(aside);
+    (void)output_rename_new(aside, path);
+    errno = EADDRINUSE;
+    return -1;
 }
 
 /* Removes what a run that was killed left behind: a socket on which nobody listens any more. */
@@ -37,7 +58,7 @@ static int remove_stale(const struct sockaddr_un *where, const char *what, struc
     close(probe);
     if (failed == 0 || reason != ECONNREFUSED)
         return error_set(error, ERROR_INPUT, "%s %s: is in use by somebody else", what, path);
-    if (unlink(path) < 0)
+    if (remove_if_same(path, &status) < 0)
         return error_set(error, ERROR_INPUT, "%s %s: is left over and cannot be removed: %m", what, path);
     return 0;
 }
