@@ -20,7 +20,7 @@ static const struct command commands[] = {
     {"run", command_run, "run a guest"},
     {"record", command_record, "run a guest and record it in a log"},
     {"replay", command_replay, "run a recorded guest again, exactly"},
-    {"log", command_log, "look into a log: info, dump, stat, verify, export"},
+    {"log", command_log, "look into a log: info, dump, stat, verify, export, pack, unpack"},
     {"checkpoint", command_checkpoint, "list or extract a log's checkpoints"},
     {"primary", command_primary, "run a guest that a backup can follow"},
     {"backup", command_backup, "follow a primary, and go on when it dies"},
@@ -38,7 +38,7 @@ static void print_usage(FILE *stream)
 {
     fprintf(stream,
             "Usage: encore COMMAND [OPTION...]\n"
-            "Runs a virtual machine, records everything nondeterministic that reaches its guest, and replays it.\n\n");
+            "Runs a virtual machine, records everything nondeterministic that reaches its\nguest, and replays it.\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
     fprintf(stream, "\n`encore COMMAND --help` tells the options of a command; encore(1) tells all.\n");

@@ -11,7 +11,7 @@
 static void print_help(const char *command, const char *about, const struct subcommand *list, size_t count,
                        FILE *stream)
 {
-    fprintf(stream, "Usage: encore %s SUBCOMMAND [OPTION...] RUN.enc\n%s\n\n", command, about);
+    fprintf(stream, "Usage: encore %s SUBCOMMAND [ARGUMENT...]\n%s\n\n", command, about);
     for (size_t i = 0; i < count; i++)
         fprintf(stream, "  %-8s %s\n", list[i].name, list[i].summary);
     fprintf(stream, "\n`encore %s SUBCOMMAND --help` tells the options of a subcommand.\n", command);

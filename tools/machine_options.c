@@ -40,9 +40,10 @@ static const struct argp_option options[] = {
      1},
     {"firmware", KEY_FIRMWARE, "FILE", 0, "Start with a PC's firmware, such as SeaBIOS, instead of an IMAGE", 1},
     {"no-reboot", KEY_NO_REBOOT, NULL, 0, "End when the guest resets the machine, rather than start it again", 1},
-    {"disk", KEY_DISK, "FILE[,ro|,overlay|,direct][,quota=SIZE][,if=virtio|ide]", 0,
-     "A disk; up to four. What the guest writes goes to an overlay beside the log, at most SIZE of it; or (direct) to "
-     "FILE",
+    {"disk", KEY_DISK, "FILE[,WORD...]", 0,
+     "A disk; up to four. WORDs: overlay (what the guest writes goes to a file beside the log), ro (it cannot write) "
+     "or "
+     "direct (it writes to FILE); quota=SIZE (of the overlay, at most); if=virtio or if=ide (overlay, if=virtio)",
      1},
     {"clock", KEY_CLOCK, "host|virtual", 0, "What drives guest time: the host's clock, or executed instructions (host)",
      1},

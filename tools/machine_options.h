@@ -29,11 +29,20 @@ struct machine_options {
     bool seed_given;
     uint64_t checkpoint_every; /* ns; 0: none */
     uint64_t max_exits;
-    bool bundle; /* pack the log when the guest has ended; no option of these, but of record's */
-    bool digest; /* print the digest at the end even without a log; no option of these, but of run's */
+    bool bundle;  /* pack the log when the guest has ended; no option of these, but of record's */
+    bool digest;  /* print the digest at the end even without a log; no option of these, but of run's */
+    bool verbose; /* of run's and record's */
     uint64_t timeout;
     struct disk_options disks;
 };
+
+/* For the help of commands that take an IMAGE: what that is, and what the quantities are. */
+#define MACHINE_OPTIONS_IMAGE                                                                                          \
+    "IMAGE is a Linux kernel (bzImage), a kernel with a PVH entry, a Multiboot 1 kernel, an ELF64 guest of encore's "  \
+    "own protocol, or a boot sector. "
+#define MACHINE_OPTIONS_QUANTITIES                                                                                     \
+    "\n\nSIZE is a number of bytes, or one with K, M, G or T: powers of 1024, written in any of the ways 64M, 64m, "   \
+    "64MB, 64MiB, 2.5G. TIME is a number of seconds, or one with ns, us, ms, s, m (minutes) or h: 100ms, 1.5s, 2m."
 
 /* Before parsing: what holds when an option is not given. */
 struct machine_options machine_options_default(void);

@@ -82,23 +82,50 @@ void outcome_print(struct machine *machine, enum log_end_reason reason, uint32_t
     }
 }
 
-static void print_bus(const struct bus *bus, FILE *stream)
+/* Ports of a PC where an operating system looks whether there is a device, and goes on if there is none. */
+static const struct {
+    uint16_t first, last;
+} probed[] = {
+    {0x2e8, 0x2ef}, {0x2f8, 0x2ff}, {0x3e8, 0x3ef}, /* COM4, COM2 and COM3 */
+    {0x278, 0x27f}, {0x378, 0x37f}, {0x3bc, 0x3bf}, /* parallel ports; ISA Plug and Play has 279h, too, and: */
+    {0x203, 0x203}, {0xa79, 0xa79},                 /* ... these */
+    {0x3f0, 0x3f5}, {0x3f7, 0x3f7},                 /* the floppy disk controller */
+};
+
+static bool is_probe(const struct machine *machine, const struct bus *bus, const struct bus_unmapped *access)
 {
-    if (bus->unmapped_total == 0)
+    for (size_t i = 0; bus == &machine->ports && i < sizeof probed / sizeof probed[0]; i++) {
+        if (access->address >= probed[i].first && access->address <= probed[i].last)
+            return true;
+    }
+    return false;
+}
+
+static void print_bus(const struct machine *machine, const struct bus *bus, bool probes, FILE *stream)
+{
+    uint64_t total = bus->unmapped_total;
+
+    for (unsigned i = 0; !probes && i < bus->unmapped_count; i++) {
+        if (is_probe(machine, bus, &bus->unmapped[i]))
+            total -= bus->unmapped[i].count;
+    }
+    if (total == 0)
         return;
-    fprintf(stream,
-            "encore: %" PRIu64 " accesses to %s addresses without a device (reads give all ones):", bus->unmapped_total,
-            bus->name);
-    for (unsigned i = 0; i < bus->unmapped_count; i++)
-        fprintf(stream, " %s 0x%" PRIx64 " (%" PRIu64 ")", bus->unmapped[i].write ? "write" : "read",
-                bus->unmapped[i].address, bus->unmapped[i].count);
+    fprintf(stream, "encore: %" PRIu64 " access%s to %s addresses without a device (reads give all ones):", total,
+            total == 1 ? "" : "es", bus->name);
+    for (unsigned i = 0; i < bus->unmapped_count; i++) {
+        const struct bus_unmapped *access = &bus->unmapped[i];
+        if (probes || !is_probe(machine, bus, access))
+            fprintf(stream, " %s 0x%" PRIx64 " (%" PRIu64 ")", access->write ? "write" : "read", access->address,
+                    access->count);
+    }
     fprintf(stream, "%s\n", bus->unmapped_count == BUS_UNMAPPED ? " and perhaps others" : "");
 }
 
-void outcome_print_unmapped(const struct machine *machine, FILE *stream)
+void outcome_print_unmapped(const struct machine *machine, bool probes, FILE *stream)
 {
-    print_bus(&machine->ports, stream);
-    print_bus(&machine->memory, stream);
+    print_bus(machine, &machine->ports, probes, stream);
+    print_bus(machine, &machine->memory, probes, stream);
 }
 
 void outcome_print_disk_errors(const struct recorder_result *result, FILE *stream)

@@ -20,8 +20,9 @@ int outcome_exit_code(enum log_end_reason reason, uint32_t exit_value);
 /* One line about the end on stderr; for faults, the report with registers and bytes at RIP. */
 void outcome_print(struct machine *machine, enum log_end_reason reason, uint32_t exit_value, FILE *stream);
 
-/* The accesses that no device answered, if any. */
-void outcome_print_unmapped(const struct machine *machine, FILE *stream);
+/* The accesses that no device answered, if any; with `probes` also those by which operating systems find out which
+ * devices a PC has. */
+void outcome_print_unmapped(const struct machine *machine, bool probes, FILE *stream);
 
 /* That the host failed the guest's disks, if it did. */
 void outcome_print_disk_errors(const struct recorder_result *result, FILE *stream);

@@ -171,12 +171,12 @@ int command_primary(int argc, char **argv)
         .parser = parse_option,
         .children = children,
         .args_doc = "IMAGE",
-        .doc = "Runs a guest whose log a backup may follow.\v"
+        .doc = "Runs a guest whose log a backup may follow.\v" MACHINE_OPTIONS_IMAGE
                "Output leaves only when the backup has the log up to it, so that the backup can go on from there "
                "when this side dies. Until a backup joins (encore backup), the machine is like any other. SIGINT, "
                "SIGTERM and SIGHUP hand over to the backup. Exit code: the guest's, as for run; 0 after handing over; "
                "7 when "
-               "another machine goes on; 2 bad input, 1 the host failed.",
+               "another machine goes on; 2 bad input, 1 the host failed." MACHINE_OPTIONS_QUANTITIES,
     };
     struct primary *primary = command_memory(sizeof *primary);
     struct error error = {0};

@@ -25,6 +25,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case 'o':
         to->output = text;
         return 0;
+    case 'v':
+        to->machine.verbose = true;
+        return 0;
     case KEY_FORCE:
         to->force = true;
         return 0;
@@ -55,6 +58,8 @@ int command_record(int argc, char **argv)
         {"force", KEY_FORCE, NULL, 0, "Replace RUN.enc if it exists", 0},
         {"bundle", KEY_BUNDLE, NULL, 0,
          "When the guest has ended, pack all that a replay needs into RUN.enc (see encore log pack)", 0},
+        {"verbose", 'v', NULL, 0,
+         "Tell at the end of all accesses to addresses without a device, also of the usual probes", 0},
         {0},
     };
     static const struct argp_child children[] = {{&machine_options_argp, 0, NULL, 0}, {0}};
@@ -62,10 +67,10 @@ int command_record(int argc, char **argv)
         .options = options,
         .parser = parse_option,
         .args_doc = "-o RUN.enc IMAGE",
-        .doc = "Runs a guest and records it.\v"
+        .doc = "Runs a guest and records it.\v" MACHINE_OPTIONS_IMAGE
                "The last line of standard output is the machine's digest. The exit code is the guest's, as for encore "
                "run. SIGINT, SIGTERM and SIGHUP end the recording cleanly; after SIGKILL the log replays up to its "
-               "last frame.",
+               "last frame." MACHINE_OPTIONS_QUANTITIES,
         .children = children,
     };
     struct record_options to = {.machine = machine_options_default()};

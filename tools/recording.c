@@ -216,7 +216,7 @@ int recording_run(const char *command, const struct machine_options *options, co
         code = outcome_exit_code(result.reason, result.exit_value);
         if (result.reason != LOG_END_DEBUG_EXIT || result.exit_value != 0)
             outcome_print(&recording->guest.machine, result.reason, result.exit_value, stderr);
-        outcome_print_unmapped(&recording->guest.machine, stderr);
+        outcome_print_unmapped(&recording->guest.machine, options->verbose, stderr);
         outcome_print_disk_errors(&result, stderr);
         guest_disks_warn(&recording->guest.disks, &recording->guest.description);
         warn_of_script(recording);

@@ -21,6 +21,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (to->checkpoint_every)
             argp_error(state, "--checkpoint-every: run writes no log that checkpoints could go into; record does");
         return 0;
+    case 'v':
+        to->verbose = true;
+        return 0;
     case KEY_DIGEST:
         to->digest = true;
         return 0;
@@ -33,6 +36,8 @@ int command_run(int argc, char **argv)
 {
     static const struct argp_option own[] = {
         {"digest", KEY_DIGEST, NULL, 0, "Print the machine's digest at the end, on a line of its own", 0},
+        {"verbose", 'v', NULL, 0,
+         "Tell at the end of all accesses to addresses without a device, also of the usual probes", 0},
         {0},
     };
     static const struct argp_child children[] = {{&machine_options_argp, 0, NULL, 0}, {0}};
@@ -41,11 +46,10 @@ int command_run(int argc, char **argv)
         .parser = parse_option,
         .args_doc = "IMAGE",
         .doc =
-            "Runs a guest.\v"
-            "IMAGE is an ELF64 guest of encore's own protocol, a Multiboot 1 kernel, or a boot sector. The exit code "
-            "is "
-            "the guest's: (v << 1) | 1 when it writes v to port 0xf4, 0 when it halts with interrupts off, 4 after a "
-            "triple fault, 6 when the engine cannot execute it, 8 at --max-exits, 124 at --timeout, 130 at Ctrl-C.",
+            "Runs a guest.\v" MACHINE_OPTIONS_IMAGE
+            "The exit code is the guest's: (v << 1) | 1 when it writes v to port 0xf4, 0 when it halts with interrupts "
+            "off or turns the machine off, 4 after a triple fault, 6 when the engine cannot execute it, 8 at "
+            "--max-exits, 124 at --timeout, 130 when the user stops it." MACHINE_OPTIONS_QUANTITIES,
         .children = children,
     };
     struct machine_options options = machine_options_default();

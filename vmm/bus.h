@@ -38,7 +38,7 @@ struct bus_range {
 };
 
 #define BUS_RANGES   32
-#define BUS_UNMAPPED 16
+#define BUS_UNMAPPED 64
 
 /* The first accesses to addresses that nobody claims: each different (address, direction) once. */
 struct bus_unmapped {

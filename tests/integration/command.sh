@@ -12,12 +12,27 @@ asks() {
     cat "$WORK/out" "$WORK/err"
     [ $code -eq 0 ] && [ ! -s "$WORK/err" ] && head -n 1 "$WORK/out" | grep -q "$pattern"
 }
-for command in '' run record replay log 'log info' 'log dump' 'log stat' 'log verify' 'log export' checkpoint \
-    'checkpoint list' 'checkpoint extract' primary backup console status handover ctl keygen doctor; do
+blames() { # PATTERN ARGUMENTS...: exit code 2, and the sentence begins so
+    pattern=$1
+    shift
+    "$ENCORE" "$@" >"$WORK/out" 2>"$WORK/err"
+    code=$?
+    cat "$WORK/out" "$WORK/err"
+    [ $code -eq 2 ] && [ ! -s "$WORK/out" ] && head -n 1 "$WORK/err" | grep -q "$pattern"
+}
+for command in '' run record replay log 'log info' 'log dump' 'log stat' 'log verify' 'log export' \
+    'log pack' 'log unpack' checkpoint 'checkpoint list' 'checkpoint extract' primary backup console status handover \
+    arbiter 'arbiter show' 'arbiter reset' ctl keygen doctor; do
     # shellcheck disable=SC2086
     for option in --help -h '-?'; do
         check "help: encore $command $option" asks "^Usage: encore $command" $command $option
     done
+    # shellcheck disable=SC2086
+    check "errors: encore $command: name the command that was typed" blames "^encore${command:+ }$command: " $command --frobnicate
+    # argp puts an option that is too long for the line wherever it likes.
+    # shellcheck disable=SC2086
+    check "help: encore $command: is well indented and fits" sh -c '"$@" --help >"$0" && ! grep -nE "^ {7,}-|^.{80,}" "$0"' \
+        "$WORK/help" "$ENCORE" $command
     # shellcheck disable=SC2086
     for option in --version -V; do
         check "version: encore $command $option" asks '^encore [0-9]' $command $option
@@ -76,6 +91,25 @@ piped() {
     cat "$WORK/out" "$WORK/err"
     [ $code -eq 1 ] && grep -q '^VALUE b$' "$WORK/out" && [ ! -s "$WORK/err" ]
 }
+# A boot sector that looks for COM2, as every Linux does, and ends: in al, 2f9h; out 0f4h, al with 0.
+{
+    printf '\272\371\002\354\272\364\000\260\000\356\364'
+    head -c 499 /dev/zero
+    printf '\125\252'
+} >"$WORK/prober"
+unmapped() { # PATTERN or "" for none, ARGUMENTS...
+    pattern=$1
+    shift
+    timeout 60 "$ENCORE" "$@" </dev/null >"$WORK/out" 2>"$WORK/err"
+    cat "$WORK/err"
+    if [ -n "$pattern" ]; then grep -q "$pattern" "$WORK/err"; else ! grep -q 'without a device' "$WORK/err"; fi
+}
+check "unmapped: an unusual port is told" unmapped '2 accesses to port .* 0x2f0 (1).* 0x2f0 (1)' \
+    run --engine soft --cmdline port "$GUESTS/faulty"
+check "unmapped: a probe is not" unmapped '' run --engine soft "$WORK/prober"
+check "unmapped: with --verbose it is" unmapped '1 access to port .* read 0x2f9 (1)' run --engine soft --verbose "$WORK/prober"
+check "unmapped: with record -v, too" unmapped '1 access to port .* read 0x2f9 (1)' \
+    record --engine soft -v -o "$WORK/probes.enc" "$WORK/prober"
 check "input: a script on standard input, with CRLF and a byte order mark" piped
 
 install_tree() {

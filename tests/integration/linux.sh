@@ -78,6 +78,7 @@ run_linux session "record --force -o $WORK/session.enc" --input "$WORK/session" 
 numbers=$(seq 1 100000 | sha256sum | cut -d' ' -f1)
 expect "linux: boots to a shell, uses disk and entropy, computes, and turns itself off" "a file from the host" \
     "^$numbers  /mnt/numbers" "^$numbers  -" "^3" "^64" "counted 3000" "Power down"
+check "linux: where it looks for devices in vain is no news" sh -c "! grep 'without a device' '$WORK/session.err'"
 verify "linux: the session replays to the same digest" "$WORK/session.enc"
 last=$("$ENCORE" checkpoint list "$WORK/session.enc" | awk 'END { print $1 }')
 verify "linux: it replays from a checkpoint in its midst" --from $((last / 2)) "$WORK/session.enc"
