@@ -5,6 +5,8 @@ static int end(struct lenient_sink *lenient, const struct error *why)
 {
     struct error ignored;
 
+    if (lenient->strict)
+        return -1;
     lenient->ended = true;
     if (lenient->inner.truncate)
         (void)lenient->inner.truncate(lenient->inner.context, lenient->length, &ignored);

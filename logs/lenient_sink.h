@@ -13,6 +13,7 @@ struct lenient_sink {
     struct log_sink inner;
     uint64_t length; /* that the inner sink has; to be set where it goes on with a log */
     bool ended;
+    bool strict; /* from now on what fails is an error */
     void (*tell)(void *context, const struct error *why);
     void *context; /* tell's */
 };

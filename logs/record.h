@@ -96,6 +96,7 @@ enum log_end_reason {
     LOG_END_SIGNAL = 7,       /* the user stopped the recording */
     LOG_END_POWER_OFF = 8,    /* the guest turned the machine off */
     LOG_END_RESET = 9,        /* the guest reset the machine, and the run was to end there */
+    LOG_END_CONTINUED = 10,   /* the run goes on, in another log that begins with a checkpoint of this place */
 };
 
 #define LOG_CHANNEL_CARD 16 /* OUTPUT's channel of network card 0 */

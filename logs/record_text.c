@@ -36,6 +36,7 @@ const char *record_reason_name(unsigned reason)
         [LOG_END_SIGNAL] = "stopped by the user",
         [LOG_END_POWER_OFF] = "power off",
         [LOG_END_RESET] = "reset",
+        [LOG_END_CONTINUED] = "continued in another log",
     };
 
     return reason < sizeof names / sizeof names[0] ? names[reason] : NULL;

@@ -190,6 +190,15 @@ const struct traffic *recorder_traffic(const struct recorder *recorder)
     return &recorder->traffic;
 }
 
+void recorder_continue_in(struct recorder *recorder, struct log_writer *writer)
+{
+    recorder->options.writer = writer;
+    /* The next checkpoint has no parent in that log. */
+    recorder->chain = 0;
+    if (recorder->checkpoint_id == 0)
+        recorder->checkpoint_id = 1;
+}
+
 /* From the kicker's thread. A user who wants the end shall not wait for a reader of the console who does not read. */
 static void kick_engine(void *context)
 {

@@ -116,6 +116,10 @@ const struct traffic *recorder_traffic(const struct recorder *recorder);
 /* Appends a DIGEST of the machine at this boundary, which must have a name. */
 int recorder_digest(struct recorder *recorder, const struct position *at, struct error *error);
 
+/* From this boundary on records go to another log, which begins with checkpoint 0 of it (and nothing else yet); the log
+ * before is the caller's to end. */
+void recorder_continue_in(struct recorder *recorder, struct log_writer *writer);
+
 /* Runs a booted machine to its end. Returns 0 with the result, or -1 with the error; the log then ends, valid, before
  * the fault. */
 int recorder_run(struct recorder *recorder, struct machine *machine, const struct recorder_options *options,

@@ -27,6 +27,18 @@ struct follower follower_none(struct port *port, struct machine *machine, const 
     return (struct follower){.port = port, .machine = machine, .description = description};
 }
 
+static void tell(struct follower *follower, const struct port_item *item)
+{
+    if (!follower->sink)
+        port_tell(follower->port, item);
+}
+
+static void mention(struct follower *follower, const struct port_item *item)
+{
+    if (!follower->sink)
+        port_mention(follower->port, item);
+}
+
 static int send_bytes(void *context, const void *bytes, size_t length, struct error *error)
 {
     struct follower *follower = context;
@@ -64,15 +76,27 @@ static void watch(struct follower *follower, bool watched)
         machine->disks[i].watched = watched ? follower->lists[i + 1].left : NULL;
 }
 
+struct log_writer *follower_take_writer(struct follower *follower)
+{
+    struct log_writer *writer = follower->writer;
+
+    follower->writer = NULL;
+    follower_end(follower);
+    return writer;
+}
+
 void follower_end(struct follower *follower)
 {
     if (follower->pages_open)
         checkpoint_writer_free(&follower->pages);
     log_writer_free(follower->writer);
-    watch(follower, false);
+    if (follower->stream)
+        watch(follower, false);
     for (unsigned i = 0; i <= MACHINE_DISKS; i++)
         free(follower->lists[i].left);
+    const struct log_sink *sink = follower->sink;
     *follower = follower_none(follower->port, follower->machine, follower->description);
+    follower->sink = sink;
 }
 
 /* Brings the list of pages to send up to date: the engine tells what was written, page_digests_update passes it on. */
@@ -133,14 +157,14 @@ static int begin(struct follower *follower, uint32_t stream, struct error *error
 {
     struct log_sink sink = {.write = send_bytes, .context = follower};
     struct log_header header = {.machine = (char *)follower->description};
-    struct log_writer_options options = {.level = STREAM_LEVEL};
+    struct log_writer_options options = {.level = follower->sink ? 0 : STREAM_LEVEL};
 
     follower->stream = stream;
     if (note_writes(follower, error) < 0 || host_entropy(header.id.bytes, sizeof header.id.bytes, error) < 0 ||
         make_lists(follower, error) < 0)
         return -1;
     watch(follower, true);
-    follower->writer = log_writer_create(&sink, &header, &options, error);
+    follower->writer = log_writer_create(follower->sink ? follower->sink : &sink, &header, &options, error);
     if (!follower->writer || log_writer_checkpoint_begin(follower->writer, error) < 0)
         return -1;
     follower->pages = checkpoint_writer(write_piece, follower);
@@ -236,8 +260,8 @@ static int finish_checkpoint(struct follower *follower, struct recorder *recorde
     watch(follower, false);
     follower->following = true;
     follower->flushed_at = host_clock_now();
-    port_tell(follower->port,
-              &(struct port_item){.news = NEWS_JOINED, .stream = follower->stream, .a = follower->flushed_at - start});
+    tell(follower,
+         &(struct port_item){.news = NEWS_JOINED, .stream = follower->stream, .a = follower->flushed_at - start});
     return 0;
 }
 
@@ -260,10 +284,10 @@ static int copy_pages(struct follower *follower, uint64_t start, struct error *e
 /* The node is told how far it is, which can wait. */
 static void mention_progress(struct follower *follower)
 {
-    port_mention(follower->port, &(struct port_item){.news = NEWS_JOIN_PROGRESS,
-                                                     .stream = follower->stream,
-                                                     .a = unwritten(follower),
-                                                     .b = follower->precopy.round});
+    mention(follower, &(struct port_item){.news = NEWS_JOIN_PROGRESS,
+                                          .stream = follower->stream,
+                                          .a = unwritten(follower),
+                                          .b = follower->precopy.round});
 }
 
 static void fail_join(struct follower *follower)
@@ -276,10 +300,10 @@ static void fail_join(struct follower *follower)
                  (double)unwritten(follower) / 1e6, follower->precopy.round, precopy_share(&follower->precopy) / 10);
 
     follower->failed = true;
-    port_tell(follower->port, &(struct port_item){.news = NEWS_JOIN_FAILED,
-                                                  .stream = follower->stream,
-                                                  .bytes = (const uint8_t *)why,
-                                                  .length = (size_t)length});
+    tell(follower, &(struct port_item){.news = NEWS_JOIN_FAILED,
+                                       .stream = follower->stream,
+                                       .bytes = (const uint8_t *)why,
+                                       .length = (size_t)length});
 }
 
 static int copy_slice(struct follower *follower, struct recorder *recorder, const struct port_orders *orders,
@@ -325,7 +349,7 @@ int follower_flush(struct follower *follower, struct error *error)
     follower->flushed_at = host_clock_now();
     if (log_writer_pending(follower->writer) == 0)
         return 0;
-    port_mention(follower->port, &(struct port_item){.news = NEWS_GUEST_TIME, .a = follower->machine->now});
+    mention(follower, &(struct port_item){.news = NEWS_GUEST_TIME, .a = follower->machine->now});
     return log_writer_flush(follower->writer, error);
 }
 

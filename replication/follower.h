@@ -27,9 +27,10 @@ struct follower_list {
 struct follower {
     struct port *port;
     struct machine *machine;
-    const char *description; /* JSON, for the log's header */
-    uint32_t stream;         /* number of the join order; 0: nobody follows */
-    bool following;          /* the checkpoint is written: records go into the log */
+    const char *description;     /* JSON, for the log's header */
+    const struct log_sink *sink; /* where the log goes, when it is not for a backup; nobody is told then. Else NULL */
+    uint32_t stream;             /* number of the join order; 0: nobody follows */
+    bool following;              /* the checkpoint is written: records go into the log */
     struct log_writer *writer;
     struct checkpoint_writer pages;
     bool pages_open;
@@ -61,6 +62,9 @@ int follower_flush_before_output(struct follower *follower, struct error *error)
 
 /* How long the log is; for what depends on a record that was just given. 0 when nobody follows. */
 uint64_t follower_offset(const struct follower *follower);
+
+/* Once it follows: the writer, which is the caller's from now on. The follower is as fresh. */
+struct log_writer *follower_take_writer(struct follower *follower);
 
 /* Ends the log, if there is one. */
 void follower_end(struct follower *follower);

@@ -21,7 +21,8 @@ struct relay {
     bool stopped;
     struct bytes_writer held; /* console output that was announced, and has not left */
     uint64_t let_go_at;       /* host time at which some left last */
-    struct log_writer *kept;  /* goes to its file before output that it tells of leaves; NULL: none is kept */
+    struct log_writer **kept; /* goes to its file before output that it tells of leaves; *kept NULL: none is kept */
+    struct log_segments *segments;
 };
 
 static uint32_t log_number(const struct relay *relay)
@@ -63,7 +64,7 @@ static int relay_record(void *context, const struct log_record *record, struct e
 
 static int let_out(struct relay *relay, uint8_t channel, const uint8_t *bytes, size_t length, struct error *error)
 {
-    if ((relay->kept && log_writer_flush(relay->kept, error) < 0) ||
+    if ((*relay->kept && log_writer_flush(*relay->kept, error) < 0) ||
         follower_flush_before_output(&relay->follower, error) < 0)
         return -1;
     tell_input(relay, port_mention);
@@ -142,6 +143,23 @@ static void throttle(struct relay *relay, const struct port_orders *orders, uint
         *again_at = relay->ran_since + run;
 }
 
+/* The log for a backup, and the segments of the one that is kept here. Only one checkpoint is written at a time. */
+static int tend_logs(struct relay *relay, const struct port_orders *given, const struct position *at,
+                     uint64_t *again_at, struct error *error)
+{
+    struct follower *follower = &relay->follower;
+    struct port_orders orders = *given;
+
+    if (relay->segments) {
+        bool joins = orders.join != follower->stream || (follower->stream && !follower->following && !follower->failed);
+        if (log_segments_tend(relay->segments, relay->recorder, joins, at, again_at, error) < 0)
+            return -1;
+        if (log_segments_busy(relay->segments))
+            orders.join = follower->stream;
+    }
+    return follower_tend(follower, relay->recorder, &orders, at, again_at, error);
+}
+
 /* Stands still as ordered. At this boundary a backup may still join. */
 static int stand_still(struct relay *relay, struct port_orders *orders, const struct position *at, uint64_t *again_at,
                        struct error *error)
@@ -159,7 +177,7 @@ static int stand_still(struct relay *relay, struct port_orders *orders, const st
             told = true;
         }
         *orders = port_wait(relay->port, orders, host_clock_now() + 5 * MILLISECOND);
-        if (follower_tend(&relay->follower, relay->recorder, orders, at, again_at, error) < 0)
+        if (tend_logs(relay, orders, at, again_at, error) < 0)
             return -1;
     }
     return 0;
@@ -178,7 +196,7 @@ static int relay_boundary(void *context, const struct position *at, uint64_t *ag
     struct port_orders orders = port_orders(relay->port);
 
     *again_at = UINT64_MAX;
-    if (!orders.stop && follower_tend(&relay->follower, relay->recorder, &orders, at, again_at, error) < 0)
+    if (!orders.stop && tend_logs(relay, &orders, at, again_at, error) < 0)
         return -1;
     if (stand_still(relay, &orders, at, again_at, error) < 0)
         return -1;
@@ -197,6 +215,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .port = live->port,
         .recorder = live->recorder,
         .kept = live->writer,
+        .segments = live->segments,
         .follower = follower_none(live->port, live->machine, live->description),
         .held = bytes_writer(2 * HELD_MAX),
     };
@@ -213,13 +232,15 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .boundary = relay_boundary,
     };
     struct recorder_options options = {
-        .writer = live->writer,
+        .writer = *live->writer,
         .relay = &functions,
         .checkpoint_every = live->checkpoint_every,
         .max_exits = live->max_exits,
         .timeout = live->timeout,
     };
 
+    if (live->segments)
+        log_segments_start(live->segments, live->port, live->machine, live->description);
     for (unsigned card = 0; card < MACHINE_CARDS_MAX; card++)
         options.nets[card] = live->nets[card];
     int status = recorder_run(live->recorder, live->machine, &options, result, error);
@@ -228,6 +249,8 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
     *stopped = relay.stopped;
     tell_input(&relay, port_tell);
     follower_end(&relay.follower);
+    if (live->segments)
+        log_segments_stop(live->segments);
     bytes_writer_free(&relay.held);
     return status;
 }

@@ -9,16 +9,18 @@
 #define ENCORE_REPLICATION_LIVE_H
 
 #include "replay/recorder.h"
+#include "replication/log_segments.h"
 #include "replication/port.h"
 
 struct live {
     struct port *port;
-    struct machine *machine;   /* its door is the recorder's */
-    struct recorder *recorder; /* fresh, or one that adopted a replayed machine */
-    struct log_writer *writer; /* the log that is kept here, flushed before output leaves; NULL: none */
-    struct net *const *nets;   /* by card; what is sent goes through the node (node_options.frame) */
-    const char *description;   /* of the machine: JSON, for the backup's log */
-    uint64_t checkpoint_every; /* guest time, ns; for the log that is kept here */
+    struct machine *machine;       /* its door is the recorder's */
+    struct recorder *recorder;     /* fresh, or one that adopted a replayed machine */
+    struct log_writer **writer;    /* the log that is kept here, flushed before output leaves; *writer NULL: none */
+    struct log_segments *segments; /* of that log; NULL: it is one file */
+    struct net *const *nets;       /* by card; what is sent goes through the node (node_options.frame) */
+    const char *description;       /* of the machine: JSON, for the backup's log */
+    uint64_t checkpoint_every;     /* guest time, ns; for the log that is kept here */
     uint64_t max_exits, timeout;
 };
 

@@ -190,7 +190,7 @@ static int live(struct backup *backup, struct error *error)
         .port = backup->replicated.port,
         .machine = machine,
         .recorder = backup->recorder,
-        .writer = backup->writer,
+        .writer = &backup->writer,
         .description = log_reader_header(reader)->machine,
     };
     int status = replicated_live(&backup->replicated, &live, error);
@@ -272,6 +272,7 @@ int command_backup(int argc, char **argv)
                 follow(backup, &error) == 0;
     /* The machine's thread is done; what it had goes before the port and the kept log that it looks at. */
     log_writer_free(backup->writer);
+    log_segments_free(&backup->replicated.segments);
     recorder_free(backup->recorder);
     shadow_free(backup->shadow);
     int code = replicated_finish(&backup->replicated, good ? NULL : &error);

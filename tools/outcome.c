@@ -14,6 +14,7 @@ int outcome_exit_code(enum log_end_reason reason, uint32_t exit_value)
     case LOG_END_HALTED:
     case LOG_END_POWER_OFF:
     case LOG_END_RESET:
+    case LOG_END_CONTINUED:
         return 0;
     case LOG_END_TRIPLE_FAULT:
         return 4;
@@ -78,6 +79,9 @@ void outcome_print(struct machine *machine, enum log_end_reason reason, uint32_t
         break;
     case LOG_END_RESET:
         fprintf(stream, "encore: the guest reset the machine\n");
+        break;
+    case LOG_END_CONTINUED:
+        fprintf(stream, "encore: the run goes on in the next segment of the log\n");
         break;
     }
 }

@@ -21,7 +21,6 @@ struct primary {
     char *stream_description; /* ... for one that begins in mid-run */
     struct recorder *recorder;
     struct file_sink *file;
-    struct lenient_sink lenient;
     struct log_writer *writer;
 };
 
@@ -104,7 +103,7 @@ static int open_log(struct primary *primary, struct error *error)
         return 0;
     if (host_entropy(header.id.bytes, sizeof header.id.bytes, error) < 0)
         return -1;
-    struct log_sink sink = kept_log_sink(&primary->replicated.kept, primary->file, &primary->lenient);
+    struct log_sink sink = kept_log_sink(&primary->replicated.kept, primary->file, &primary->replicated.kept.lenient);
     primary->writer = log_writer_create(&sink, &header, NULL, error);
     return primary->writer ? guest_disks_publish(&primary->guest.disks, error) : -1;
 }
@@ -126,7 +125,7 @@ static int run(struct primary *primary, struct error *error)
         .port = primary->replicated.port,
         .machine = &primary->guest.machine,
         .recorder = primary->recorder,
-        .writer = primary->writer,
+        .writer = &primary->writer,
         .description = primary->stream_description,
         .checkpoint_every = primary->machine.checkpoint_every,
         .max_exits = primary->machine.max_exits,
@@ -149,6 +148,7 @@ static void release(struct primary *primary)
     struct error ignored;
 
     log_writer_free(primary->writer);
+    log_segments_free(&primary->replicated.segments);
     file_sink_close(primary->file, &ignored);
     recorder_free(primary->recorder);
     guest_free(&primary->guest);

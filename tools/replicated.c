@@ -14,6 +14,8 @@
 
 /* The exit code of a side that has to give way to another machine. */
 #define EXIT_LOST 7
+/* Shorter segments would be checkpoints and little else. */
+#define LOG_SEGMENT_MIN 65536
 
 enum option_key {
     KEY_LISTEN = 0x500,
@@ -23,6 +25,8 @@ enum option_key {
     KEY_FORCE,
     KEY_DURABLE,
     KEY_LOG_REQUIRED,
+    KEY_LOG_SEGMENT,
+    KEY_LOG_KEEP,
     KEY_NEXT_EPOCH,
     KEY_SUSPECT_AFTER,
     KEY_BEAT_EVERY,
@@ -40,6 +44,11 @@ static const struct argp_option options[] = {
     {"durable", KEY_DURABLE, NULL, 0, "... on the disk before anything that depends on it leaves", 5},
     {"log-required", KEY_LOG_REQUIRED, NULL, 0, "... or end: a log that cannot be written (disk full) is not given up",
      5},
+    {"log-segment", KEY_LOG_SEGMENT, "SIZE", 0,
+     "... in segments of about this size, each of which replays by itself: FILE, FILE.1, FILE.2, ...; on a backup from "
+     "its takeover on",
+     5},
+    {"log-keep", KEY_LOG_KEEP, "N", 0, "... of which the last N are kept (all)", 5},
     {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0,
      "Silence after which the other side is taken for dead (75ms, and up to 1s where the link needs it)", 5},
     {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (20ms)", 5},
@@ -72,6 +81,10 @@ static void check(const struct replicated_options *to, struct argp_state *state)
         argp_error(state, "--force is about the file of --log");
     if (to->log_required && !to->log)
         argp_error(state, "--log-required is about the file of --log");
+    if (to->log_segment && !to->log)
+        argp_error(state, "--log-segment is about the file of --log");
+    if (to->log_keep && !to->log_segment)
+        argp_error(state, "--log-keep is about the segments of --log-segment");
     if (to->replica.suspect_after < 3 * to->replica.beat_every)
         argp_error(state, "--suspect-after must be at least three times --beat-every");
 }
@@ -79,6 +92,7 @@ static void check(const struct replicated_options *to, struct argp_state *state)
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct replicated_options *to = state->input;
+    struct error error;
 
     switch (key) {
     case KEY_LISTEN:
@@ -101,6 +115,18 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_LOG_REQUIRED:
         to->log_required = true;
+        return 0;
+    case KEY_LOG_SEGMENT:
+        if (quantity_size(text, &to->log_segment, &error) < 0)
+            argp_error(state, "--log-segment: %s", error.text);
+        if (to->log_segment < LOG_SEGMENT_MIN)
+            argp_error(state, "--log-segment: '%s' is less than 64K", text);
+        return 0;
+    case KEY_LOG_KEEP:
+        if (quantity_count(text, &to->log_keep, &error) < 0)
+            argp_error(state, "--log-keep: %s", error.text);
+        if (to->log_keep == 0 || to->log_keep > UINT32_MAX)
+            argp_error(state, "--log-keep: '%s' is not from 1 on", text);
         return 0;
     case KEY_SUSPECT_AFTER:
         parse_time("--suspect-after", text, &to->replica.suspect_after, state);
@@ -173,6 +199,16 @@ static void tell_log_end(void *context, const struct error *why)
     say(replicated, text);
 }
 
+static void tell_log_resumed(void *context, const char *name)
+{
+    struct replicated *replicated = context;
+    char text[640];
+
+    atomic_store(&replicated->log_ended, false);
+    snprintf(text, sizeof text, "there is a log again: %.500s begins here", name);
+    say(replicated, text);
+}
+
 /* The first wish is to hand over, the second to end without (node.h). */
 int replicated_hold_signals(struct replicated *replicated, struct error *error)
 {
@@ -214,8 +250,15 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
     replicated->kept.required = given->log_required;
     replicated->kept.tell = tell_log_end;
     replicated->kept.context = replicated;
-    if (to.kept && kept_log_check(to.kept, error) < 0)
+    if ((to.kept && kept_log_check(to.kept, error) < 0) ||
+        (given->log_segment && log_segments_check(given->log, given->force, error) < 0))
         return error_wrap(error, "--log");
+    replicated->segments = (struct log_segments){.kept = &replicated->kept,
+                                                 .size = given->log_segment,
+                                                 .keep = (unsigned)given->log_keep,
+                                                 .say = say,
+                                                 .resumed = tell_log_resumed,
+                                                 .context = replicated};
     replicated->port = port_create(error);
     if (!replicated->port)
         return -1;
@@ -231,6 +274,8 @@ int replicated_live(struct replicated *replicated, const struct live *live, stru
     bool stopped;
 
     networked.nets = replicated->network.nets;
+    replicated->segments.writer = live->writer;
+    networked.segments = replicated->segments.size ? &replicated->segments : NULL;
     port_tell(replicated->port, &(struct port_item){.news = NEWS_LIVE, .a = inputs->total, .b = inputs->owner});
     if (live_run(&networked, &result, &stopped, error) < 0)
         return -1;
