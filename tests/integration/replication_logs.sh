@@ -112,9 +112,9 @@ if new_case segments; then # on the primary, and on the backup after it has take
     signal_side TERM B
     end_of B
     segments_replay B 0 "$(last_segment B)"
+    touch "$case/C.enc.1"
     check_exit 2 "replication: $case_name: a segment that exists is not replaced" "$ENCORE" primary --engine soft \
-        --listen "$(address C)" --arbiter "$arbiter" --log "$case/C.enc" --log-segment 64K "$GUESTS/kv" \
-        < <(touch "$case/C.enc.1")
+        --listen "$(address C)" --arbiter "$arbiter" --log "$case/C.enc" --log-segment 64K "$GUESTS/kv"
     kill_all
 fi
 
@@ -122,7 +122,7 @@ if new_case segments-keep; then # --log-keep
     start_primary A --log "$case/A.enc" --log-segment 64K --log-keep 2
     start_client 100000 "$(address A)"
     for ((n = 0; n < 600; n++)); do
-        [ -e "$case/A.enc.3" ] && break
+        [ -e "$case/A.enc.3" ] && [ ! -e "$case/A.enc.1" ] && break
         sleep 0.05
     done
     if [ -e "$case/A.enc.3" ] && [ ! -e "$case/A.enc" ] && [ ! -e "$case/A.enc.1" ] && [ -e "$case/A.enc.2" ]; then
