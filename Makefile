@@ -38,7 +38,7 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
-TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy lying_primary on_terminal poke signal_at wire)
+TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy lying_primary on_terminal poison_cache poke signal_at wire)
 BENCHES := $(patsubst %,$(BUILD)/bench/%,checkpoint startup ticks replicated pauses soft_loops soft_dispatch)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
@@ -94,7 +94,7 @@ $(BUILD)/tests/fuzz/fuzz_soft_run: $(BUILD)/tests/fuzz/soft_world.o
 $(BUILD)/tests/integration/lengths $(BUILD)/tests/fuzz/fuzz_soft_decode: $(BUILD)/tests/soft/lengths.o
 
 # bench/*.c make the machine as `encore` does.
-BENCH_TOOLS := $(patsubst %,$(BUILD)/tools/%.o,guest guest_disks find_files file_places disk_digest time_stamp)
+BENCH_TOOLS := $(patsubst %,$(BUILD)/tools/%.o,guest guest_disks find_files file_places disk_digest progress time_stamp)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/bench/bench_guest.o $(BENCH_TOOLS) $(BUILD)/libencore.a
 	$(call say,LINK  $@)
 	$(Q)$(CC) -o $@ $^ $(ALL_LIBS)

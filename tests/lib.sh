@@ -12,6 +12,8 @@ if [ -z "${WORK:-}" ]; then
     WORK=$(mktemp -d)
     trap 'rm -rf "$WORK"' EXIT
 fi
+# Hashes of disks are remembered here, and not in the user's own cache.
+export XDG_CACHE_HOME=$WORK/cache
 failures=0
 
 ok() { echo "ok - $1"; }

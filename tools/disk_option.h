@@ -13,6 +13,7 @@ struct disk_option {
 
 struct disk_options {
     unsigned count;
+    bool no_cache; /* hashes that are remembered are not believed */
     struct disk_option disks[MACHINE_DISKS];
 };
 

@@ -1,7 +1,7 @@
 /* See file_places.h. */
 #include "tools/file_places.h"
 
-enum option_key { KEY_IMAGE = 0xa00, KEY_INITRD, KEY_DISK };
+enum option_key { KEY_IMAGE = 0xa00, KEY_INITRD, KEY_DISK, KEY_NO_CACHE };
 
 /* "N=FILE", N below `count`. */
 static void take(const char **paths, unsigned count, const char *option, char *text, struct argp_state *state)
@@ -31,6 +31,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_DISK:
         take(to->disks, MACHINE_DISKS, "disk", text, state);
         return 0;
+    case KEY_NO_CACHE:
+        to->no_cache = true;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -41,6 +44,7 @@ static const struct argp_option options[] = {
     {"image", KEY_IMAGE, "FILE", 0, "The guest's image", 5},
     {"initrd", KEY_INITRD, "N=FILE", 0, "Initial RAM disk or module N, from 0", 5},
     {"disk", KEY_DISK, "N=FILE", 0, "The image of disk N, from 0", 5},
+    {"no-cache", KEY_NO_CACHE, NULL, 0, "Read disks' images again, rather than believe a hash that is remembered", 5},
     {0},
 };
 

@@ -13,6 +13,7 @@ struct file_places {
     const char *image;
     const char *initrds[BOOT_MODULES];
     const char *disks[MACHINE_DISKS];
+    bool no_cache; /* hashes that are remembered are not believed */
 };
 
 /* A child parser; its input is a struct file_places. A bad value ends the program with a sentence and exit code 2. */

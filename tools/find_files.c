@@ -32,8 +32,8 @@ struct found {
 };
 
 /* Takes the file at a path if it is the one. Returns 0, or -1 with the error that says why not. */
-typedef int take_fn(struct files *files, const struct wanted *wanted, const char *path, struct found *found,
-                    struct error *error);
+typedef int take_fn(const struct file_finder *finder, const struct wanted *wanted, const char *path,
+                    struct found *found, struct error *error);
 
 int file_finder_open(struct file_finder *finder, struct files *files, const struct file_places *places, const char *log,
                      const char *beside, struct error *error)
@@ -56,8 +56,8 @@ static int is_another(const char *path, struct error *error)
     return error_set(error, ERROR_INPUT, "%s is not the image that was recorded (another size or hash)", path);
 }
 
-static int take_bytes(struct files *files, const struct wanted *wanted, const char *path, struct found *found,
-                      struct error *error)
+static int take_bytes(const struct file_finder *finder, const struct wanted *wanted, const char *path,
+                      struct found *found, struct error *error)
 {
     struct stat status;
     char *absolute;
@@ -65,7 +65,7 @@ static int take_bytes(struct files *files, const struct wanted *wanted, const ch
     /* A file of another size need not be read. */
     if (stat(path, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size != wanted->size)
         return is_another(path, error);
-    if (host_file_read(files, path, FIND_FILE_MAX, &found->bytes, &found->length, error) < 0)
+    if (host_file_read(finder->files, path, FIND_FILE_MAX, &found->bytes, &found->length, error) < 0)
         return -1;
     if (found->length != wanted->size || !digest_equal(digest_of(found->bytes, found->length, 0), wanted->digest)) {
         free(found->bytes);
@@ -77,16 +77,17 @@ static int take_bytes(struct files *files, const struct wanted *wanted, const ch
     return 0;
 }
 
-static int take_disk(struct files *files, const struct wanted *wanted, const char *path, struct found *found,
-                     struct error *error)
+static int take_disk(const struct file_finder *finder, const struct wanted *wanted, const char *path,
+                     struct found *found, struct error *error)
 {
-    struct disk_file *disk = disk_file_open(files, path, false, error);
+    struct disk_file *disk = disk_file_open(finder->files, path, false, error);
     struct digest digest;
 
     if (!disk)
         return -1;
-    int result = disk_file_size(disk) == wanted->size ? disk_digest(disk, wanted->digest_kind, &digest, error)
-                                                      : is_another(path, error);
+    int result = disk_file_size(disk) == wanted->size
+                     ? disk_digest(disk, wanted->digest_kind, !finder->places->no_cache, &digest, error)
+                     : is_another(path, error);
     if (result == 0 && !digest_equal(digest, wanted->digest))
         result = is_another(path, error);
     if (result == 0)
@@ -106,7 +107,7 @@ static int take_beside(const struct file_finder *finder, const struct wanted *wa
 
     if (copy && *name && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
         asprintf(&path, "%s/%s", dirname(copy), name) >= 0) {
-        result = take(finder->files, wanted, path, found, error);
+        result = take(finder, wanted, path, found, error);
         free(path);
     }
     free(copy);
@@ -132,11 +133,11 @@ static int find(const struct file_finder *finder, const struct wanted *wanted, t
     struct error reason, ignored;
 
     if (wanted->given) {
-        if (take(finder->files, wanted, wanted->given, found, error) == 0)
+        if (take(finder, wanted, wanted->given, found, error) == 0)
             return 0;
         return error_wrap(error, "%s", wanted->option);
     }
-    if (take(finder->files, wanted, wanted->recorded, found, &reason) == 0 ||
+    if (take(finder, wanted, wanted->recorded, found, &reason) == 0 ||
         take_beside(finder, wanted, slash ? slash + 1 : wanted->recorded, take, found, &ignored) == 0 ||
         take_beside(finder, wanted, wanted->other, take, found, &ignored) == 0)
         return 0;

@@ -42,7 +42,7 @@ static int open_disk(struct guest_disks *disks, const char *path, bool in_place,
     return 0;
 }
 
-static int describe(const struct disk_file *file, const struct disk_option *option, bool recorded,
+static int describe(const struct disk_file *file, const struct disk_option *option, bool recorded, bool use_cache,
                     struct description_disk *to, struct error *error)
 {
     const char *path = disk_file_path(file);
@@ -60,7 +60,7 @@ static int describe(const struct disk_file *file, const struct disk_option *opti
     to->interface = option->interface;
     to->quota = option->quota;
     to->digest_kind = DIGEST_SPARSE;
-    return recorded ? disk_digest(file, DIGEST_SPARSE, &to->digest, error) : 0;
+    return recorded ? disk_digest(file, DIGEST_SPARSE, use_cache, &to->digest, error) : 0;
 }
 
 int guest_disks_open(struct guest_disks *disks, const struct disk_options *options, bool recorded,
@@ -69,7 +69,7 @@ int guest_disks_open(struct guest_disks *disks, const struct disk_options *optio
     for (unsigned i = 0; i < options->count; i++) {
         const struct disk_option *option = &options->disks[i];
         if (open_disk(disks, option->path, option->mode == DISK_DIRECT, error) < 0 ||
-            describe(disks->files[i], option, recorded, &description->disks[i], error) < 0)
+            describe(disks->files[i], option, recorded, !options->no_cache, &description->disks[i], error) < 0)
             return error_wrap(error, "--disk");
         description->disk_count = i + 1;
     }

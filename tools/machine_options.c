@@ -26,6 +26,7 @@ enum option_key {
     KEY_MAX_EXITS,
     KEY_TIMEOUT,
     KEY_DISK,
+    KEY_NO_CACHE,
 };
 
 static const struct argp_option options[] = {
@@ -45,6 +46,7 @@ static const struct argp_option options[] = {
      "or "
      "direct (it writes to FILE); quota=SIZE (of the overlay, at most); if=virtio or if=ide (overlay, if=virtio)",
      1},
+    {"no-cache", KEY_NO_CACHE, NULL, 0, "Read disks' images again, rather than believe a hash that is remembered", 1},
     {"clock", KEY_CLOCK, "host|virtual", 0, "What drives guest time: the host's clock, or executed instructions (host)",
      1},
     {"seed", KEY_SEED, "N", 0, "With --clock virtual: the guest's random numbers follow from N (0)", 1},
@@ -202,6 +204,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_DISK:
         if (disk_options_add(&to->disks, text, &error) < 0)
             argp_error(state, "--disk: %s", error.text);
+        return 0;
+    case KEY_NO_CACHE:
+        to->disks.no_cache = true;
         return 0;
     case KEY_FIRMWARE:
         to->firmware = text;

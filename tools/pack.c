@@ -9,6 +9,7 @@
 #include "base/output.h"
 #include "logs/bundle_writer.h"
 #include "tools/find_files.h"
+#include "tools/progress.h"
 
 #define PIECE (1u << 20)
 
@@ -127,21 +128,33 @@ static int add_bytes(struct packing *packing, enum bundle_kind kind, unsigned nu
     return bundle_writer_end(packing->writer, NULL, error);
 }
 
+struct adding {
+    struct bundle_writer *writer;
+    struct bytes_progress progress;
+};
+
 static int add_piece(void *context, const uint8_t *bytes, uint64_t length, struct error *error)
 {
-    return bytes ? bundle_writer_add(context, bytes, (size_t)length, error)
-                 : bundle_writer_add_zeros(context, length, error);
+    struct adding *adding = context;
+
+    progress_bytes(&adding->progress, length);
+    return bytes ? bundle_writer_add(adding->writer, bytes, (size_t)length, error)
+                 : bundle_writer_add_zeros(adding->writer, length, error);
 }
 
 static int add_disk(struct packing *packing, unsigned number, struct error *error)
 {
     const struct description_disk *disk = &packing->description.disks[number];
     struct disk_file *file = packing->disks[number];
+    struct adding adding = {.writer = packing->writer,
+                            .progress = {.what = "packing", .name = disk_file_path(file), .total = disk->size}};
     struct digest digest;
 
-    if (bundle_writer_begin(packing->writer, BUNDLE_DISK, number, disk->digest_kind, error) < 0 ||
-        disk_file_walk(file, add_piece, packing->writer, error) < 0 ||
-        bundle_writer_end(packing->writer, &digest, error) < 0)
+    int result = bundle_writer_begin(packing->writer, BUNDLE_DISK, number, disk->digest_kind, error);
+    if (result == 0)
+        result = disk_file_walk(file, add_piece, &adding, error);
+    progress_bytes_wipe(&adding.progress);
+    if (result < 0 || bundle_writer_end(packing->writer, &digest, error) < 0)
         return -1;
     if (!digest_equal(digest, disk->digest))
         return error_set(error, ERROR_INPUT, "%s changed while it was packed", disk_file_path(file));

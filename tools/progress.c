@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "vmm/host/clock.h"
 
 bool progress_wanted(bool console_on_stdout)
@@ -29,6 +30,33 @@ void progress_show(struct progress *progress, uint64_t guest_time, uint64_t exit
 }
 
 void progress_wipe(struct progress *progress)
+{
+    if (progress->shown)
+        fprintf(stderr, "\r\033[K");
+    progress->shown = false;
+}
+
+#define BYTES_EVERY 300000000 /* ns */
+
+void progress_bytes(struct bytes_progress *progress, uint64_t more)
+{
+    uint64_t now = host_clock_now();
+
+    progress->done += more;
+    if (progress->shown_at == 0)
+        progress->shown_at = now;
+    if (now - progress->shown_at < BYTES_EVERY || progress->total == 0 || !isatty(STDERR_FILENO))
+        return;
+    progress->shown_at = now;
+    progress->shown = true;
+    fprintf(stderr, "\r\033[K%s ", progress->what);
+    text_print(progress->name, stderr);
+    fprintf(stderr, ": %.0f %% of %.1f GiB", 100 * (double)progress->done / (double)progress->total,
+            (double)progress->total / (1 << 30));
+    fflush(stderr);
+}
+
+void progress_bytes_wipe(struct bytes_progress *progress)
 {
     if (progress->shown)
         fprintf(stderr, "\r\033[K");

@@ -21,4 +21,15 @@ void progress_show(struct progress *progress, uint64_t guest_time, uint64_t exit
 
 void progress_wipe(struct progress *progress);
 
+/* How much of a file has been gone through, on standard error if that is a terminal, when it takes longer than a blink.
+ */
+struct bytes_progress {
+    const char *what, *name; /* "reading", and the file */
+    uint64_t total, done;
+    uint64_t shown_at; /* host, ns; 0 at first */
+    bool shown;
+};
+void progress_bytes(struct bytes_progress *progress, uint64_t more);
+void progress_bytes_wipe(struct bytes_progress *progress);
+
 #endif

@@ -135,6 +135,35 @@ need_engine "header: doctored logs" && [ -x "$DOCTOR" ] && {
     check "header: no list" bad_header '"disks":[' '"disks":"","d":[' 'disks is not a list'
 }
 
+# --- a large image's hash is remembered once the file has settled; holes need not be read for it
+need_engine "hash" && [ -f "$BUILD/linux/disk.img" ] && [ $(($(date +%s) - $(stat -c %Z "$BUILD/linux/disk.img"))) -gt 61 ] && {
+    linux=$BUILD/linux/disk.img
+    rm -rf "$XDG_CACHE_HOME"
+    record_guest hashed --disk "$linux,if=ide" --cmdline "region=16 rounds=1" "$GUESTS/disk" </dev/null
+    verified() { what=$1; shift; if verifies "$digest" "$@"; then ok "$what"; else blame "$(cat "$WORK/replay.err")" "$ENCORE replay --verify $*"; fi; }
+    verified "hash: with a cache"
+    case $(stat -f -c %T "$linux") in
+    ext2/ext3 | xfs | btrfs)
+        check "hash: it is remembered, for its owner alone" test "$(stat -c %a "$XDG_CACHE_HOME/encore/digests")" = 600
+        "$BUILD/tests/tools/poison_cache" "$XDG_CACHE_HOME/encore" "$linux"
+        check "hash: what is remembered is believed" says 2 'is not the image that was recorded' replay --verify "$log"
+        ;;
+    *) skip "hash: what is remembered is believed" "not on this file system" ;;
+    esac
+    verified "hash: --no-cache" --no-cache
+    echo garbage >"$XDG_CACHE_HOME/encore/digests"
+    verified "hash: a cache that is damaged"
+    XDG_CACHE_HOME=/dev/null verified "hash: a cache that cannot be"
+    unread=$WORK/new.img # a tebibyte; a file that is new is not remembered
+    head -c 8388608 /dev/zero | tr '\0' x >"$unread"
+    truncate -s 1T "$unread"
+    rm -rf "$XDG_CACHE_HOME"
+    record_guest holes --disk "$unread,if=ide" --cmdline "region=16 rounds=1" "$GUESTS/disk" </dev/null
+    verified "hash: a disk of 1 TiB of holes"
+    check "hash: of a file that is new it is not remembered" test ! -e "$XDG_CACHE_HOME/encore/digests"
+    rm -f "$unread"
+}
+
 # --- direct: the image itself is written
 need_engine "direct" && {
     cp "$image" "$WORK/written"

@@ -72,4 +72,24 @@ static inline int place_teardown(void **state)
     return failed;
 }
 
+/* Each test is in an empty directory of its own. */
+static inline int enter(void **state)
+{
+    int result = place_setup(state);
+
+    return result == 0 ? chdir(((struct place *)*state)->directory) : result;
+}
+
+static inline int leave(void **state)
+{
+    struct place *place = *state;
+    char command[PATH_ROOM];
+    int result = chdir("/");
+
+    snprintf(command, sizeof command, "rm -r %s", place->directory);
+    result |= system(command);
+    free(place);
+    return result;
+}
+
 #endif

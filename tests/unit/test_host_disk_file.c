@@ -302,26 +302,6 @@ static void a_full_host_is_an_error(void **state)
     disk_file_close(file);
 }
 
-/* Each test is in an empty directory of its own. */
-static int enter(void **state)
-{
-    int result = place_setup(state);
-
-    return result == 0 ? chdir(((struct place *)*state)->directory) : result;
-}
-
-static int leave(void **state)
-{
-    struct place *place = *state;
-    char command[PATH_ROOM];
-    int result = chdir("/");
-
-    snprintf(command, sizeof command, "rm -r %s", place->directory);
-    result |= system(command);
-    free(place);
-    return result;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
