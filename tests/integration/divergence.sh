@@ -90,11 +90,13 @@ caught kv ENTROPY 0 drop 'entropy'
 caught kv ENTROPY 0 exits
 caught kv CLOCK_READ 0 drop 'clock'
 caught kv CLOCK_READ 0 exits
+caught kv CLOCK_READ 0 huge
 # A TIME that brings a timer interrupt. (Of others, one that is soon followed by the next may well go unnoticed.)
 "$ENCORE" log dump --type TIME "$WORK/tasks.enc" >"$WORK/times"
 tick=$(awk 'NR > 7 && /deadline/ { print NR - 2; exit }' "$WORK/times")
 caught tasks TIME "$tick" later 'TIME'
 caught tasks TIME "$tick" back
+caught tasks TIME "$tick" huge
 caught tasks TIME "$tick" drop
 caught tasks TIME "$tick" exits
 # One that stands between two exits, as nearly all of them do, where the engine can count instructions.

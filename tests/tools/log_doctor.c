@@ -5,14 +5,14 @@
  *     log_doctor IN.enc OUT.enc HEADER TEXT OTHER
  *
  * The first form changes record NUMBER (from 0) among those of its TYPE: `byte` flips a bit of its first payload byte,
- * `later` makes its time 20 ms later and `back` makes it 0, `hash`, `length`, `digest` and `value` (the exit value) add
- * one to that field, `reason` makes an END the user's, `exits` puts the position one exit later, `ticks` one tick
- * later, `rip` one byte further, `transfer` adds one to a disk transfer's number, `drop` leaves the record out, `twice`
- * has it twice, `blob` flips a bit in the middle of a CHECKPOINT's data, `insert:TYPE` puts a record before it that no
- * machine agrees with (impossible.h; behind an inserted END or CHECKPOINT comes nothing). TYPE ANY counts all records.
- * It prints the number of the changed record in the log. The second form replaces the first TEXT in the machine's
- * description. Checksums, index and coding of the copy are sound: what is wrong with it is its meaning. Exit code 0, or
- * 1 with a sentence.
+ * `later` makes its time 20 ms later, `back` makes it 0 and `huge` the last there is, `hash`, `length`, `digest` and
+ * `value` (the exit value) add one to that field, `reason` makes an END the user's, `exits` puts the position one exit
+ * later, `ticks` one tick later, `rip` one byte further, `transfer` adds one to a disk transfer's number, `drop` leaves
+ * the record out, `twice` has it twice, `blob` flips a bit in the middle of a CHECKPOINT's data, `insert:TYPE` puts a
+ * record before it that no machine agrees with (impossible.h; behind an inserted END or CHECKPOINT comes nothing). TYPE
+ * ANY counts all records. It prints the number of the changed record in the log. The second form replaces the first
+ * TEXT in the machine's description. Checksums, index and coding of the copy are sound: what is wrong with it is its
+ * meaning. Exit code 0, or 1 with a sentence.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -60,6 +60,9 @@ static int change_field(struct doctor *doctor, struct log_record *record, uint8_
         record->to_deadline = false;
     } else if (strcmp(change, "back") == 0) {
         record->time = 0;
+        record->to_deadline = false;
+    } else if (strcmp(change, "huge") == 0) {
+        record->time = UINT64_MAX;
         record->to_deadline = false;
     } else if (strcmp(change, "reason") == 0) {
         record->reason = LOG_END_SIGNAL;
