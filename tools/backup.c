@@ -42,7 +42,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_ENGINE:
         if (strcmp(text, "kvm") && strcmp(text, "soft"))
-            argp_error(state, "--engine: '%s' is neither kvm nor soft", text);
+            argp_error(state, "--engine: unknown engine '%s' (kvm or soft)", text);
         backup->engine = text;
         return 0;
     case KEY_NET:
@@ -53,7 +53,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         backup->report = text;
         return 0;
     case ARGP_KEY_ARG:
-        argp_error(state, "'%s': a backup gets its guest from the primary", text);
+        argp_error(state, "unexpected argument '%s': a backup gets its guest from the primary", text);
         return 0;
     case ARGP_KEY_SUCCESS:
         if (!backup->connect)

@@ -83,19 +83,39 @@ static int balloon(const struct ctl_options *options, struct error *error)
     return order(options, json_pack("{s:s, s:I}", "command", "balloon", "bytes", (json_int_t)bytes), error);
 }
 
+static int power_button(const struct ctl_options *options, struct error *error)
+{
+    return order(options, json_pack("{s:s}", "command", options->command), error);
+}
+
+static int keys(const struct ctl_options *options, struct error *error)
+{
+    return press(options, options->argument, error);
+}
+
 static int run(const struct ctl_options *options, struct error *error)
 {
-    const char *command = options->command;
+    static const struct {
+        const char *name, *argument; /* NULL: it takes none */
+        int (*give)(const struct ctl_options *options, struct error *error);
+    } orders[] = {
+        {"power-button", NULL, power_button},
+        {"balloon", "SIZE", balloon},
+        {"keys", "CODES", keys},
+        {"type", "TEXT", type},
+    };
 
-    if (strcmp(command, "power-button") == 0 && !options->argument)
-        return order(options, json_pack("{s:s}", "command", command), error);
-    if (strcmp(command, "balloon") == 0 && options->argument)
-        return balloon(options, error);
-    if (strcmp(command, "keys") == 0 && options->argument)
-        return press(options, options->argument, error);
-    if (strcmp(command, "type") == 0 && options->argument)
-        return type(options, error);
-    return error_set(error, ERROR_INPUT, "'%s' is none of power-button, balloon SIZE, keys CODES, type TEXT", command);
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+        if (strcmp(options->command, orders[i].name) != 0)
+            continue;
+        if (orders[i].argument && !options->argument)
+            return error_set(error, ERROR_INPUT, "%s needs an argument: %s", orders[i].name, orders[i].argument);
+        if (!orders[i].argument && options->argument)
+            return error_set(error, ERROR_INPUT, "unexpected argument '%s'", options->argument);
+        return orders[i].give(options, error);
+    }
+    return error_set(error, ERROR_INPUT, "unknown command '%s' (power-button, balloon SIZE, keys CODES or type TEXT)",
+                     options->command);
 }
 
 int command_ctl(int argc, char **argv)

@@ -39,7 +39,8 @@ static int take_word(struct disk_option *disk, const char *word, struct error *e
         return 0;
     if (disk_mode_parse(word, &disk->mode) == 0)
         return 0;
-    return error_set(error, ERROR_INPUT, "'%s' is none of ro, overlay, direct, quota=SIZE, if=virtio, if=ide", word);
+    return error_set(error, ERROR_INPUT, "unknown word '%s' (ro, overlay, direct, quota=SIZE, if=virtio or if=ide)",
+                     word);
 }
 
 static int check(const struct disk_options *options, const struct disk_option *disk, struct error *error)

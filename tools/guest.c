@@ -95,7 +95,7 @@ struct engine *guest_engine(const char *name, bool careful, struct error *error)
         return kvm_engine_create(&options, error);
     if (strcmp(name, "soft") == 0)
         return soft_engine_create(&(struct engine_host){0}, error);
-    error_set(error, ERROR_INPUT, "there is no engine '%s': it is kvm or soft", name);
+    error_set(error, ERROR_INPUT, "unknown engine '%s' (kvm or soft)", name);
     return NULL;
 }
 

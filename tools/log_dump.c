@@ -49,7 +49,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_TYPE:
         if (!want_type(dump, text))
-            argp_error(state, "--type: '%s' is no type of record", text);
+            argp_error(state, "--type: unknown type of record '%s'", text);
         return 0;
     case KEY_FROM_RECORD:
         if (strcmp(text, "0") != 0 && quantity_count(text, &dump->from, &error) < 0)

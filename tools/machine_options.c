@@ -127,7 +127,7 @@ static error_t parse_surroundings(int key, char *text, struct argp_state *state)
     switch (key) {
     case KEY_CONSOLE_DEVICE:
         if (strcmp(text, "serial") && strcmp(text, "virtio"))
-            argp_error(state, "--console-device: '%s' is neither serial nor virtio", text);
+            argp_error(state, "--console-device: unknown device '%s' (serial or virtio)", text);
         to->virtio_console = strcmp(text, "virtio") == 0;
         return 0;
     case KEY_CONSOLE:
@@ -162,7 +162,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     switch (key) {
     case KEY_ENGINE:
         if (strcmp(text, "auto") && strcmp(text, "kvm") && strcmp(text, "soft"))
-            argp_error(state, "--engine: '%s' is none of auto, kvm, soft", text);
+            argp_error(state, "--engine: unknown engine '%s' (auto, kvm or soft)", text);
         to->engine = text;
         return 0;
     case KEY_MEM:
@@ -176,7 +176,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_BOOT:
         if (boot_protocol_parse(text, &to->protocol) < 0)
             argp_error(state,
-                       "--boot: '%s' is none of auto, elf64, multiboot1, linux64, linux32, pvh, boot-sector, firmware",
+                       "--boot: unknown protocol '%s' (auto, elf64, multiboot1, linux64, linux32, pvh, boot-sector or "
+                       "firmware)",
                        text);
         return 0;
     case KEY_INITRD:
@@ -193,7 +194,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_CLOCK:
         if (strcmp(text, "host") && strcmp(text, "virtual"))
-            argp_error(state, "--clock: '%s' is neither host nor virtual", text);
+            argp_error(state, "--clock: unknown clock '%s' (host or virtual)", text);
         to->clock = text;
         return 0;
     case KEY_SEED:

@@ -75,6 +75,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         to->report = text;
         return 0;
     case KEY_ENGINE:
+        if (strcmp(text, "kvm") && strcmp(text, "soft"))
+            argp_error(state, "--engine: unknown engine '%s' (kvm or soft)", text);
         to->engine = text;
         return 0;
     default:

@@ -62,6 +62,27 @@ check "bad option: --mem" refuses run --mem 17 image
 check "bad option: --engine" refuses run --engine abacus image
 check "bad option: record without -o" refuses record image
 
+# says SENTENCE ARGUMENTS...: refused with this sentence.
+says() {
+    sentence=$1
+    shift
+    refuses "$@" && head -n 1 "$WORK/err" | grep -qF -- "$sentence"
+}
+check "words: run --engine" says "encore run: --engine: unknown engine 'abacus' (auto, kvm or soft)" run --engine abacus image
+check "words: replay --engine" says "encore replay: --engine: unknown engine 'abacus' (kvm or soft)" replay --engine abacus x.enc
+check "words: backup --engine" says "encore backup: --engine: unknown engine 'auto' (kvm or soft)" backup --engine auto
+check "words: --clock" says "encore record: --clock: unknown clock 'sundial'" record --clock sundial image
+check "words: --boot" says "encore run: --boot: unknown protocol 'x' (auto, elf64," run --boot x image
+check "words: --disk" says "encore run: --disk: unknown word 'x' (ro, overlay," run --disk image,x image
+check "words: --type" says "encore log dump: --type: unknown type of record 'X'" log dump --type X x.enc
+check "words: a second image" says "encore run: unexpected argument 'two'" run one two
+check "words: a second log" says "encore checkpoint list: unexpected argument 'two'" checkpoint list one two
+check "words: a command" says "encore: unknown command 'frobnicate'" frobnicate
+check "words: a subcommand" says "encore log: unknown subcommand 'frobnicate'" log frobnicate
+check "words: an order" says "encore ctl: unknown command 'jump' (power-button," ctl unix:x jump
+check "words: an order without its argument" says "encore ctl: balloon needs an argument: SIZE" ctl unix:x balloon
+check "words: an order with one too many" says "encore ctl: unexpected argument 'now'" ctl unix:x power-button now
+
 printf 'not a log at all, but long enough to look at: %0200d' 0 >"$WORK/foreign.enc"
 : >"$WORK/empty.enc"
 for file in foreign empty missing; do

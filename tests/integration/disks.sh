@@ -205,7 +205,7 @@ need_engine "start: refusals" && {
         : >"$WORK/empty"
         check "start: an empty image" says 2 'empty' $record --disk "$WORK/empty" "$GUESTS/disk"
         check "start: a directory" says 2 'is not a regular file' $record --disk "$WORK" "$GUESTS/disk"
-        check "start: unknown word" says 2 "'rw' is none of" $record --disk "$image,rw" "$GUESTS/disk"
+        check "start: unknown word" says 2 "unknown word 'rw'" $record --disk "$image,rw" "$GUESTS/disk"
         check "start: a quota that is none" says 2 'quota' $record --disk "$image,quota=much" "$GUESTS/disk"
         check "start: a quota of less than a cluster" says 2 'quota' $record --disk "$image,quota=100" "$GUESTS/disk"
         check "start: a quota for what is written in place" says 2 'quota' $record --disk "$image,direct,quota=1M" "$GUESTS/disk"
