@@ -48,12 +48,12 @@ launch_side() { # SIDE COMMAND...
 start_primary() {
     # shellcheck disable=SC2086
     launch_side "$1" "$ENCORE" primary --engine "$ENGINE" --listen "$(address "$1")" --arbiter "$arbiter" $key \
-        --suspect-after $suspect "${@:2}" "$GUESTS/$guest"
+        ${suspect:+--suspect-after $suspect} "${@:2}" "$GUESTS/$guest"
 }
 start_backup() {
     # shellcheck disable=SC2086
     launch_side "$1" "$ENCORE" backup --connect "$(address "$2")" --listen "$(address "$1")" --arbiter "$arbiter" $key \
-        --suspect-after $suspect "${@:3}"
+        ${suspect:+--suspect-after $suspect} "${@:3}"
 }
 signal_side() { # SIGNAL SIDE
     eval "[ -z \"\$pid_$2\" ] || kill -$1 \$pid_$2" 2>/dev/null
@@ -146,7 +146,7 @@ start_pair_by_link() { # ORDER [OPTION of the backup...]
     connect=tcp://127.0.0.1:$((port + 5))
     # shellcheck disable=SC2086
     launch_side B "$ENCORE" backup --connect "$connect" --listen "$(address B)" --arbiter "$arbiter" $key \
-        --suspect-after $suspect "${@:2}"
+        ${suspect:+--suspect-after $suspect} "${@:2}"
     await_words A 'output waits' && await_words B 'ready to take over'
 }
 end_link() {
