@@ -24,7 +24,7 @@ ALL_LIBS   = $(SANITIZE) -pthread $(LIBS)
 # What must be installed, by the names of Debian 12: for building, and for testing.
 BUILD_DEPS := gcc libc6-dev libzstd-dev liblz4-dev libxxhash-dev libjansson-dev libsodium-dev \
               libcurl4-openssl-dev libslirp-dev libzydis-dev
-TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server acpica-tools qemu-user iproute2
+TEST_DEPS  := libcmocka-dev clang-format cppcheck mandoc etcd-server acpica-tools qemu-user iproute2 prometheus
 
 # For making the Linux guest.
 LINUX_DEPS := cpio e2fsprogs gzip

@@ -78,8 +78,10 @@ void text_print(const char *text, FILE *stream)
     size_t left = strlen(text);
 
     while (left > 0) {
-        char piece[PIECE_MAX + 1] = "";
-        size_t length = take(&at, &left, piece);
-        fwrite(piece, 1, length, stream);
+        char pieces[1024]; /* many at a time: standard error has no buffer */
+        size_t used = 0;
+        while (left > 0 && used + PIECE_MAX < sizeof pieces)
+            used += take(&at, &left, pieces + used);
+        fwrite(pieces, 1, used, stream);
     }
 }

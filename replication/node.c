@@ -157,9 +157,18 @@ static void finish_when_told(struct node *node)
         node_end(node, NODE_FINISHED, "the guest ended");
 }
 
+static void count_time(struct node *node)
+{
+    enum replica_state state = node->replica ? replica_status(node->replica, node->now).state : REPLICA_STARTING;
+
+    node->time_in[state] += node->now - node->counted_at;
+    node->counted_at = node->now;
+}
+
 static void turn(struct node *node)
 {
     node->now = host_clock_now();
+    count_time(node);
     take_signal(node);
     node_take_answer(node);
     node_take_news(node);
@@ -237,7 +246,7 @@ struct node *node_start(const struct node_options *options, struct port *port, s
     }
     node->options = *options;
     node->port = port;
-    node->now = host_clock_now();
+    node->now = node->counted_at = host_clock_now();
     node->console_out = bytes_writer(CONSOLE_MESSAGE_MAX);
     if (open_all(node, error) < 0 || thread_start(&node->thread, node_thread, node, error) < 0) {
         node_free(node);

@@ -17,12 +17,15 @@
 
 struct node_status {
     struct replica_status replica;
-    uint64_t output_held; /* bytes of output that wait for the backup */
-    uint64_t log_bytes;   /* sent on the links of backups so far */
-    bool client;          /* somebody has the console */
-    bool log_ended;       /* the log that was to be kept here ended, for it could not be written */
-    uint64_t joins;       /* backups that have joined */
-    uint64_t join_pause;  /* for the last one the machine stood still so long, ns */
+    uint64_t output_held;             /* bytes of output that wait for the backup */
+    uint64_t log_bytes;               /* sent on the links of backups so far */
+    bool client;                      /* somebody has the console */
+    bool log_ended;                   /* the log that was to be kept here ended, for it could not be written */
+    bool primary;                     /* it runs the machine, or will from the start; else it follows */
+    uint64_t takeovers;               /* by this side */
+    uint64_t time_in[REPLICA_STATES]; /* ns in each state */
+    uint64_t joins;                   /* backups that have joined */
+    uint64_t join_pause;              /* for the last one the machine stood still so long, ns */
 };
 
 struct node_options {

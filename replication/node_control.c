@@ -15,10 +15,13 @@ struct node_status node_status(const struct node *node)
         .log_bytes = node_link_bytes(node),
         .client = node->server.live && node->server.linked,
         .log_ended = node->options.log_ended && atomic_load(node->options.log_ended),
+        .primary = node->live || !node->options.replica.backup,
+        .takeovers = node->takeovers,
         .joins = node->joins,
         .join_pause = node->join_pause,
     };
 
+    memcpy(status.time_in, node->time_in, sizeof status.time_in);
     if (node->replica)
         status.replica = replica_status(node->replica, node->now);
     return status;
@@ -42,6 +45,12 @@ static json_t *describe(const struct node *node)
         (json_int_t)status.joins, "join_pause_ms", (double)status.join_pause / 1e6, "link_bytes",
         (json_int_t)status.log_bytes, "join_left_bytes", (json_int_t)replica->join_left, "join_round",
         (int)replica->join_round, "log_ended", status.log_ended);
+    json_t *times = json_object();
+    for (int state = 0; state < REPLICA_STATES; state++)
+        json_object_set_new(times, replica_state_name((enum replica_state)state),
+                            json_real((double)status.time_in[state] / 1e9));
+    json_object_update_new(whole, json_pack("{s:s,s:I,s:o}", "role", status.primary ? "primary" : "backup", "takeovers",
+                                            (json_int_t)status.takeovers, "seconds_in", times));
     json_object_update_new(whole, json_pack("{s:s,s:f,s:f}", "arbiter", replica_arbiter_name(replica->arbiter),
                                             "suspect_after_ms", (double)replica->patience / 1e6, "round_trip_ms",
                                             (double)replica->round_trip / 1e6));

@@ -70,6 +70,8 @@ struct node {
 
     uint64_t now;
     uint64_t show_at;
+    uint64_t time_in[REPLICA_STATES], counted_at; /* ns in each state, until then */
+    uint64_t takeovers;
     uint64_t joins, join_pause;
     bool leaving; /* a signal came: hand over, or end */
     uint64_t end_reason, end_value;

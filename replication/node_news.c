@@ -57,6 +57,7 @@ static void note_input(struct node *node, const struct port_item *item)
 static void go_live(struct node *node, uint64_t input, uint64_t owner)
 {
     node->live = true;
+    node->takeovers += node->options.replica.backup;
     node->input_total = input;
     node->inputs = (struct gate_marks){.shown = input};
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LIVE});

@@ -67,6 +67,7 @@ enum replica_state {
     REPLICA_ENDED,        /* the guest ended, all its output is out; nothing more will happen */
     REPLICA_STOPPED,      /* this side must not run the machine any more */
 };
+#define REPLICA_STATES (REPLICA_STOPPED + 1)
 
 struct replica_config {
     uint64_t node;              /* who I am: unique, not 0 */

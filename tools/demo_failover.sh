@@ -28,7 +28,7 @@ address() { echo "ipc://$work/$1.sock"; }
 # One field of what `encore status` said last, or says of a side; empty when nobody answered.
 known() { sed -n "s/^  \"$1\": \"\{0,1\}\([^\",]*\).*/\1/p" "$work/status"; } # NAME
 field() { # SIDE NAME
-    "$encore" status "$(address "$1")" >"$work/status" 2>/dev/null
+    "$encore" status --json "$(address "$1")" >"$work/status" 2>/dev/null
     known "$2"
 }
 
@@ -58,7 +58,7 @@ seen() { grep -c '^VALUE' "$work/client.out" 2>/dev/null; }
 watch_until() {
     while [ "$(seen)" -lt "$2" ]; do
         kill -0 "$client" 2>/dev/null || break
-        "$encore" status "$(address "$1")" >"$work/status" 2>/dev/null
+        "$encore" status --json "$(address "$1")" >"$work/status" 2>/dev/null
         [ -t 1 ] && printf '\r\033[K  %s: %s, epoch %s | client %s of %s | backup lag %s ms | output held %s B' "$1" \
             "$(known state)" "$(known epoch)" "$(seen)" $count "$(known lag_ms | cut -c1-4)" "$(known output_held_bytes)"
         sleep 0.1

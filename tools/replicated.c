@@ -31,6 +31,7 @@ enum option_key {
     KEY_SUSPECT_AFTER,
     KEY_BEAT_EVERY,
     KEY_LAG_MAX,
+    KEY_METRICS,
 };
 
 static const struct argp_option options[] = {
@@ -52,6 +53,7 @@ static const struct argp_option options[] = {
     {"suspect-after", KEY_SUSPECT_AFTER, "TIME", 0,
      "Silence after which the other side is taken for dead (75ms, and up to 1s where the link needs it)", 5},
     {"beat-every", KEY_BEAT_EVERY, "TIME", 0, "Time between heartbeats (20ms)", 5},
+    {"metrics", KEY_METRICS, "WHERE", 0, "Tell Prometheus at unix:PATH or tcp:HOST:PORT (GET /metrics)", 5},
     {"lag-max", KEY_LAG_MAX, "TIME", 0, "How far the backup may be behind before the primary waits (1s)", 5},
     {0},
 };
@@ -135,6 +137,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_BEAT_EVERY:
         parse_time("--beat-every", text, &to->replica.beat_every, state);
         return 0;
+    case KEY_METRICS:
+        to->metrics = text;
+        return 0;
     case KEY_LAG_MAX:
         parse_time("--lag-max", text, &to->replica.lag_max, state);
         to->lag_max_given = true;
@@ -164,7 +169,10 @@ static void show(void *context, const struct node_status *status)
     const struct replicated *replicated = context;
     const struct replica_status *replica = &status->replica;
 
-    (void)replicated;
+    if (replicated->metrics)
+        metrics_server_publish(replicated->metrics, status);
+    if (!replicated->shows)
+        return;
     fprintf(stderr, "\r\033[K[epoch %" PRIu64 "] %s", replica->epoch, replica_state_name(replica->state));
     if (replica->peer)
         fprintf(stderr, "  other side heard %.0f ms ago  log %.1f KB  lag %.0f ms", (double)replica->heard / 1e6,
@@ -240,7 +248,7 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
     to.signals = signals_fd(replicated->signals);
     to.replica.backup = connect != NULL;
     replicated->shows = isatty(STDERR_FILENO);
-    if (replicated->shows)
+    if (replicated->shows || given->metrics)
         to.show = show;
     if (given->key &&
         keys_read(replicated->files, given->key, given->listen ? KEY_MASTER : KEY_BACKUP, &replicated->keys, error) < 0)
@@ -261,6 +269,8 @@ int replicated_start(struct replicated *replicated, const struct replicated_opti
                                                  .context = replicated};
     replicated->port = port_create(error);
     if (!replicated->port)
+        return -1;
+    if (given->metrics && !(replicated->metrics = metrics_server_open(given->metrics, error)))
         return -1;
     replicated->node = node_start(&to, replicated->port, error);
     return replicated->node ? 0 : -1;
@@ -317,6 +327,7 @@ int replicated_finish(struct replicated *replicated, const struct error *error)
     }
     if (replicated->node)
         node_finish(replicated->node, &result);
+    metrics_server_close(replicated->metrics);
     port_free(replicated->port);
     network_close(&replicated->network);
     kept_log_close(&replicated->kept);

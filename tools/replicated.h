@@ -5,11 +5,12 @@
 #include <argp.h>
 
 #include "replication/live.h"
+#include "replication/metrics_server.h"
 #include "replication/node.h"
 #include "tools/network.h"
 
 struct replicated_options {
-    const char *listen, *arbiter, *key, *log;
+    const char *listen, *arbiter, *key, *log, *metrics;
     bool force, durable, next_epoch, log_required;
     bool lag_max_given;
     uint64_t log_segment, log_keep; /* 0: the log is one file; all segments are kept */
@@ -31,9 +32,10 @@ struct replicated {
     struct signals *signals;
     struct port *port;
     struct node *node;
-    struct kept_log kept;         /* also how a log is kept, for a primary */
-    atomic_bool log_ended;        /* it could not be written on */
-    struct log_segments segments; /* of it; to be freed by the caller, after the writer */
+    struct metrics_server *metrics; /* NULL: nobody is told */
+    struct kept_log kept;           /* also how a log is kept, for a primary */
+    atomic_bool log_ended;          /* it could not be written on */
+    struct log_segments segments;   /* of it; to be freed by the caller, after the writer */
 };
 
 /* Holds the signals (vmm/host/signals.h), if they are not held yet. For before the first file is made. Returns 0, or -1

@@ -22,7 +22,7 @@ blames() { # PATTERN ARGUMENTS...: exit code 2, and the sentence begins so
 }
 for command in '' run record replay log 'log info' 'log dump' 'log stat' 'log verify' 'log export' \
     'log pack' 'log unpack' checkpoint 'checkpoint list' 'checkpoint extract' primary backup console status handover \
-    arbiter 'arbiter show' 'arbiter reset' ctl keygen doctor; do
+    arbiter 'arbiter show' 'arbiter reset' 'arbiter forget' ctl keygen doctor; do
     # shellcheck disable=SC2086
     for option in --help -h '-?'; do
         check "help: encore $command $option" asks "^Usage: encore $command" $command $option

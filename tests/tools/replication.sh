@@ -104,7 +104,7 @@ expect_end() {
 # A field of `encore status`; empty when nobody answers.
 field() { # SIDE NAME
     # shellcheck disable=SC2086
-    "$ENCORE" status $key "$(address "$1")" 2>/dev/null | sed -n "s/^  \"$2\": \"\{0,1\}\([^\",]*\).*/\1/p"
+    "$ENCORE" status --json $key "$(address "$1")" 2>/dev/null | sed -n "s/^  \"$2\": \"\{0,1\}\([^\",]*\).*/\1/p"
 }
 await_state() { # SIDE STATE; 20 s at most
     local until=$((SECONDS + 20))
