@@ -55,7 +55,7 @@ int command_record(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"output", 'o', "RUN.enc", 0, "The log to write", 0},
-        {"force", KEY_FORCE, NULL, 0, "Replace RUN.enc if it exists", 0},
+        {"force", KEY_FORCE, NULL, 0, "Replace RUN.enc, a file, and the overlays beside it", 0},
         {"bundle", KEY_BUNDLE, NULL, 0,
          "When the guest has ended, pack all that a replay needs into RUN.enc (see encore log pack)", 0},
         {"verbose", 'v', NULL, 0,

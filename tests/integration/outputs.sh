@@ -18,8 +18,10 @@ cp "$root/README.md" in/initrd
 head -c 65536 /dev/zero | tr '\0' 'd' >in/disk
 echo 'send "x"' >in/script
 "$ENCORE" keygen in/key
-encore record --engine soft -o in/log --checkpoint-every 1ms --initrd in/initrd --disk in/disk in/image </dev/null >recorded 2>&1
+encore record --engine soft -o in/log --checkpoint-every 1ms --net user --initrd in/initrd --disk in/disk in/image </dev/null >recorded 2>&1
 grep -q '^digest ' recorded || { not_ok "outputs: a log to replay" "$(cat recorded)"; finish; }
+
+check "outputs: a bundle to unpack" "$ENCORE" log pack in/log -o in/bundle
 
 # What must not be written over: in out/, for all commands alike.
 echo precious >precious
@@ -78,13 +80,16 @@ write_keygen() { refused_by "$1" keygen "$1"; }
 write_extract() { refused_by "$1" checkpoint extract in/log 0 -o "$1"; }
 write_console() { refused_by "$1" run --engine soft --console "file:$1" --initrd in/initrd --disk in/disk --input in/script in/image; }
 write_recorded_console() { refused_by "$1" record --engine soft -o out/new --console "file:$1" --initrd in/initrd --disk in/disk --input in/script in/image; }
+write_pack() { refused_by "$1" log pack --force -o "$1" in/log; }
+write_bundle() { refused_by "$1" record --engine soft --force --bundle -o "$1" --initrd in/initrd --disk in/disk --input in/script in/image; }
+write_unpack() { refused_by "$1" log unpack in/bundle -o "$1"; }
 write_cast() { refused_by "$1" replay --cast "$1" in/log; }
 write_pcap() { refused_by "$1" replay --verify --pcap "$1" in/log; }
 write_export_cast() { refused_by "$1" log export --cast "$1" in/log; }
 write_export_pcap() { refused_by "$1" log export --pcap "$1" in/log; }
 refused_by() { refused "$writer: $target" "$@"; }
 
-whole='record primary backup keygen extract'
+whole='record primary backup keygen extract pack bundle unpack'
 streams='console recorded_console cast pcap export_cast export_pcap'
 never='out/link out/dangling out/loop out/directory out/directory/ out/socket out/link-to-directory out/soft-log out/soft-image
     nowhere/file in/log/file out/link-to-descriptor'
@@ -107,12 +112,12 @@ done
 
 # What this run reads, by its own name, a hard link, and through another directory.
 names() { for input in "$@"; do echo "in/$input" "out/hard-$input" "through/$input"; done; }
-for writer in record console recorded_console; do
+for writer in record bundle console recorded_console; do
     for target in $(names image initrd disk script); do "write_$writer" "$target"; done
 done
 for target in $(names image initrd disk key); do writer=primary write_primary "$target"; done
 for target in $(names disk key); do writer=backup write_backup "$target"; done
-for writer in cast pcap export_cast export_pcap; do
+for writer in cast pcap export_cast export_pcap pack; do
     for target in $(names log image initrd disk); do "write_$writer" "$target"; done
 done
 # ... or reads through a descriptor that leads to it.

@@ -126,9 +126,26 @@ check_objects() {
     return $bad
 }
 
+# All files that are written come into being in base/output*.c, which knows what must not be written over. Two have rules
+# of their own for that: an arbiter's files are never replaced, and a checkpoint's directory is new.
+making='O_CREAT|O_TRUNC|O_TMPFILE|RENAME_[A-Z]+'
+making_calls='creat|mk[a-z]*temps?|tmpfile|rename|renameat2?|link|linkat|symlink|symlinkat|truncate'
+may_make='^(base/output[a-z_]*|replication/arbiter_file|tools/checkpoint_files)\.c$'
+check_outputs() {
+    local file bad=0
+    while read -r file; do
+        [[ $file =~ $may_make ]] && continue
+        if { strip "$1/$file" | grep -nP "\b(?:$making)\b|(?<![\w.>])(?:$making_calls)\s*\(" ||
+            grep -nP '\bf(?:re)?open\s*\(.*,\s*"[^"]*[wax+]' "$1/$file"; } |
+            sed "s|^|$file:|;s|\$|    <- not by base/output.h|"; then bad=1; fi
+    done < <(cd "$1" && find base logs vmm replay replication grading tools -name '*.[ch]' 2>/dev/null | sort)
+    return $bad
+}
+
 check_all() {
     local bad=0
     check_calls "$1" || bad=1
+    check_outputs "$1" || bad=1
     check_includes "$1" || bad=1
     check_objects "$1" || bad=1
     return $bad
@@ -169,6 +186,11 @@ self_test() {
     expect bad vmm/a.c '    printf("here");'
     expect bad vmm/a.c '    fprintf(stderr, "here");'
     expect bad vmm/a.c '    x = 1; /* a comment */ x = getenv("X");'
+    expect bad tools/a.c '    int fd = open(path, O_WRONLY | O_CREAT, 0666);'
+    expect bad logs/a.c '    FILE *file = fopen(path, "we");'
+    expect bad tools/a.c '    FILE *file = fopen(name(path, 1), "r+");'
+    expect bad replication/a.c '    return rename(from, to);'
+    expect bad vmm/host/a.c '    fd = mkostemp(path, O_CLOEXEC);'
     expect bad vmm/a.c '#include "replay/recorder.h"'
     expect bad vmm/a.c '#include "vmm/host/clock.h"'
     expect bad vmm/devices/a.c '#include "vmm/kvm/kvm_engine.h"'
@@ -191,6 +213,9 @@ self_test() {
     expect good vmm/a.c 'static int poll(void) { return 1; } int f(void) { return poll(); }'
     expect good vmm/a.c 'int f(int (*read)(void)) { return read(); }'
     expect good vmm/host/a.c '    n = read(fd, p, 1);'
+    expect good tools/a.c '    FILE *file = fopen(path, "re"); /* not with O_CREAT */'
+    expect good tools/a.c '    fd = open(path, O_RDONLY); console->link(fd);'
+    expect good base/output.c '    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0666);'
     expect good vmm/kvm/a.c '    ioctl(fd, KVM_RUN, 0);'
     expect good vmm/soft/exec_x87.c '    __asm__ volatile("fldpi\n\tfstpt %0" : "=m"(x));'
     expect good vmm/soft/vector_float.c '    __asm__ volatile("ldmxcsr %0" : : "m"(x));'
