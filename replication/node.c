@@ -22,6 +22,8 @@
 #define TURN       (15 * MILLISECOND)
 #define LINK_TURN  (5 * MILLISECOND)
 #define SHOW_EVERY (200 * MILLISECOND)
+/* Bytes of the stream that the machine of a backup has not taken yet; beyond that nothing more is acknowledged. */
+#define WAITING_MAX (64u << 20)
 
 void node_say(struct node *node, const char *format, ...)
 {
@@ -49,11 +51,15 @@ void node_end(struct node *node, enum node_end end, const char *format, ...)
     va_end(arguments);
 }
 
-/* The replica asks to be told when the bytes that it had delivered are safe; they are when DELIVER was carried out. */
+/* The replica asks to be told when the bytes that it had delivered are safe; they are when DELIVER was carried out. But
+ * a machine's thread that is busy, with a checkpoint or the hash of a disk, is given no more than it can take. */
 static void confirm_delivery(struct node *node, bool delivered)
 {
-    if (!delivered || node->over)
+    node->unconfirmed |= delivered;
+    /* Nor does the primary send more than is safe and a little (replica_flow.c): so memory is bounded here. */
+    if (!node->unconfirmed || node->over || port_stream_waiting(node->port) > WAITING_MAX)
         return;
+    node->unconfirmed = false;
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_SAFE,
                                             .offset = replica_status(node->replica, node->now).stream_end});
 }

@@ -67,6 +67,7 @@ struct node {
     struct console_server server;
     struct bytes_writer console_out; /* a message for the console */
     bool live;                       /* the machine runs by itself */
+    bool unconfirmed;                /* stream was delivered, and the replica was not told that it is safe */
 
     uint64_t now;
     uint64_t show_at;

@@ -11,8 +11,8 @@
 
 #include "base/check.h"
 
-/* What a slow replay may leave here. A member's primary waits for it long before. */
-#define STREAM_MAX (UINT64_C(4) << 30)
+/* What a slow replay may leave here. An honest primary waits for it long before (WAITING_MAX in node.c). */
+#define STREAM_MAX (UINT64_C(256) << 20)
 
 struct port {
     pthread_mutex_t mutex;
@@ -313,12 +313,12 @@ void port_take_stream(struct port *port, uint32_t reset, struct bytes_writer *to
     pthread_mutex_unlock(&port->mutex);
 }
 
-bool port_stream_taken(struct port *port)
+size_t port_stream_waiting(struct port *port)
 {
     pthread_mutex_lock(&port->mutex);
-    bool taken = port->stream.length == 0;
+    size_t waiting = port->stream.length;
     pthread_mutex_unlock(&port->mutex);
-    return taken;
+    return waiting;
 }
 
 void port_set_engine(struct port *port, struct engine *engine)

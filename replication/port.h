@@ -105,8 +105,8 @@ struct port_orders port_orders(struct port *port);
 struct port_orders port_wait(struct port *port, const struct port_orders *known, uint64_t until);
 /* Appends the bytes that have arrived of the stream of this reset order to `to`. */
 void port_take_stream(struct port *port, uint32_t reset, struct bytes_writer *to);
-/* Nothing of it waits here. */
-bool port_stream_taken(struct port *port);
+/* How much of it waits here. */
+size_t port_stream_waiting(struct port *port);
 size_t port_take_input(struct port *port, uint8_t *bytes, size_t length, uint64_t *owner);
 /* The operator's order; false: there is none. */
 bool port_take_order(struct port *port, struct operator_order *order);

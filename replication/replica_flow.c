@@ -72,7 +72,8 @@ void flow_acknowledged(struct replica *replica)
 static uint64_t next_length(struct replica *replica)
 {
     struct replica_flow *flow = &replica->flow;
-    uint64_t under_way = replica->sent - replica->peer_received;
+    /* What is not safe yet may wait at the backup for a machine that is busy; that must not grow either. */
+    uint64_t under_way = replica->sent - replica->peer_safe;
     uint64_t most = flow->window / MESSAGES_IN_WINDOW;
 
     if (under_way >= flow->window) {

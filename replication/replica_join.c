@@ -93,7 +93,10 @@ static void catch_up(struct replica *replica)
     struct replica_join *join = &replica->join;
     bool replays = replica->peer_replayed >= replica->joined;
     uint64_t left = replica->end - (replays ? replica->peer_replayed : replica->peer_received);
-    bool nearer = left <= replica->config.window || left < join->left_before - join->left_before / 32;
+    /* It has all that may be under way, and is busy with images or with the checkpoint. */
+    bool busy = !replays && replica->peer_received == replica->sent &&
+                replica->sent - replica->peer_safe >= replica->flow.window;
+    bool nearer = busy || left <= replica->config.window || left < join->left_before - join->left_before / 32;
 
     join->looked_at = replica->now;
     join->left_before = left;

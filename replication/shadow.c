@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replay/checkpoint.h"
 #include "vmm/host/clock.h"
 
-/* A checkpoint stays in memory until it is restored. */
-#define FEED_MAX (UINT64_C(16) << 30)
+/* What may wait besides a checkpoint, which stays in memory until it is restored. */
+#define FEED_MAX (UINT64_C(256) << 20)
 /* Progress is mentioned so often. */
 #define MENTION_EVERY UINT64_C(5000000)
 
@@ -107,6 +108,17 @@ static int mention_output(void *context, uint8_t channel, const uint8_t *bytes, 
     return 0;
 }
 
+/* The most bytes that a checkpoint of this machine can take: a page, or a cluster, may stand in it several times, and
+ * is never much longer than itself. */
+static size_t checkpoint_most(const struct machine *machine)
+{
+    uint64_t pages = CHECKPOINT_PAGES_MAX(machine->ram.size);
+
+    for (unsigned i = 0; i < machine->disk_count; i++)
+        pages += CHECKPOINT_CLUSTERS_MAX(&machine->disks[i]);
+    return pages * (RAM_PAGE_SIZE + RAM_PAGE_SIZE / 16);
+}
+
 /* Builds the machine that the stream's header describes, with all that it needs here: before the checkpoint arrives,
  * and long before anybody counts on it. */
 static int build(struct shadow *shadow, struct error *error)
@@ -123,6 +135,7 @@ static int build(struct shadow *shadow, struct error *error)
     shadow->machine = maker->make(maker->context, header->machine, &door, shadow->careful, &foreign_ticks, error);
     if (!shadow->machine)
         return -1;
+    shadow->feed.held.limit = FEED_MAX + checkpoint_most(shadow->machine);
     replayer_set_foreign_ticks(shadow->replayer, foreign_ticks);
     replayer_attach(shadow->replayer, shadow->machine);
     return 0;
@@ -228,7 +241,7 @@ enum shadow_end shadow_follow(struct shadow *shadow, struct error *error)
             return SHADOW_FAILED;
         idle = done > 0;
         if (idle && shadow->orders.live && !shadow->diverged && shadow->restored &&
-            port_stream_taken(shadow->options.port))
+            port_stream_waiting(shadow->options.port) == 0)
             return SHADOW_LIVE;
     }
 }

@@ -72,7 +72,7 @@ mutate joining-for-nothing redundancy $backup '        replica->welcomed = false
 mutate member-told-once redundancy $primary 'replica->now - replica->member_told_at >=' '0 >'
 
 # Limits.
-mutate no-window bounds $flow 'uint64_t under_way = replica->sent - replica->peer_received;' 'uint64_t under_way = 0;'
+mutate no-window bounds $flow 'uint64_t under_way = replica->sent - replica->peer_safe;' 'uint64_t under_way = 0;'
 mutate no-backlog-limit bounds replication/replica.c 'replica->config = *config;' 'replica->config = *config;
     replica->config.backlog_max = UINT64_MAX / 2;'
 mutate lag-does-not-stop lag replication/replica_pace.c 'permille = 1000;' 'permille = 900;'
