@@ -86,6 +86,20 @@ $(cat "$case"/*.err)"
     kill_all
 fi
 
+if new_case beside; then # the disk's image lies beside the backup's log, and not where the primary has it
+    guest=disk
+    mkdir "$case/kept"
+    seq 200000 | head -c 1048576 >"$case/image"
+    start_primary A --disk "$case/image,if=ide" --cmdline "fill irq multiple=16 region=1024 rounds=6000"
+    mv "$case/image" "$case/kept"
+    start_backup B A --log "$case/kept/b.enc"
+    expect_words B 'ready to take over'
+    signal_side KILL A
+    expect_words B 'won epoch 2' && ok "replication: a disk that lies beside the backup's log is found" ||
+        not_ok "replication: a disk that lies beside the backup's log is found" "$(cat "$case"/*.err)"
+    kill_all
+fi
+
 if new_case both-die; then # nothing goes on, nothing is made up, and a new machine needs the user's word
     start_pair
     start_client $COUNT "$(address A)" "$(address B)"
