@@ -144,7 +144,7 @@ static void open_client(struct pair *pair, unsigned links)
 {
     struct error error;
 
-    console_client_init(&pair->client, host_clock_now() | 1, links, true);
+    console_client_init(&pair->client, host_clock_now() | 1, links, true, CONSOLE_WRITE);
     for (unsigned n = 0; n < links; n++) {
         pair->links[n] = link_connect(pair->addresses[n], SESSION_CONSOLE, key_path[0] ? &keys : NULL, &error);
         if (!pair->links[n])

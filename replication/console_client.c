@@ -14,14 +14,19 @@
 /* ... or this time. */
 #define TELL_AFTER UINT64_C(20000000)
 
-void console_client_init(struct console_client *client, uint64_t id, unsigned links, bool all)
+void console_client_init(struct console_client *client, uint64_t id, unsigned links, bool all, enum console_wish wish)
 {
-    *client = (struct console_client){.id = id, .links = links, .link = -1, .output = all ? 0 : CONSOLE_FROM_NOW};
+    *client = (struct console_client){.id = id,
+                                      .links = links,
+                                      .wish = wish,
+                                      .watches = wish == CONSOLE_WATCH,
+                                      .link = -1,
+                                      .output = all ? 0 : CONSOLE_FROM_NOW};
 }
 
 size_t console_client_type(struct console_client *client, const uint8_t *bytes, size_t length)
 {
-    size_t room = CLIENT_KEEP - client->kept_length;
+    size_t room = client->watches ? 0 : CLIENT_KEEP - client->kept_length;
     size_t taken = length < room ? length : room;
 
     memcpy(client->kept + client->kept_length, bytes, taken);
@@ -44,10 +49,41 @@ static bool forget_input(struct console_client *client, uint64_t input)
     return true;
 }
 
+/* The machine at this link speaks to us. */
+static void listen_to(struct console_client *client, unsigned link, const struct console_message *welcome)
+{
+    client->epoch = welcome->epoch;
+    client->link = (int)link;
+    client->watches = !welcome->writes;
+    if (client->output == CONSOLE_FROM_NOW)
+        client->output = client->told = welcome->output;
+    client->told = client->output < client->told ? client->output : client->told;
+}
+
+/* Somebody else writes. */
+static void take_watching(struct console_client *client, unsigned link, const struct console_message *welcome)
+{
+    /* What was typed before anybody welcomed us has not been sent, and can wait. */
+    if (client->numbered && client->kept_length > 0) {
+        client->taken = true;
+        return;
+    }
+    client->numbered = false;
+    client->input = client->sent = 0;
+    listen_to(client, link, welcome);
+}
+
 static bool take_welcome(struct console_client *client, unsigned link, const struct console_message *welcome)
 {
     if (welcome->epoch < client->epoch || welcome->epoch == 0)
         return true; /* a machine of the past */
+    if (!welcome->writes) {
+        take_watching(client, link, welcome);
+        return true;
+    }
+    if (client->wish == CONSOLE_WATCH)
+        return false;
+    client->wish = CONSOLE_WRITE; /* what was to be taken is taken */
     if (!client->numbered) {
         client->numbered = true;
         client->input = welcome->input;
@@ -61,12 +97,8 @@ static bool take_welcome(struct console_client *client, unsigned link, const str
     /* What it has of ours lies between what is confirmed and what we ever sent. */
     if (welcome->input < client->input || welcome->input - client->input > client->kept_length)
         return false;
-    client->epoch = welcome->epoch;
-    client->link = (int)link;
     client->sent = welcome->input - client->input;
-    if (client->output == CONSOLE_FROM_NOW)
-        client->output = client->told = welcome->output;
-    client->told = client->output < client->told ? client->output : client->told;
+    listen_to(client, link, welcome);
     return true;
 }
 
@@ -124,10 +156,12 @@ static bool say_hello(struct console_client *client, uint64_t now, unsigned *lin
             continue;
         client->hello_at[n] = now + HELLO_AGAIN;
         *link = n;
-        console_message_encode(
-            &(struct console_message){
-                .kind = CONSOLE_HELLO, .epoch = client->epoch, .client = client->id, .output = client->output},
-            to);
+        console_message_encode(&(struct console_message){.kind = CONSOLE_HELLO,
+                                                         .epoch = client->epoch,
+                                                         .client = client->id,
+                                                         .wish = client->wish,
+                                                         .output = client->output},
+                               to);
         return true;
     }
     return false;
@@ -152,7 +186,7 @@ bool console_client_next(struct console_client *client, uint64_t now, unsigned *
     if (client->link < 0)
         return false;
     *link = (unsigned)client->link;
-    if (client->sent < client->kept_length) {
+    if (!client->watches && client->sent < client->kept_length) {
         message.kind = CONSOLE_INPUT;
         message.input = client->input + client->sent;
         message.bytes = client->kept + client->sent;
@@ -176,6 +210,15 @@ void console_client_unlinked(struct console_client *client, unsigned link, uint6
     client->hello_at[link] = now + HELLO_SOON;
     if (client->link == (int)link)
         client->link = -1;
+}
+
+bool console_client_leave(struct console_client *client, unsigned *link, struct bytes_writer *to)
+{
+    if (client->link < 0)
+        return false;
+    *link = (unsigned)client->link;
+    console_message_encode(&(struct console_message){.kind = CONSOLE_LEAVE, .epoch = client->epoch}, to);
+    return true;
 }
 
 bool console_client_settled(const struct console_client *client)

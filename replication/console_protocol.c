@@ -3,16 +3,21 @@
 
 #include <inttypes.h>
 
-enum field { CLIENT = 1, INPUT = 2, OUTPUT = 4, STATUS = 8, BYTES = 16 };
+enum field { CLIENT = 1, WISH = 2, WRITES = 4, INPUT = 8, OUTPUT = 16, STATUS = 32, BYTES = 64 };
 
 static const struct {
     const char *name;
     unsigned fields;
 } kinds[] = {
-    [CONSOLE_HELLO] = {"HELLO", CLIENT | OUTPUT}, [CONSOLE_WELCOME] = {"WELCOME", CLIENT | INPUT | OUTPUT},
-    [CONSOLE_STANDBY] = {"STANDBY", 0},           [CONSOLE_OUTPUT] = {"OUTPUT", OUTPUT | BYTES},
-    [CONSOLE_RECEIVED] = {"RECEIVED", OUTPUT},    [CONSOLE_INPUT] = {"INPUT", INPUT | BYTES},
-    [CONSOLE_CONFIRM] = {"CONFIRM", INPUT},       [CONSOLE_ENDED] = {"ENDED", OUTPUT | STATUS},
+    [CONSOLE_HELLO] = {"HELLO", CLIENT | WISH | OUTPUT},
+    [CONSOLE_WELCOME] = {"WELCOME", CLIENT | WRITES | INPUT | OUTPUT},
+    [CONSOLE_STANDBY] = {"STANDBY", 0},
+    [CONSOLE_OUTPUT] = {"OUTPUT", OUTPUT | BYTES},
+    [CONSOLE_RECEIVED] = {"RECEIVED", OUTPUT},
+    [CONSOLE_INPUT] = {"INPUT", INPUT | BYTES},
+    [CONSOLE_CONFIRM] = {"CONFIRM", INPUT},
+    [CONSOLE_ENDED] = {"ENDED", OUTPUT | STATUS},
+    [CONSOLE_LEAVE] = {"LEAVE", 0},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -25,6 +30,10 @@ void console_message_encode(const struct console_message *message, struct bytes_
     bytes_put_varint(to, message->epoch);
     if (fields & CLIENT)
         bytes_put_uint(to, 8, message->client);
+    if (fields & WISH)
+        bytes_put_uint(to, 1, message->wish);
+    if (fields & WRITES)
+        bytes_put_uint(to, 1, message->writes);
     if (fields & INPUT)
         bytes_put_varint(to, message->input);
     if (fields & OUTPUT)
@@ -65,6 +74,10 @@ int console_message_decode(const uint8_t *bytes, size_t length, struct console_m
     message->epoch = bytes_get_varint(&from);
     if (fields & CLIENT)
         message->client = bytes_get_uint(&from, 8);
+    uint64_t wish = fields & WISH ? bytes_get_uint(&from, 1) : 0;
+    uint64_t writes = fields & WRITES ? bytes_get_uint(&from, 1) : 0;
+    message->wish = (enum console_wish)wish;
+    message->writes = writes == 1;
     if (fields & INPUT)
         message->input = bytes_get_varint(&from);
     if (fields & OUTPUT)
@@ -73,7 +86,7 @@ int console_message_decode(const uint8_t *bytes, size_t length, struct console_m
         message->status = (uint8_t)bytes_get_uint(&from, 1);
     if (fields & BYTES)
         decode_bytes(&from, message);
-    if (kind == CONSOLE_HELLO && message->client == 0)
+    if ((kind == CONSOLE_HELLO && message->client == 0) || wish > CONSOLE_TAKE || writes > 1)
         from.bad = true;
     if (from.bad || bytes_left(&from) > 0)
         return error_set(error, ERROR_INPUT, "a malformed console message %s of %zu bytes", kinds[kind].name, length);

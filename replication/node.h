@@ -19,7 +19,8 @@ struct node_status {
     struct replica_status replica;
     uint64_t output_held;             /* bytes of output that wait for the backup */
     uint64_t log_bytes;               /* sent on the links of backups so far */
-    bool client;                      /* somebody has the console */
+    unsigned consoles;                /* clients at the console */
+    uint64_t console_dropped;         /* bytes of output that clients did not read in time, and were not given */
     bool log_ended;                   /* the log that was to be kept here ended, for it could not be written */
     bool primary;                     /* it runs the machine, or will from the start; else it follows */
     uint64_t takeovers;               /* by this side */

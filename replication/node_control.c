@@ -13,7 +13,8 @@ struct node_status node_status(const struct node *node)
     struct node_status status = {
         .output_held = node->gate.end - node->gate.marks.shown,
         .log_bytes = node_link_bytes(node),
-        .client = node->server.live && node->server.linked,
+        .consoles = node->server.live ? console_server_clients(&node->server) : 0,
+        .console_dropped = node->console_dropped,
         .log_ended = node->options.log_ended && atomic_load(node->options.log_ended),
         .primary = node->live || !node->options.replica.backup,
         .takeovers = node->takeovers,
@@ -41,7 +42,7 @@ static json_t *describe(const struct node *node)
         "stream_bytes", (json_int_t)replica->stream_end, "safe_bytes", (json_int_t)replica->safe, "replayed_bytes",
         (json_int_t)replica->replayed, "lag_ms", (double)replica->lag / 1e6, "heard_ms", (double)replica->heard / 1e6,
         "guest_seconds", (double)replica->guest_time / 1e9, "throttle_permille", (int)replica->throttle,
-        "output_held_bytes", (json_int_t)status.output_held, "console", status.client, "joins",
+        "output_held_bytes", (json_int_t)status.output_held, "console", status.consoles > 0, "joins",
         (json_int_t)status.joins, "join_pause_ms", (double)status.join_pause / 1e6, "link_bytes",
         (json_int_t)status.log_bytes, "join_left_bytes", (json_int_t)replica->join_left, "join_round",
         (int)replica->join_round, "log_ended", status.log_ended);
@@ -51,6 +52,8 @@ static json_t *describe(const struct node *node)
                             json_real((double)status.time_in[state] / 1e9));
     json_object_update_new(whole, json_pack("{s:s,s:I,s:o}", "role", status.primary ? "primary" : "backup", "takeovers",
                                             (json_int_t)status.takeovers, "seconds_in", times));
+    json_object_update_new(whole, json_pack("{s:i,s:I}", "consoles", (int)status.consoles, "console_dropped_bytes",
+                                            (json_int_t)status.console_dropped));
     json_object_update_new(whole, json_pack("{s:s,s:f,s:f}", "arbiter", replica_arbiter_name(replica->arbiter),
                                             "suspect_after_ms", (double)replica->patience / 1e6, "round_trip_ms",
                                             (double)replica->round_trip / 1e6));

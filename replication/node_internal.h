@@ -30,9 +30,11 @@
 struct node_link {
     struct link *link; /* NULL: nobody */
     enum session_purpose purpose;
-    uint64_t since; /* counts */
-    uint64_t node;  /* a backup's, as its messages say; 0: not yet */
-    bool kept_sent; /* a backup's: the output that its gate lacks */
+    uint64_t since;        /* counts */
+    uint64_t node;         /* a backup's, as its messages say; 0: not yet */
+    bool kept_sent;        /* a backup's: the output that its gate lacks */
+    unsigned seat;         /* a console's */
+    uint64_t dropped_told; /* ... output that it was not given, as the user was told */
 };
 
 struct node {
@@ -49,7 +51,6 @@ struct node {
     uint64_t links_taken;          /* so far */
     uint64_t gone_bytes;           /* sent on backups' links that are gone */
     struct node_link *replying;    /* whose message the replica is looking at */
-    struct node_link *console;     /* the client that said HELLO last */
     struct node_link *handover_by; /* who asked for a handover, and waits for the answer */
     struct bytes_writer letter;    /* a message to be sent */
     struct arbiter *arbiter;
@@ -74,7 +75,8 @@ struct node {
     uint64_t time_in[REPLICA_STATES], counted_at; /* ns in each state, until then */
     uint64_t takeovers;
     uint64_t joins, join_pause;
-    bool leaving; /* a signal came: hand over, or end */
+    uint64_t console_dropped; /* bytes of output that clients were not given */
+    bool leaving;             /* a signal came: hand over, or end */
     uint64_t end_reason, end_value;
     uint64_t ended_at;    /* the guest ended then, and its client is being given the rest; 0: no */
     uint64_t finish_by;   /* it is over; what is to be told of that is, until then. 0: not yet */
@@ -127,6 +129,10 @@ void node_upstream_end(struct node *node);
 
 /* node_console.c */
 void node_console_hear(struct node *node, struct node_link *from, const uint8_t *bytes, size_t length);
+/* The one that writes; NULL: nobody does. */
+struct node_link *node_console_writer(struct node *node);
+/* The seat of a client that has just come. */
+unsigned node_console_seat(const struct node *node);
 void node_console_gone(struct node *node, const struct node_link *from);
 void node_serve_console(struct node *node);
 /* All output is out, and the client has it, or there is none. */

@@ -2,9 +2,9 @@
 #include "replication/node_internal.h"
 
 /* So many of each purpose; the longest idle of one makes room for a new one. */
-static const unsigned limits[] = {[SESSION_LINK] = 8, [SESSION_CONSOLE] = 16, [SESSION_CONTROL] = 16};
+static const unsigned limits[] = {[SESSION_LINK] = 8, [SESSION_CONSOLE] = CONSOLE_SEATS, [SESSION_CONTROL] = 16};
 
-_Static_assert(NODE_LINKS_MAX == 8 + 16 + 16, "a place for each link that the limits allow");
+_Static_assert(NODE_LINKS_MAX == 8 + CONSOLE_SEATS + 16, "a place for each link that the limits allow");
 
 int node_links_open(struct node *node, struct error *error)
 {
@@ -118,7 +118,8 @@ static void send_encoded(struct node *node, struct link *link, const struct mess
 static void send_kept(struct node *node, struct node_link *to, const struct message *member)
 {
     const struct output_gate *gate = &node->gate;
-    uint64_t from = node->server.received > gate->start ? node->server.received : gate->start;
+    uint64_t unread = console_server_unread(&node->server);
+    uint64_t from = unread > gate->start ? unread : gate->start;
     uint64_t end = gate->end;
 
     to->kept_sent = true;
@@ -311,7 +312,7 @@ static void receive_upstream(struct node *node)
 static struct node_link *make_room(struct node *node, enum session_purpose purpose)
 {
     struct node_link *free_place = NULL, *oldest = NULL;
-    const struct node_link *needed[] = {follower(node), node->console, node->handover_by};
+    const struct node_link *needed[] = {follower(node), node_console_writer(node), node->handover_by};
     unsigned count = 0;
 
     for (size_t n = 0; n < NODE_LINKS_MAX; n++) {
@@ -331,6 +332,15 @@ static struct node_link *make_room(struct node *node, enum session_purpose purpo
     return oldest;
 }
 
+static void seat(struct node *node, struct link *link)
+{
+    struct node_link *place = make_room(node, link_purpose(link));
+
+    *place = (struct node_link){.link = link, .purpose = link_purpose(link), .since = ++node->links_taken};
+    if (place->purpose == SESSION_CONSOLE)
+        place->seat = node_console_seat(node);
+}
+
 static void let_in(struct node *node)
 {
     enum listener_news news;
@@ -339,8 +349,7 @@ static void let_in(struct node *node)
 
     while ((news = listener_next(node->listener, node->now, &link, &error)) != LISTENER_NOTHING) {
         if (news == LISTENER_LINK)
-            *make_room(node, link_purpose(link)) =
-                (struct node_link){.link = link, .purpose = link_purpose(link), .since = ++node->links_taken};
+            seat(node, link);
         else
             node_say(node, "%s", error.text);
     }

@@ -62,7 +62,7 @@ static void go_live(struct node *node, uint64_t input, uint64_t owner)
     node->inputs = (struct gate_marks){.shown = input};
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LIVE});
     node_send_frames(node);
-    console_server_live(&node->server, replica_status(node->replica, node->now).epoch, owner, input);
+    console_server_live(&node->server, replica_status(node->replica, node->now).epoch, owner, input, node->now);
     /* From now on the peer is a backup, and it comes to us. */
     node_upstream_end(node);
 }

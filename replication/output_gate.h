@@ -18,8 +18,8 @@
 
 #include "base/error.h"
 
-/* The last so many bytes of output are kept. A machine with a client that reads more slowly than it prints is made to
- * wait when half of this is unread, so that what a client lacks after a takeover is still there. */
+/* The last so many bytes of output are kept. A machine whose client reads more slowly than it prints waits for it a
+ * little when half of this is unread (console_server.h); a client that lacks more than this has lost it. */
 #define GATE_KEEP (4u << 20)
 
 /* A list of "value v may be shown once the stream is committed up to offset o". Values and offsets never go back. When

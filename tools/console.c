@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "replication/console_client.h"
 #include "replication/link.h"
@@ -29,6 +30,7 @@ struct console_options {
     const char *key, *input;
     uint64_t linger; /* 0: as long as is usual */
     bool all;
+    enum console_wish wish;
 };
 
 struct console_command {
@@ -44,10 +46,12 @@ struct console_command {
     uint64_t epoch;          /* as told to the user */
     uint64_t lost;           /* as told to the user */
     uint64_t last_output;    /* host time */
+    bool watches;            /* as told to the user */
+    bool discards;           /* the user was told that what is typed goes nowhere */
     int code;
 };
 
-enum option_key { KEY_KEY = 0x700, KEY_INPUT, KEY_ALL, KEY_LINGER };
+enum option_key { KEY_KEY = 0x700, KEY_INPUT, KEY_ALL, KEY_LINGER, KEY_WATCH, KEY_TAKE };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
@@ -64,6 +68,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_ALL:
         to->all = true;
         return 0;
+    case KEY_WATCH:
+    case KEY_TAKE:
+        if (to->wish != CONSOLE_WRITE)
+            argp_error(state, "--watch and --take: one of them only");
+        to->wish = key == KEY_WATCH ? CONSOLE_WATCH : CONSOLE_TAKE;
+        return 0;
     case KEY_LINGER:
         if (quantity_time(text, &to->linger, &error) < 0)
             argp_error(state, "--linger: %s", error.text);
@@ -79,6 +89,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         if (to->linger && to->input)
             argp_error(state,
                        "--linger is about the end of what is typed; with --input the script says what to wait for");
+        if (to->input && to->wish == CONSOLE_WATCH)
+            argp_error(state, "--input is what to write, and --watch is not to write");
         if (!to->linger)
             to->linger = LINGER;
         return 0;
@@ -118,7 +130,8 @@ static int open_all(struct console_command *command, struct error *error)
     command->client = malloc(sizeof *command->client);
     if (!command->client)
         return error_set(error, ERROR_HOST, "out of memory");
-    console_client_init(command->client, id | 1, count, command->options.all);
+    console_client_init(command->client, id | 1, count, command->options.all, command->options.wish);
+    command->watches = command->options.wish == CONSOLE_WATCH;
     command->out = bytes_writer(CONSOLE_MESSAGE_MAX);
     if (command->options.input) {
         command->script = script_open(NULL, command->options.input, error);
@@ -132,15 +145,39 @@ static int open_all(struct console_command *command, struct error *error)
     return command->console ? 0 : -1;
 }
 
+/* Who watches leaves a script or a file for later. At a terminal somebody may want to leave; what else is typed is not
+ * kept, for it would come at a time when nobody expects it. */
+static bool reads(const struct console_command *command)
+{
+    const struct console_client *client = command->client;
+
+    if (client->watches)
+        return !command->script && isatty(STDIN_FILENO);
+    return client->kept_length < CLIENT_KEEP;
+}
+
+static void discard(struct console_command *command)
+{
+    uint8_t bytes[1024];
+
+    if (console_read(command->console, bytes, sizeof bytes) == 0 || command->discards)
+        return;
+    command->discards = true;
+    fprintf(stderr, "\r\nencore console: this console watches; what you type goes nowhere (Ctrl-A x leaves)\r\n");
+}
+
 /* Typed, or scripted, input, as much as the client can keep until it is confirmed. */
 static void take_input(struct console_command *command)
 {
     uint8_t bytes[1024];
+
+    if (!reads(command))
+        return;
+    if (command->client->watches)
+        return discard(command);
     size_t room = CLIENT_KEEP - command->client->kept_length;
     size_t length = room < sizeof bytes ? room : sizeof bytes;
 
-    if (length == 0)
-        return;
     length =
         command->script ? script_read(command->script, bytes, length) : console_read(command->console, bytes, length);
     if (length)
@@ -167,6 +204,13 @@ static void tell(struct console_command *command)
             fprintf(stderr, "\r\nencore console: epoch %" PRIu64 ": the machine at %s goes on\r\n", client->epoch,
                     command->names[client->link]);
         command->epoch = client->epoch;
+    }
+    if (client->watches != command->watches && client->link >= 0) {
+        command->watches = client->watches;
+        command->discards = false;
+        fprintf(stderr, "\r\nencore console: %s\r\n",
+                client->watches ? "another console writes; you watch, and write when it leaves (--take: at once)"
+                                : "you write now");
     }
     if (client->lost > command->lost) {
         fprintf(stderr, "\r\nencore console: %" PRIu64 " bytes of output are not kept any more\r\n",
@@ -234,7 +278,7 @@ static void wait_for_something(struct console_command *command)
 {
     struct pollfd fds[CLIENT_LINKS_MAX + 2];
     nfds_t count = 0;
-    bool room = command->client->kept_length < CLIENT_KEEP;
+    bool room = reads(command);
     int input = console_poll_fd(command->console);
     /* A script goes on when the output says so; a file is always ready. */
     int patience = command->script && script_ready(command->script) && room ? 0 : 10;
@@ -259,8 +303,7 @@ static bool is_done(struct console_command *command)
         return true;
     }
     if (client->taken) {
-        fprintf(stderr,
-                "\r\nencore console: another client has typed meanwhile; %zu bytes of input are not confirmed\r\n",
+        fprintf(stderr, "\r\nencore console: another console writes now; %zu bytes of input are not confirmed\r\n",
                 client->kept_length);
         command->code = 1;
         return true;
@@ -294,8 +337,20 @@ static int converse(struct console_command *command, struct error *error)
     return 0;
 }
 
+/* So that another console need not wait whether this one comes back. */
+static void take_leave(struct console_command *command)
+{
+    unsigned link;
+
+    bytes_writer_clear(&command->out);
+    if (console_client_leave(command->client, &link, &command->out))
+        link_send(command->links[link], command->out.data, command->out.length);
+}
+
 static void release(struct console_command *command)
 {
+    if (command->client)
+        take_leave(command);
     console_close(command->console);
     for (unsigned n = 0; n < CLIENT_LINKS_MAX; n++)
         link_close(command->links[n]);
@@ -312,6 +367,8 @@ int command_console(int argc, char **argv)
         {"input", KEY_INPUT, "FILE", 0,
          "Take input from a script (-: on standard input), as run and record do; end with it", 0},
         {"all", KEY_ALL, NULL, 0, "Begin with all output that is kept, not only with what comes now", 0},
+        {"watch", KEY_WATCH, NULL, 0, "See what is printed, and never write", 0},
+        {"take", KEY_TAKE, NULL, 0, "Write, also when another console does, which then watches", 0},
         {"linger", KEY_LINGER, "TIME", 0, "After the end of the input go on until so long after the last output (1s)",
          0},
         {0},
@@ -322,8 +379,10 @@ int command_console(int argc, char **argv)
         .args_doc = "ADDR[,ADDR...]",
         .doc = "The console of a replicated guest: of the machine at one of the addresses that runs it.\v"
                "When that dies and another goes on, so does the console: no byte of output is lost or repeated, and "
-               "none of the input that was confirmed is lost. On a terminal Ctrl-A x leaves. Exit code: the guest's "
-               "when it ended, otherwise 0; 1 when output was lost.",
+               "none of the input that was confirmed is lost. Of several consoles the first writes and the others "
+               "watch; when it leaves, or has been silent for 3 s, the next one writes. On a terminal Ctrl-A x leaves. "
+               "Exit code: the guest's when it ended, otherwise 0; 1 when output was lost, or input that is not "
+               "confirmed because another console writes now.",
     };
     struct console_command command = {0};
     struct error error = {0};

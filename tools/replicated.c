@@ -177,7 +177,7 @@ static void show(void *context, const struct node_status *status)
     if (replica->peer)
         fprintf(stderr, "  other side heard %.0f ms ago  log %.1f KB  lag %.0f ms", (double)replica->heard / 1e6,
                 (double)replica->stream_end / 1e3, (double)replica->lag / 1e6);
-    fprintf(stderr, "  output held %" PRIu64 " bytes%s", status->output_held, status->client ? "  console" : "");
+    fprintf(stderr, "  output held %" PRIu64 " bytes%s", status->output_held, status->consoles ? "  console" : "");
     fflush(stderr);
 }
 

@@ -260,16 +260,18 @@ static void make_console_message(struct bytes_reader *input, const struct consol
                                  struct console_message *message)
 {
     *message = (struct console_message){
-        .kind = (enum console_kind)(1 + bytes_get_uint(input, 1) % CONSOLE_ENDED),
+        .kind = (enum console_kind)(1 + bytes_get_uint(input, 1) % CONSOLE_LEAVE),
         .epoch = pick(input, client->epoch),
         .client = pick(input, client->id),
         .input = pick(input, client->input),
         .output = pick(input, client->output),
+        .wish = (enum console_wish)(bytes_get_uint(input, 1) % 3),
+        .writes = bytes_get_uint(input, 1) & 1,
     };
     message->bytes = next_piece(input, &message->length);
 }
 
-/* A client and a server who are told the same nonsense. */
+/* A client and a server who are told the same nonsense, from three seats. */
 static void fuzz_console(struct bytes_reader *input)
 {
     struct console_client *client = malloc(sizeof *client);
@@ -285,8 +287,8 @@ static void fuzz_console(struct bytes_reader *input)
     unsigned link;
 
     CHECK(client && server && output_gate_create(&gate, 0, &error) == 0);
-    console_client_init(client, 5, 2, true);
-    console_server_live(server, 1, 0, 0);
+    console_client_init(client, 5, 2, true, CONSOLE_WRITE);
+    console_server_live(server, 1, 0, 0, now);
     while (bytes_left(input) > 1) {
         make_console_message(input, client, &said);
         now += bytes_get_uint(input, 1) * 1000000;
@@ -303,13 +305,17 @@ static void fuzz_console(struct bytes_reader *input)
         bytes_writer_clear(&bytes);
         for (unsigned n = 0; n < 20 && console_client_next(client, now, &link, &bytes); n++)
             ;
-        console_server_receive(server, &message, &gate, &bytes);
+        unsigned seat = (unsigned)bytes_get_uint(input, 1) % 3;
+        console_server_receive(server, seat, &message, now, &gate, &bytes);
         CHECK(message.kind != CONSOLE_INPUT || server->input <= accepted + message.length);
-        CHECK(server->pending_length <= CONSOLE_PENDING_MAX && server->received <= server->sent);
+        CHECK(server->pending_length <= CONSOLE_PENDING_MAX);
+        CHECK(server->seats[seat].received <= server->seats[seat].sent && server->writer <= CONSOLE_SEATS);
+        CHECK(server->writer == 0 || server->seats[server->writer - 1].taken);
         console_server_take(server, taken, message.length % sizeof taken, &owner);
-        for (unsigned n = 0; n < 20 && console_server_next(server, &gate, server->input, &bytes); n++)
+        for (unsigned n = 0; n < 20 && console_server_next(server, seat, &gate, server->input, &bytes); n++)
             ;
-        console_server_congested(server, &gate);
+        console_server_tend(server, now);
+        console_server_congested(server, &gate, now);
     }
     output_gate_destroy(&gate);
     bytes_writer_free(&bytes);

@@ -1,4 +1,7 @@
-/* The person at the console: types numbered commands and expects each answer once and in order. */
+/*
+ * The person at the console: types numbered commands and expects each answer once and in order. And somebody who
+ * watches, and must see the same.
+ */
 #include <inttypes.h>
 #include <string.h>
 
@@ -12,16 +15,19 @@ void client_start(struct sim_world *world)
 {
     struct sim_client *client = &world->client;
 
-    console_client_init(&client->console, SIM_CLIENT_ID, (unsigned)world->hosts, true);
+    console_client_init(&client->console, SIM_CLIENT_ID, (unsigned)world->hosts, true, CONSOLE_WRITE);
+    console_client_init(&world->watcher, SIM_CLIENT_ID + 1, (unsigned)world->hosts, true, CONSOLE_WATCH);
     client->commands = (unsigned)sim_between(world, 5, 120);
     client->ahead = sim_chance(world, 500) ? 1 : (unsigned)sim_between(world, 2, 10);
     client->quits = !world->lasting && sim_chance(world, 600);
     client->typed = client->replied = client->frame_length = 0;
     sim_at(world, world->now, SIM_CLIENT, 0, 0, 0);
-    for (unsigned n = 0; n < (unsigned)world->hosts; n++) {
-        world->pipes[SIM_CONSOLE + n].server = (int)n;
-        sim_at(world, world->now + sim_below(world, 10 * SIM_MS), SIM_CONNECT, SIM_CONSOLE + n, 0,
-               world->pipes[SIM_CONSOLE + n].generation);
+    for (unsigned n = 0; n < 2 * SIM_HOSTS; n++) {
+        unsigned pipe = SIM_CONSOLE + n, host = n % SIM_HOSTS;
+        if (host >= (unsigned)world->hosts)
+            continue;
+        world->pipes[pipe].server = (int)host;
+        sim_at(world, world->now + sim_below(world, 10 * SIM_MS), SIM_CONNECT, pipe, 0, world->pipes[pipe].generation);
     }
 }
 
@@ -70,25 +76,48 @@ static void read_output(struct sim_world *world, const uint8_t *bytes, size_t le
     }
 }
 
-static void send(struct sim_world *world)
+static void send(struct sim_world *world, struct console_client *console)
 {
-    struct console_client *console = &world->client.console;
-    unsigned link;
+    unsigned first = console == &world->watcher ? SIM_WATCHER : SIM_CONSOLE, link;
 
     for (unsigned n = 0; n < MESSAGES_A_TICK; n++) {
         bytes_writer_clear(&world->letter);
         if (!console_client_next(console, world->now, &link, &world->letter))
             return;
         CHECK(link < (unsigned)world->hosts);
-        SIM_TRACE(world, "client: to host %u: kind %d", link, world->letter.data[1]);
-        if (!pipe_send(world, SIM_CONSOLE + link, 0, world->letter.data, world->letter.length))
+        SIM_TRACE(world, "%s: to host %u: kind %d", first == SIM_CONSOLE ? "client" : "watcher", link,
+                  world->letter.data[1]);
+        if (!pipe_send(world, first + link, 0, world->letter.data, world->letter.length))
             console_client_unlinked(console, link, world->now);
     }
 }
 
-void client_receive(struct sim_world *world, unsigned link, const uint8_t *bytes, size_t length)
+/* The watcher may lack something: nobody waits for it, and a machine that takes over need not have what only it lacks.
+ * But what it sees is the output, in order, and it knows of each gap. */
+static void watch_output(struct sim_world *world, const uint8_t *bytes, size_t length)
 {
-    struct console_client *console = &world->client.console;
+    const struct checker *checker = &world->checker;
+    uint64_t number = world->watcher.output - length;
+
+    if (world->watcher.output > checker->released || memcmp(bytes, checker->released_byte + number, length) != 0)
+        checker_fail(&world->checker, "client", "the watcher sees something else from byte %" PRIu64 " on", number);
+}
+
+static struct console_client *client_at(struct sim_world *world, unsigned pipe)
+{
+    return pipe >= SIM_WATCHER ? &world->watcher : &world->client.console;
+}
+
+void client_unlinked(struct sim_world *world, unsigned pipe)
+{
+    console_client_unlinked(client_at(world, pipe), (pipe - SIM_CONSOLE) % SIM_HOSTS, world->now);
+}
+
+void client_receive(struct sim_world *world, unsigned pipe, const uint8_t *bytes, size_t length)
+{
+    struct console_client *console = client_at(world, pipe);
+    unsigned link = (pipe - SIM_CONSOLE) % SIM_HOSTS;
+    bool watches = console == &world->watcher;
     struct console_message message;
     struct error error;
     const uint8_t *output = NULL;
@@ -96,10 +125,15 @@ void client_receive(struct sim_world *world, unsigned link, const uint8_t *bytes
 
     if (console_message_decode(bytes, length, &message, &error) != 0)
         CHECK(!"a console message that we encoded");
-    SIM_TRACE(world, "client: from host %u: kind %d epoch %" PRIu64 " input %" PRIu64 " output %" PRIu64 " length %zu",
-              link, (int)message.kind, message.epoch, message.input, message.output, message.length);
+    SIM_TRACE(world, "%s: from host %u: kind %d epoch %" PRIu64 " input %" PRIu64 " output %" PRIu64 " length %zu",
+              watches ? "watcher" : "client", link, (int)message.kind, message.epoch, message.input, message.output,
+              message.length);
     if (!console_client_receive(console, link, &message, world->now, &output, &output_length))
         return checker_fail(&world->checker, "client", "the client refuses a message of kind %d", (int)message.kind);
+    if (watches && output_length > 0)
+        watch_output(world, output, output_length);
+    if (watches)
+        return send(world, console);
     if (output_length > 0)
         read_output(world, output, output_length);
     if (console->numbered)
@@ -109,13 +143,14 @@ void client_receive(struct sim_world *world, unsigned link, const uint8_t *bytes
     if (console->taken)
         checker_fail(&world->checker, "client", "the console was taken by nobody");
     type(world);
-    send(world);
+    send(world, console);
 }
 
 void client_tick(struct sim_world *world)
 {
     type(world);
-    send(world);
+    send(world, &world->client.console);
+    send(world, &world->watcher);
 }
 
 bool client_done(const struct sim_world *world)

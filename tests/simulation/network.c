@@ -90,9 +90,9 @@ static void hand_over(struct sim_world *world, unsigned pipe, unsigned direction
     if (pipe < SIM_CONSOLE)
         node_message(world, node, letter->bytes, letter->length);
     else if (node)
-        node_console(world, node, letter->bytes, letter->length);
+        node_console(world, node, pipe >= SIM_WATCHER, letter->bytes, letter->length);
     else
-        client_receive(world, pipe - SIM_CONSOLE, letter->bytes, letter->length);
+        client_receive(world, pipe, letter->bytes, letter->length);
 }
 
 void pipe_arrive(struct sim_world *world, unsigned pipe, unsigned direction)
@@ -127,8 +127,8 @@ void pipe_cut(struct sim_world *world, unsigned number)
     lane_clear(&pipe->lanes[0]);
     lane_clear(&pipe->lanes[1]);
     if (number >= SIM_CONSOLE) {
-        console_client_unlinked(&world->client.console, number - SIM_CONSOLE, world->now);
-        console_server_unlinked(&world->nodes[pipe->server].server);
+        client_unlinked(world, number);
+        console_server_unlinked(&world->nodes[pipe->server].server, number >= SIM_WATCHER, world->now);
     }
     for (unsigned direction = 0; direction < 2 && number < SIM_CONSOLE; direction++)
         if (sim_chance(world, 750))
@@ -187,7 +187,7 @@ void pipe_linked(struct sim_world *world, unsigned pipe)
     struct sim_node *node = pipe < SIM_CONSOLE ? &world->nodes[pipe] : NULL;
 
     if (!node) {
-        console_client_unlinked(&world->client.console, pipe - SIM_CONSOLE, world->now);
+        client_unlinked(world, pipe);
     } else if (world->now < node->paused_until) {
         sim_at(world, node->paused_until, SIM_LINKED, pipe, 0, world->pipes[pipe].generation);
         /* What arrives on a renewed pipe is seen after the news that it is renewed. */

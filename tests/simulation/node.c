@@ -155,7 +155,7 @@ static void boot(struct sim_world *world, struct sim_node *node, uint64_t epoch)
     node->stepped_at = world->now;
     checker_live(&world->checker, (unsigned)node->host, epoch, epoch < SIM_EPOCHS ? world->given[epoch] : 0,
                  &node->machine);
-    console_server_live(&node->server, epoch, 0, 0);
+    console_server_live(&node->server, epoch, 0, 0, world->now);
 }
 
 static void stop(struct sim_world *world, struct sim_node *node, const char *text)
@@ -372,16 +372,16 @@ static void check_awakening(struct sim_world *world, const struct sim_node *node
 }
 
 /* Sends what the console has to say; what is let out is shown to the checker. */
-void node_speak(struct sim_world *world, struct sim_node *node)
+static void speak_to(struct sim_world *world, struct sim_node *node, unsigned seat)
 {
-    unsigned pipe = SIM_CONSOLE + (unsigned)node->host;
+    unsigned pipe = (seat ? SIM_WATCHER : SIM_CONSOLE) + (unsigned)node->host;
     struct bytes_writer *letter = &world->letter;
     struct console_message message;
     struct error error;
 
     while (node->gate_made && pipe_has_room(world, pipe, 1) && !world->checker.failed) {
         bytes_writer_clear(letter);
-        if (!console_server_next(&node->server, &node->gate, node->inputs.shown, letter))
+        if (!console_server_next(&node->server, seat, &node->gate, node->inputs.shown, letter))
             return;
         if (console_message_decode(letter->data, letter->length, &message, &error) != 0)
             CHECK(!"a console message that we encoded");
@@ -393,19 +393,26 @@ void node_speak(struct sim_world *world, struct sim_node *node)
     }
 }
 
-void node_console(struct sim_world *world, struct sim_node *node, const uint8_t *bytes, size_t length)
+void node_speak(struct sim_world *world, struct sim_node *node)
 {
+    console_server_tend(&node->server, world->now);
+    for (unsigned seat = 0; seat < 2; seat++)
+        speak_to(world, node, seat);
+}
+
+void node_console(struct sim_world *world, struct sim_node *node, unsigned seat, const uint8_t *bytes, size_t length)
+{
+    unsigned pipe = (seat ? SIM_WATCHER : SIM_CONSOLE) + (unsigned)node->host;
     struct console_message message;
     struct error error;
 
     if (console_message_decode(bytes, length, &message, &error) != 0)
         CHECK(!"a console message that we encoded");
     bytes_writer_clear(&world->letter);
-    if (!console_server_receive(&node->server, &message, &node->gate, &world->letter))
+    if (!console_server_receive(&node->server, seat, &message, world->now, &node->gate, &world->letter))
         checker_fail(&world->checker, "client", "a machine refuses its client's message of kind %d", (int)message.kind);
-    if (world->letter.length > 0 &&
-        !pipe_send(world, SIM_CONSOLE + (unsigned)node->host, 1, world->letter.data, world->letter.length))
-        pipe_cut(world, SIM_CONSOLE + (unsigned)node->host);
+    if (world->letter.length > 0 && !pipe_send(world, pipe, 1, world->letter.data, world->letter.length))
+        pipe_cut(world, pipe);
     node_speak(world, node);
 }
 

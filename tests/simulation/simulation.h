@@ -1,7 +1,7 @@
 /*
  * A simulated world for the replication protocol: nodes with real replicas (replication/replica.h), real gates and real
- * console servers around pretended machines; one real console client; a pretended network, arbiter and operator. Time
- * is virtual and there is one random sequence, so a seed is a run.
+ * console servers around pretended machines; one real console client that writes, and one that watches; a pretended
+ * network, arbiter and operator. Time is virtual and there is one random sequence, so a seed is a run.
  *
  *   world.c      one run: the events in order of their times, and how a run ends
  *   node.c       a process: carries out what its replica says
@@ -32,8 +32,9 @@
 #define SIM_STALE      32
 #define SIM_PROCESSES  256
 #define SIM_STREAM_MAX (4u << 20)
-#define SIM_PIPES      (2 * SIM_HOSTS)
+#define SIM_PIPES      (3 * SIM_HOSTS)
 #define SIM_CONSOLE    SIM_HOSTS /* pipes below are those of backups, by host; from here on the client's, by host */
+#define SIM_WATCHER    (2 * SIM_HOSTS) /* ... and the watcher's */
 #define SIM_CLIENT_ID  77
 
 enum sim_event_kind {
@@ -186,6 +187,7 @@ struct sim_world {
     struct sim_request requests[SIM_REQUESTS];
     unsigned next_request;
     struct sim_client client;
+    struct console_client watcher;
     struct sim_stale {
         uint8_t bytes[512];
         size_t length;
@@ -255,7 +257,7 @@ void node_tick(struct sim_world *world, struct sim_node *node);
 uint64_t node_next_tick(struct sim_world *world, const struct sim_node *node);
 void node_step(struct sim_world *world, struct sim_node *node, struct replica_event event);
 void node_message(struct sim_world *world, struct sim_node *node, const uint8_t *bytes, size_t length);
-void node_console(struct sim_world *world, struct sim_node *node, const uint8_t *bytes, size_t length);
+void node_console(struct sim_world *world, struct sim_node *node, unsigned seat, const uint8_t *bytes, size_t length);
 void node_speak(struct sim_world *world, struct sim_node *node); /* sends what its console has to say */
 struct replica_status node_status(const struct sim_world *world, const struct sim_node *node);
 void node_lost(struct sim_world *world, const struct sim_node *node);
@@ -294,7 +296,9 @@ void arbiter_tell(struct sim_world *world, unsigned request);
 /* client.c */
 void client_start(struct sim_world *world);
 void client_tick(struct sim_world *world);
-void client_receive(struct sim_world *world, unsigned link, const uint8_t *bytes, size_t length);
+/* Of the client's pipes, or the watcher's. */
+void client_receive(struct sim_world *world, unsigned pipe, const uint8_t *bytes, size_t length);
+void client_unlinked(struct sim_world *world, unsigned pipe);
 bool client_done(const struct sim_world *world);
 
 /* faults.c */

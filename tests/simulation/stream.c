@@ -142,7 +142,10 @@ static void run(struct sim_world *world, struct sim_node *node, uint64_t elapsed
 static void finish_checkpoint(struct sim_world *world, struct sim_node *node)
 {
     const struct console_server *server = &node->server;
-    uint64_t unread = server->linked && server->received > node->gate.start ? server->received : node->gate.start;
+    uint64_t unread = server->writer ? console_server_unread(server) : 0;
+
+    if (unread < node->gate.start)
+        unread = node->gate.start;
 
     size_t at = node->out.length;
     bytes_put_uint(&node->out, 4, 0);
@@ -293,7 +296,7 @@ static void go_live(struct sim_world *world, struct sim_node *node)
     world->taken_over_at[node->going_live_epoch] = world->now;
     checker_live(&world->checker, (unsigned)node->host, node->going_live_epoch, world->given[node->going_live_epoch],
                  &node->machine);
-    console_server_live(&node->server, node->going_live_epoch, node->machine.owner, node->machine.inputs);
+    console_server_live(&node->server, node->going_live_epoch, node->machine.owner, node->machine.inputs, world->now);
     world->counts[SIM_TAKEOVERS]++;
     node_step(world, node, (struct replica_event){.kind = REPLICA_EVENT_LIVE});
     if (same_process(node, incarnation) && node->live && node->machine.ended)
