@@ -40,9 +40,9 @@ static void vacate(struct console_server *server, unsigned seat, uint64_t return
     server->return_until = return_until;
 }
 
-void console_server_unlinked(struct console_server *server, unsigned seat, uint64_t now)
+void console_server_unlinked(struct console_server *server, unsigned seat, uint64_t heard)
 {
-    vacate(server, seat, now + CONSOLE_RETURN);
+    vacate(server, seat, heard + CONSOLE_RETURN);
 }
 
 static bool writes(const struct console_server *server, unsigned seat)

@@ -66,8 +66,9 @@ struct console_server {
 void console_server_live(struct console_server *server, uint64_t epoch, uint64_t owner, uint64_t input, uint64_t now);
 /* Not yet the one that speaks, or not any more. A client that says HELLO meanwhile is welcomed as soon as we are. */
 void console_server_standby(struct console_server *server, uint64_t epoch);
-/* The link of this seat broke, or was renewed: nothing is sent there before the next HELLO. */
-void console_server_unlinked(struct console_server *server, unsigned seat, uint64_t now);
+/* The link of this seat broke, or was renewed: nothing is sent there before the next HELLO. Its client was heard last
+ * at `heard`. */
+void console_server_unlinked(struct console_server *server, unsigned seat, uint64_t heard);
 /* A message arrived. An answer, if one is due at once, is appended to `reply` (at most one message); returns false for
  * a message that a sane client never sends, which is then ignored. */
 bool console_server_receive(struct console_server *server, unsigned seat, const struct console_message *message,

@@ -467,6 +467,11 @@ enum link_input link_receive(struct link *link, const uint8_t **bytes, size_t *l
     return link->state == ENDED ? tell_end(link, error) : LINK_NOTHING;
 }
 
+uint64_t link_heard_at(const struct link *link)
+{
+    return link->heard_at;
+}
+
 uint64_t link_sent_bytes(const struct link *link)
 {
     return link->sent;

@@ -59,6 +59,8 @@ bool link_send(struct link *link, const uint8_t *bytes, size_t length);
 size_t link_waiting(const struct link *link);
 /* Sends what waits, as far as possible. */
 void link_flush(struct link *link);
+/* When something came last. */
+uint64_t link_heard_at(const struct link *link);
 /* Bytes given to the host so far, sealed. */
 uint64_t link_sent_bytes(const struct link *link);
 /* Who is at the other end, for people: an address, or a process on this host. */

@@ -25,15 +25,40 @@
 /* Bytes of the stream that the machine of a backup has not taken yet; beyond that nothing more is acknowledged. */
 #define WAITING_MAX (64u << 20)
 
+static void say(struct node *node, enum say_kind kind, const char *format, va_list arguments)
+{
+    char text[SAY_TEXT];
+
+    vsnprintf(text, sizeof text, format, arguments);
+    if (say_limit_admits(&node->say_limit, kind, text, node->now))
+        node->options.say(node->options.context, text);
+}
+
 void node_say(struct node *node, const char *format, ...)
 {
-    char text[512];
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    say(node, SAY_ANYTHING, format, arguments);
     va_end(arguments);
-    node->options.say(node->options.context, text);
+}
+
+void node_say_some(struct node *node, enum say_kind kind, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    say(node, kind, format, arguments);
+    va_end(arguments);
+}
+
+/* What was counted. */
+static void say_counts(struct node *node)
+{
+    char line[SAY_TEXT];
+
+    while (say_limit_due(&node->say_limit, node->now, line))
+        node->options.say(node->options.context, line);
 }
 
 void node_end(struct node *node, enum node_end end, const char *format, ...)
@@ -183,6 +208,7 @@ static void turn(struct node *node)
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_TIME});
     node_serve_console(node);
     node_serve_control(node);
+    say_counts(node);
     if (node->replica) {
         struct replica_status status = replica_status(node->replica, node->now);
         node->orders.unsent = status.unsent;

@@ -62,7 +62,7 @@ void node_take_answer(struct node *node)
         return;
     }
     if (answer == REPLICA_UNREACHABLE)
-        node_say(node, "the arbiter does not answer: %s", reason);
+        node_say_some(node, SAY_ARBITER, "the arbiter does not answer: %s", reason);
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_ARBITER, .answer = answer});
 }
 
@@ -131,6 +131,15 @@ static void stop(struct node *node, const struct replica_action *action)
     node_end(node, handed_over ? NODE_HANDED_OVER : NODE_LOST, "%s", action->text);
 }
 
+/* What the replica says is about the other side, mostly; who that is, it does not know. */
+static void say_of_peer(struct node *node, const char *text)
+{
+    char name[SAY_TEXT / 2];
+
+    node_name_peer(node, name, sizeof name);
+    node_say(node, "%s%s", text, name);
+}
+
 void node_carry_out(struct node *node, const struct replica_action *action)
 {
     switch (action->kind) {
@@ -185,7 +194,7 @@ void node_carry_out(struct node *node, const struct replica_action *action)
         stop(node, action);
         break;
     case REPLICA_SAY:
-        node_say(node, "%s", action->text);
+        say_of_peer(node, action->text);
         break;
     }
 }

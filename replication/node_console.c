@@ -42,7 +42,7 @@ unsigned node_console_seat(const struct node *node)
 void node_console_gone(struct node *node, const struct node_link *from)
 {
     if (is_console(from))
-        console_server_unlinked(&node->server, from->seat, node->now);
+        console_server_unlinked(&node->server, from->seat, link_heard_at(from->link));
 }
 
 void node_console_hear(struct node *node, struct node_link *from, const uint8_t *bytes, size_t length)
@@ -52,7 +52,8 @@ void node_console_hear(struct node *node, struct node_link *from, const uint8_t 
     struct error error;
 
     if (console_message_decode(bytes, length, &message, &error) < 0)
-        return node_say(node, "the console at %s sends nonsense: %s", link_peer_name(from->link), error.text);
+        return node_say_some(node, SAY_NONSENSE, "the console at %s sends nonsense: %s", link_peer_name(from->link),
+                             error.text);
     bytes_writer_clear(reply);
     console_server_receive(&node->server, from->seat, &message, node->now, &node->gate, reply);
     if (reply->length && !link_send(from->link, reply->data, reply->length))
@@ -89,8 +90,9 @@ static void send_next(struct node *node, struct node_link *to)
     if (dropped < to->dropped_told)
         to->dropped_told = 0; /* it said HELLO again */
     if (dropped > to->dropped_told)
-        node_say(node, "the console at %s does not keep up: %" PRIu64 " bytes of output were dropped for it",
-                 link_peer_name(to->link), dropped - to->dropped_told);
+        node_say_some(node, SAY_CONSOLE,
+                      "the console at %s does not keep up: %" PRIu64 " bytes of output were dropped for it",
+                      link_peer_name(to->link), dropped - to->dropped_told);
     node->console_dropped += dropped > to->dropped_told ? dropped - to->dropped_told : 0;
     to->dropped_told = dropped;
 }

@@ -19,6 +19,7 @@
 #include "replication/listener.h"
 #include "replication/node.h"
 #include "replication/output_gate.h"
+#include "replication/say_limit.h"
 
 /* What is said in an offset when only the commitment of everything will do. */
 #define NOT_IN_STREAM (UINT64_MAX - 1)
@@ -53,6 +54,7 @@ struct node {
     struct node_link *replying;    /* whose message the replica is looking at */
     struct node_link *handover_by; /* who asked for a handover, and waits for the answer */
     struct bytes_writer letter;    /* a message to be sent */
+    struct say_limit say_limit;
     struct arbiter *arbiter;
     bool request_waits; /* the arbiter is busy with a request that nobody waits for any more */
     bool request_stale; /* the answer under way is to such a request */
@@ -88,6 +90,9 @@ struct node {
 
 /* node.c */
 void node_say(struct node *node, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* ... something that may be said again and again. */
+void node_say_some(struct node *node, enum say_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void node_end(struct node *node, enum node_end end, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Gives the replica an event and carries out what it answers. */
 void node_step(struct node *node, const struct replica_event *event);
@@ -119,6 +124,8 @@ void node_links_serve(struct node *node);
 void node_send(struct node *node, const struct message *message);
 /* The backup begins with a fresh stream. */
 void node_begin_join(struct node *node);
+/* Who the other side is, for people: "node 0123456789abcdef at 10.0.0.2:4711"; "" when there is none. */
+void node_name_peer(struct node *node, char *name, size_t size);
 /* The other side's; NULL: none. */
 struct link *node_peer_link(struct node *node);
 /* Sent to backups, and to the primary, so far. */

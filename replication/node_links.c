@@ -1,4 +1,7 @@
 /* The node's links: to the primary that it follows, and from whoever comes to its own address. See node_internal.h. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "replication/node_internal.h"
 
 /* So many of each purpose; the longest idle of one makes room for a new one. */
@@ -59,6 +62,21 @@ static struct node_link *link_of(struct node *node, uint64_t id)
 static struct node_link *follower(struct node *node)
 {
     return node->replica ? link_of(node, replica_status(node->replica, node->now).peer) : NULL;
+}
+
+void node_name_peer(struct node *node, char *name, size_t size)
+{
+    uint64_t peer = node->replica ? replica_status(node->replica, node->now).peer : 0;
+    struct node_link *from = node->replying ? node->replying : follower(node);
+    const char *at = node->upstream ? link_peer_name(node->upstream) : from ? link_peer_name(from->link) : NULL;
+
+    if (node->replying)
+        peer = node->replying->node;
+    name[0] = 0;
+    if (peer && at)
+        snprintf(name, size, " [node %016" PRIx64 " at %s]", peer, at);
+    else if (peer)
+        snprintf(name, size, " [node %016" PRIx64 "]", peer);
 }
 
 struct link *node_peer_link(struct node *node)
@@ -209,9 +227,9 @@ static void hear_backup(struct node *node, struct node_link *from, const uint8_t
     struct error error;
 
     if (message_decode(bytes, length, &message, &error) < 0)
-        return node_say(node, "%s sends nonsense: %s", link_peer_name(from->link), error.text);
+        return node_say_some(node, SAY_NONSENSE, "%s sends nonsense: %s", link_peer_name(from->link), error.text);
     if (!know(node, from, &message))
-        return node_say(node, "%s speaks for two nodes", link_peer_name(from->link));
+        return node_say_some(node, SAY_NONSENSE, "%s speaks for two nodes", link_peer_name(from->link));
     if (node->upstream)
         return turn_away(node, from->link);
     node->replying = from;
@@ -238,8 +256,11 @@ static void lose(struct node *node, struct node_link *from, const char *why)
 {
     uint64_t id = from->node;
 
-    if (from->purpose == SESSION_LINK)
-        node_say(node, "%s: %s", link_peer_name(from->link), why);
+    if (id)
+        node_say_some(node, SAY_LINK, "node %016" PRIx64 " at %s: %s", id, link_peer_name(from->link), why);
+    else
+        node_say_some(node, SAY_LINK, "%s, %s: %s", link_peer_name(from->link),
+                      key_role_name((enum key_role)from->purpose), why);
     node_link_drop(node, from);
     if (id)
         node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LINK_DOWN, .node = id});
@@ -275,7 +296,7 @@ static void hear_primary(struct node *node, const uint8_t *bytes, size_t length)
     struct error error;
 
     if (message_decode(bytes, length, &message, &error) < 0)
-        node_say(node, "the primary at %s sends nonsense: %s", node->options.connect, error.text);
+        node_say_some(node, SAY_NONSENSE, "the primary at %s sends nonsense: %s", node->options.connect, error.text);
     else
         take_message(node, node->upstream, &message);
 }
@@ -298,11 +319,11 @@ static void receive_upstream(struct node *node)
             hear_primary(node, bytes, length);
             break;
         case LINK_DOWN:
-            node_say(node, "%s: %s", node->options.connect, error.text);
+            node_say_some(node, SAY_LINK, "%s: %s", node->options.connect, error.text);
             node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_LINK_DOWN});
             break;
         case LINK_REFUSED:
-            node_say(node, "%s: %s", node->options.connect, error.text);
+            node_say_some(node, SAY_REFUSED, "%s: %s", node->options.connect, error.text);
             break;
         }
     }
@@ -351,7 +372,7 @@ static void let_in(struct node *node)
         if (news == LISTENER_LINK)
             seat(node, link);
         else
-            node_say(node, "%s", error.text);
+            node_say_some(node, SAY_REFUSED, "%s", error.text);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -158,8 +159,15 @@ const struct argp replicated_options_argp = {.options = options, .parser = parse
 static void say(void *context, const char *text)
 {
     const struct replicated *replicated = context;
+    struct timespec now;
+    struct tm utc;
+    char time[32];
 
-    fprintf(stderr, "%sencore %s: ", replicated->shows ? "\r\033[K" : "", replicated->command);
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", &utc);
+    fprintf(stderr, "%s%s.%03ldZ encore %s: ", replicated->shows ? "\r\033[K" : "", time, now.tv_nsec / 1000000,
+            replicated->command);
     text_print(text, stderr);
     putc('\n', stderr);
 }
