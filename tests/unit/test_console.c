@@ -72,7 +72,8 @@ static void deliver(struct world *world, unsigned n, const struct bytes_writer *
     assert_int_equal(console_message_decode(letter->data, letter->length, &message, &error), 0);
     assert_true(console_client_receive(world->clients[n], 0, &message, world->now, &output, &length));
     assert_true(world->seen_length[n] + length <= sizeof world->seen[n]);
-    memcpy(world->seen[n] + world->seen_length[n], output, length);
+    if (length > 0)
+        memcpy(world->seen[n] + world->seen_length[n], output, length);
     world->seen_length[n] += length;
 }
 
