@@ -60,7 +60,7 @@ bench_takeover() {
     command_line "$build/bench/replicated $encore $guests/kv takeover ${TAKEOVERS:-100}"
     "$build/bench/replicated" "$encore" "$guests/kv" takeover "${TAKEOVERS:-100}" >"$work/lines" || exit 1
     sample_lines replication <"$work/lines"
-    row replication.takeover "takeover (greatest: target 250)" ms "<=" 100
+    row replication.takeover "takeover (greatest: target 150)" ms "<=" 65
 }
 
 bench_commands() {
