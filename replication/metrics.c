@@ -89,7 +89,9 @@ void metrics_write(const struct node_status *status, struct bytes_writer *to)
     put_number(to, "encore_log_ended", "gauge", "1 if the log on disk ended although the guest goes on.",
                status->log_ended);
     put_seconds(to, "encore_guest_time_seconds", "What the guest's clock shows.", replica->guest_time);
-    put_number(to, "encore_console", "gauge", "1 if somebody has the console.", status->client);
+    put_number(to, "encore_consoles", "gauge", "Clients at the console.", status->consoles);
+    put_number(to, "encore_console_dropped_bytes_total", "counter",
+               "Output that clients did not read in time, and were not given.", status->console_dropped);
     put_arbiter(status, to);
 }
 

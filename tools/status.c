@@ -62,8 +62,11 @@ static void print_text(const json_t *answer)
                number_of(answer, "stream_bytes"), number_of(answer, "safe_bytes"), number_of(answer, "replayed_bytes"),
                number_of(answer, "lag_ms"));
     }
-    printf("\noutput   %.0f bytes held\nguest    %.3f s\n", number_of(answer, "output_held_bytes"),
-           number_of(answer, "guest_seconds"));
+    printf("\noutput   %.0f bytes held\nconsoles %.0f", number_of(answer, "output_held_bytes"),
+           number_of(answer, "consoles"));
+    if (number_of(answer, "console_dropped_bytes") > 0)
+        printf(", which have not read %.0f bytes in time", number_of(answer, "console_dropped_bytes"));
+    printf("\nguest    %.3f s\n", number_of(answer, "guest_seconds"));
 }
 
 int command_status(int argc, char **argv)
