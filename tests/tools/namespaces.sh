@@ -185,7 +185,7 @@ read_history() {
     seen=${found%%$'\n'*}
     bad=${found#*$'\n'}
     [ "$bad" = "$found" ] || [ -z "$bad" ] || wrong "the client's history: $bad"
-    kill -0 "$client" 2>/dev/null || wrong "the client ended: $(tail -n 3 "$WORK/world/client.err")"
+    [ -z "$client" ] || kill -0 "$client" 2>/dev/null || wrong "the client ended: $(tail -n 3 "$WORK/world/client.err")"
 }
 # moves MS: the client is shown a new value within so long. Sets $took.
 moves() {
