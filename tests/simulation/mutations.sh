@@ -52,8 +52,6 @@ mutate due-before-it-is contract replication/replica.c 'replica_suspects_at(repl
     'replica_suspects_at(replica) - 1;'
 mutate beats-of-nobody contract replication/replica.c 'replica->welcomed && replica->state != REPLICA_TAKING_OVER' \
     'replica->welcomed'
-mutate takes-up-what-it-gave-up history $backup 'if (welcome->stream == replica->given_up)
-        return;' ''
 mutate old-welcome contract $backup 'welcome->epoch < replica->epoch ||' ''
 mutate diverged-takes-over liveness $backup '} else if (replica->diverged) {' '} else if (false) {'
 
