@@ -192,7 +192,7 @@ if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
         }
         check "/dev/kvm without permission: a sentence that says what to do" nobody 1 'permission.*/dev/kvm.*group' \
             record --engine kvm -o "$WORK/public/new.enc" "$WORK/public/bootsec"
-        check "a directory that may not be written" nobody '1' "denied" \
+        check "a directory that may not be written" nobody 2 "denied" \
             record --engine soft -o /nobody-may.enc "$WORK/public/bootsec"
         install -m 600 "$WORK/public/bootsec" "$WORK/public/secret"
         check "an image that may not be read" nobody 2 'secret' record --engine soft -o "$WORK/public/new.enc" "$WORK/public/secret"
