@@ -73,8 +73,8 @@ static void tell_forgotten(struct replica *replica, const char *meanwhile)
                 "the arbiter has lost its memory: nothing is known there of this machine's epoch %" PRIu64 "; %s",
                 replica->epoch, meanwhile);
     replica_say(replica,
-                "where no later epoch was ever won: encore arbiter reset ARBITER --epoch %" PRIu64
-                " --owner %016" PRIx64,
+                "`encore arbiter reset ARBITER --epoch %" PRIu64 " --owner %016" PRIx64
+                "` puts it right, where no later epoch was ever won",
                 replica->epoch, owner(replica));
 }
 

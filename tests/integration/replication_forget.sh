@@ -8,7 +8,7 @@ COUNT=1000
 
 # Resets the arbiter to what SIDE, which holds, says of itself.
 reset_by() { # SIDE
-    order=$(sed -n 's/.*arbiter reset ARBITER //p' "$case/$1.err" | tail -1)
+    order=$(sed -n 's/.*`encore arbiter reset ARBITER \([^`]*\)`.*/\1/p' "$case/$1.err" | tail -1)
     # shellcheck disable=SC2086
     check "replication: $case_name: the operator resets it ($order)" "$ENCORE" arbiter reset "$arbiter" $order
 }
