@@ -31,9 +31,9 @@ void recorder_fail(struct recorder *recorder, const struct error *error)
     engine_request_stop(recorder->machine->engine);
 }
 
-uint64_t recorder_guest_now(const struct recorder *recorder)
+uint64_t recorder_guest_now(struct recorder *recorder)
 {
-    return host_clock_now() - recorder->origin;
+    return recorder_note_stop(recorder) - recorder->origin;
 }
 
 int recorder_append(struct recorder *recorder, const struct log_record *record, struct error *error)
@@ -312,7 +312,7 @@ static bool defer(struct recorder *recorder, uint64_t now)
  * is over, 0 to go on, -1 on error. */
 static int at_boundary(struct recorder *recorder, struct position *at, bool *named, struct error *error)
 {
-    uint64_t now = host_clock_now();
+    uint64_t now = recorder_note_stop(recorder);
 
     recorder->stopped_at = now;
     note_events(recorder);
@@ -438,7 +438,7 @@ int recorder_run(struct recorder *recorder, struct machine *machine, const struc
 
     recorder->machine = machine;
     recorder->options = *options;
-    recorder->relay_at = recorder->held_until = UINT64_MAX;
+    recorder->relay_at = recorder->held_until = recorder->alarm_at = UINT64_MAX;
     recorder->last_output = machine->engine->exits;
     recorder->last_digest = recorder_check_time(recorder);
     recorder->next_checkpoint = recorder->last_digest;

@@ -75,6 +75,7 @@ struct recorder_options {
     struct control *control;       /* NULL: there is no operator, or he speaks through the relay */
     uint64_t checkpoint_every;     /* guest time, ns; 0: none */
     uint64_t max_exits;            /* 0: no limit */
+    bool catch_up;                 /* guest time follows the host's clock even over a time in which nothing ran */
     uint64_t timeout;              /* host time, ns; 0: no limit */
     /* Called a few times a second when not NULL. */
     void (*progress)(void *context, const struct recorder_progress *progress);

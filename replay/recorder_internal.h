@@ -34,7 +34,8 @@ struct recorder {
     struct error error; /* from a callback that could not return it */
     bool failed;
 
-    uint64_t origin;   /* host time at guest time 0 */
+    uint64_t origin;   /* host time at guest time 0, and what was taken out of guest time since */
+    uint64_t alarm_at; /* host time at which the guest is to be stopped next; UINT64_MAX: not known */
     uint32_t events;   /* taken from the kicker, not dealt with yet */
     bool input_waits;  /* the console has bytes, or may have */
     bool always_input; /* the console's descriptor cannot be watched: it always may have bytes */
@@ -78,12 +79,14 @@ struct recorder {
 
 /* recorder.c */
 void recorder_fail(struct recorder *recorder, const struct error *error);
-uint64_t recorder_guest_now(const struct recorder *recorder);
+uint64_t recorder_guest_now(struct recorder *recorder);
 int recorder_append(struct recorder *recorder, const struct log_record *record, struct error *error);
 
 /* recorder_alarm.c */
 /* Progress is reported so often. */
 #define RECORDER_PROGRESS (SECOND / 5)
+/* Takes the time in which the guest could not run out of guest time, if that was long. Returns the host time. */
+uint64_t recorder_note_stop(struct recorder *recorder);
 /* Sets the alarm for the next stop that time alone brings about. */
 void recorder_set_alarm(struct recorder *recorder);
 /* At a boundary: whether there is anything that needs a place with a name. */

@@ -237,6 +237,7 @@ int live_run(const struct live *live, struct recorder_result *result, bool *stop
         .checkpoint_every = live->checkpoint_every,
         .max_exits = live->max_exits,
         .timeout = live->timeout,
+        .catch_up = live->catch_up,
     };
 
     if (live->segments)

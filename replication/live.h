@@ -22,6 +22,7 @@ struct live {
     const char *description;       /* of the machine: JSON, for the backup's log */
     uint64_t checkpoint_every;     /* guest time, ns; for the log that is kept here */
     uint64_t max_exits, timeout;
+    bool catch_up; /* as in struct recorder_options */
 };
 
 /* Runs until the guest ends or the orders say so. Returns 0 with the result; *stopped tells that it was ordered to

@@ -47,7 +47,9 @@ static const struct argp_option options[] = {
      "direct (it writes to FILE); quota=SIZE (of the overlay, at most); if=virtio or if=ide (overlay, if=virtio)",
      1},
     {"no-cache", KEY_NO_CACHE, NULL, 0, "Read disks' images again, rather than believe a hash that is remembered", 1},
-    {"clock", KEY_CLOCK, "host|virtual", 0, "What drives guest time: the host's clock, or executed instructions (host)",
+    {"clock", KEY_CLOCK, "host[,catch-up]|virtual", 0,
+     "What drives guest time: the host's clock (with catch-up also over a time in which the host stood still), or "
+     "executed instructions (host)",
      1},
     {"seed", KEY_SEED, "N", 0, "With --clock virtual: the guest's random numbers follow from N (0)", 1},
     {NULL, 0, NULL, 0, "Console:", 2},
@@ -193,9 +195,10 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         to->end_at_reset = true;
         return 0;
     case KEY_CLOCK:
-        if (strcmp(text, "host") && strcmp(text, "virtual"))
-            argp_error(state, "--clock: unknown clock '%s' (host or virtual)", text);
-        to->clock = text;
+        to->catch_up = strcmp(text, "host,catch-up") == 0;
+        to->clock = to->catch_up ? "host" : text;
+        if (strcmp(to->clock, "host") && strcmp(to->clock, "virtual"))
+            argp_error(state, "--clock: unknown clock '%s' (host, host,catch-up or virtual)", text);
         return 0;
     case KEY_SEED:
         if (strcmp(text, "0") != 0 && quantity_count(text, &to->seed, &error) < 0)

@@ -23,6 +23,7 @@ struct machine_options {
     const char *modules[BOOT_MODULES]; /* "PATH" or "PATH TEXT" */
     unsigned module_count;
     struct network_options network;
+    bool catch_up; /* --clock host,catch-up; `clock` is then "host" */
     bool end_at_reset;
     bool virtio_console;
     uint64_t seed;

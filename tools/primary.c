@@ -130,6 +130,7 @@ static int run(struct primary *primary, struct error *error)
         .checkpoint_every = primary->machine.checkpoint_every,
         .max_exits = primary->machine.max_exits,
         .timeout = primary->machine.timeout,
+        .catch_up = primary->machine.catch_up,
     };
     struct error closing;
 

@@ -119,6 +119,7 @@ static struct recorder_options recorder_options(struct recording *recording)
         .checkpoint_every = options->checkpoint_every,
         .max_exits = options->max_exits,
         .timeout = options->timeout,
+        .catch_up = options->catch_up,
     };
 
     memcpy(to.nets, recording->network.nets, sizeof to.nets);
