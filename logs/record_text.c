@@ -73,6 +73,15 @@ static void line_add_digest(struct line *line, struct digest digest)
     line_add(line, "%s", digest_text(digest, text));
 }
 
+/* Of those that are known today. */
+static const char *command_name(uint16_t command)
+{
+    static const char *const names[] = {
+        [1] = " (owner)", [2] = " (power-button)", [3] = " (balloon)", [4] = " (keys)", [5] = " (set-time)"};
+
+    return command < sizeof names / sizeof names[0] && names[command] ? names[command] : "";
+}
+
 /* Payload bytes as a C string literal would show them. */
 static void line_add_payload(struct line *line, const struct log_record *record)
 {
@@ -148,7 +157,7 @@ static void line_add_fields(struct line *line, const struct log_record *record)
         line_add_payload(line, record);
         break;
     case LOG_OPERATOR:
-        line_add(line, "command %u, ", record->command);
+        line_add(line, "command %u%s, ", record->command, command_name(record->command));
         line_add_payload(line, record);
         break;
     case LOG_OUTPUT:

@@ -1,6 +1,7 @@
 /* See operator.h. */
 #include "replay/operator.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -47,6 +48,35 @@ static int understand_keys(const json_t *request, struct operator_order *order, 
     return 0;
 }
 
+/* The years 0 to 9999, which the clock can show. */
+#define SECONDS_MIN (-62167219200)
+#define SECONDS_MAX 253402300799
+
+static int understand_set_time(const json_t *request, struct operator_order *order, struct error *error)
+{
+    const json_t *seconds = json_object_get(request, "seconds");
+    json_int_t value = json_integer_value(seconds);
+
+    if (!json_is_integer(seconds) || value < SECONDS_MIN || value > SECONDS_MAX)
+        return error_set(error, ERROR_INPUT,
+                         "set-time: \"seconds\" is not a number of seconds since 1970, years 0 to 9999");
+    order->command = MACHINE_SET_TIME;
+    order->length = 8;
+    bytes_store(order->bytes, 8, (uint64_t)value);
+    return 0;
+}
+
+int operator_check(const struct operator_order *order, uint64_t ram_size, struct error *error)
+{
+    uint64_t pages = order->command == MACHINE_BALLOON ? bytes_load(order->bytes, 4) : 0;
+
+    if (pages > ram_size >> RAM_PAGE_SHIFT)
+        return error_set(error, ERROR_INPUT,
+                         "balloon: the guest has %" PRIu64 " MiB of memory, and cannot give up %" PRIu64 " MiB",
+                         ram_size >> 20, (pages + 255) >> 8);
+    return 0;
+}
+
 int operator_understand(const json_t *request, struct operator_order *order, struct error *error)
 {
     const char *command = json_string_value(json_object_get(request, "command"));
@@ -62,7 +92,10 @@ int operator_understand(const json_t *request, struct operator_order *order, str
         return understand_balloon(request, order, error);
     if (strcmp(command, "keys") == 0)
         return understand_keys(request, order, error);
-    return error_set(error, ERROR_INPUT, "there is no such command: power-button, balloon and keys there are");
+    if (strcmp(command, "set-time") == 0)
+        return understand_set_time(request, order, error);
+    return error_set(error, ERROR_INPUT,
+                     "there is no such command: power-button, balloon, keys and set-time there are");
 }
 
 int operator_parse(const char *text, size_t length, struct operator_order *order, struct error *error)

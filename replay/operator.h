@@ -4,6 +4,7 @@
  *   {"command": "power-button"}
  *   {"command": "balloon", "bytes": 67108864}    the guest shall give up so much of its memory
  *   {"command": "keys", "codes": "1e9e"}         scan codes of set 1, in hexadecimal
+ *   {"command": "set-time", "seconds": 1767225600}   the real-time clock shows so many seconds since 1970, UTC
  *
  * The same requests come in on the control socket of a recorder and on the control link of a replicated machine.
  */
@@ -27,6 +28,9 @@ struct operator_order {
 /* Understands a request, hostile as it may be. Returns 0, or -1 with an ERROR_INPUT. */
 int operator_understand(const json_t *request, struct operator_order *order, struct error *error);
 int operator_parse(const char *text, size_t length, struct operator_order *order, struct error *error);
+
+/* Whether a machine with `ram_size` bytes of memory can carry it out. Returns 0, or -1 with an ERROR_INPUT. */
+int operator_check(const struct operator_order *order, uint64_t ram_size, struct error *error);
 
 /* The answer to a request, as one line of JSON without its end: {"ok": true}, or {"error": "..."}. Released by free.
  * NULL when memory is exhausted. */

@@ -15,6 +15,8 @@ static int carry_out(struct recorder *recorder, const struct operator_order *ord
     struct log_record record = {
         .type = LOG_OPERATOR, .at = *at, .command = order->command, .bytes = order->bytes, .length = order->length};
 
+    if (operator_check(order, recorder->machine->ram.size, error) < 0)
+        return 1;
     if (!machine_operator(recorder->machine, order->command, order->bytes, order->length)) {
         error_set(error, ERROR_INPUT, "the machine does not take this order");
         return 1;

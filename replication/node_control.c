@@ -70,6 +70,8 @@ static json_t *pass_on(struct node *node, const json_t *request)
         return json_pack("{s:s}", "error", error.text);
     if (!node->live)
         return json_pack("{s:s}", "error", "the machine does not run here");
+    if (operator_check(&order, port_ram_size(node->port), &error) < 0)
+        return json_pack("{s:s}", "error", error.text);
     if (!port_push_order(node->port, &order))
         return json_pack("{s:s}", "error", "the order before is not carried out yet");
     return json_pack("{s:b}", "ok", 1);

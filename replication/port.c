@@ -28,6 +28,7 @@ struct port {
     size_t input_length;
     uint64_t owner; /* of the input from its first byte on; 0: as before */
     bool has_order;
+    uint64_t ram_size;
     struct operator_order order;
     struct engine *engine;
 };
@@ -254,6 +255,21 @@ size_t port_take_input(struct port *port, uint8_t *bytes, size_t length, uint64_
     if (was_full)
         signal_fd(port->news_fd);
     return taken;
+}
+
+void port_set_ram_size(struct port *port, uint64_t bytes)
+{
+    pthread_mutex_lock(&port->mutex);
+    port->ram_size = bytes;
+    pthread_mutex_unlock(&port->mutex);
+}
+
+uint64_t port_ram_size(struct port *port)
+{
+    pthread_mutex_lock(&port->mutex);
+    uint64_t bytes = port->ram_size;
+    pthread_mutex_unlock(&port->mutex);
+    return bytes;
 }
 
 bool port_push_order(struct port *port, const struct operator_order *order)

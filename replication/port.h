@@ -90,6 +90,10 @@ bool port_push_stream(struct port *port, const uint8_t *bytes, size_t length);
 size_t port_input_room(struct port *port);
 void port_push_input(struct port *port, const uint8_t *bytes, size_t length, uint64_t owner);
 
+/* Tells how much memory the machine has that runs here, in bytes; 0 as long as nobody has told. From any thread. */
+void port_set_ram_size(struct port *port, uint64_t bytes);
+uint64_t port_ram_size(struct port *port);
+
 /* Hands over an operator's order. False: the one before has not been taken yet. */
 bool port_push_order(struct port *port, const struct operator_order *order);
 

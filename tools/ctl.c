@@ -1,4 +1,6 @@
 /* encore ctl: an operator's orders to a running guest (replay/operator.h). */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -7,6 +9,7 @@
 #include "tools/control.h"
 #include "tools/quantity.h"
 #include "tools/scan_codes.h"
+#include "vmm/host/clock.h"
 
 /* A person types no faster than this, and a keyboard keeps little. */
 #define KEY_EVERY 20000000
@@ -93,28 +96,63 @@ static int keys(const struct ctl_options *options, struct error *error)
     return press(options, options->argument, error);
 }
 
+/* "now", "@SECONDS" since 1970, or a date and time in UTC. */
+static int parse_time(const char *text, int64_t *seconds, struct error *error)
+{
+    struct tm tm = {0};
+    char *end;
+
+    if (!text || strcmp(text, "now") == 0) {
+        *seconds = host_clock_wall();
+        return 0;
+    }
+    if (*text == '@') {
+        errno = 0;
+        *seconds = strtoll(text + 1, &end, 10);
+        if (end != text + 1 && !*end && errno == 0)
+            return 0;
+    } else if ((end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm)) && (!*end || strcmp(end, "Z") == 0)) {
+        *seconds = timegm(&tm);
+        return 0;
+    }
+    return error_set(error, ERROR_INPUT, "'%.200s' is no time: now, @SECONDS since 1970, or YYYY-MM-DDTHH:MM:SS in UTC",
+                     text);
+}
+
+static int set_time(const struct ctl_options *options, struct error *error)
+{
+    int64_t seconds = 0;
+
+    if (parse_time(options->argument, &seconds, error) < 0)
+        return -1;
+    return order(options, json_pack("{s:s, s:I}", "command", "set-time", "seconds", (json_int_t)seconds), error);
+}
+
 static int run(const struct ctl_options *options, struct error *error)
 {
     static const struct {
         const char *name, *argument; /* NULL: it takes none */
+        bool optional;               /* it can do without */
         int (*give)(const struct ctl_options *options, struct error *error);
     } orders[] = {
-        {"power-button", NULL, power_button},
-        {"balloon", "SIZE", balloon},
-        {"keys", "CODES", keys},
-        {"type", "TEXT", type},
+        {"power-button", NULL, false, power_button},
+        {"balloon", "SIZE", false, balloon},
+        {"keys", "CODES", false, keys},
+        {"type", "TEXT", false, type},
+        {"set-time", "TIME", true, set_time},
     };
 
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         if (strcmp(options->command, orders[i].name) != 0)
             continue;
-        if (orders[i].argument && !options->argument)
+        if (orders[i].argument && !orders[i].optional && !options->argument)
             return error_set(error, ERROR_INPUT, "%s needs an argument: %s", orders[i].name, orders[i].argument);
         if (!orders[i].argument && options->argument)
             return error_set(error, ERROR_INPUT, "unexpected argument '%s'", options->argument);
         return orders[i].give(options, error);
     }
-    return error_set(error, ERROR_INPUT, "unknown command '%s' (power-button, balloon SIZE, keys CODES or type TEXT)",
+    return error_set(error, ERROR_INPUT,
+                     "unknown command '%s' (power-button, balloon SIZE, keys CODES, type TEXT or set-time [TIME])",
                      options->command);
 }
 
@@ -130,7 +168,9 @@ int command_ctl(int argc, char **argv)
             "ADDR is what run or record were given as --control (unix:PATH), or the address of a replicated "
             "machine. Commands: power-button presses the power button; balloon SIZE asks the guest to give up so "
             "much of its memory (0: none); type TEXT types on a US keyboard; keys CODES sends scan codes of set 1, in "
-            "hexadecimal. The order is recorded when the guest gets it. Exit code: 0; 2 when it is not taken; 1 when "
+            "hexadecimal; set-time [TIME] sets the guest's real-time clock, to this host's time, or to @SECONDS since "
+            "1970 or YYYY-MM-DDTHH:MM:SS (UTC). The order is recorded when the guest gets it. Exit code: 0; 2 when it "
+            "is not taken; 1 when "
             "nobody answers.",
     };
     struct ctl_options options = {0};

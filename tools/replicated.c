@@ -294,6 +294,7 @@ int replicated_live(struct replicated *replicated, const struct live *live, stru
     networked.nets = replicated->network.nets;
     replicated->segments.writer = live->writer;
     networked.segments = replicated->segments.size ? &replicated->segments : NULL;
+    port_set_ram_size(replicated->port, live->machine->ram.size);
     port_tell(replicated->port, &(struct port_item){.news = NEWS_LIVE, .a = inputs->total, .b = inputs->owner});
     if (live_run(&networked, &result, &stopped, error) < 0)
         return -1;

@@ -345,10 +345,12 @@ bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *
     bring_view(machine);
     if (command == MACHINE_POWER_BUTTON && length == 0)
         acpi_pm_press_power_button(&machine->pm);
-    else if (command == MACHINE_BALLOON && length == 4)
+    else if (command == MACHINE_BALLOON && length == 4 && bytes_load(bytes, 4) <= machine->ram.size >> RAM_PAGE_SHIFT)
         virtio_balloon_set_target(&machine->balloon, (uint32_t)bytes_load(bytes, 4));
     else if (command == MACHINE_KEYS && length > 0)
         i8042_press(&machine->i8042, bytes, length);
+    else if (command == MACHINE_SET_TIME && length == 8)
+        mc146818_set(&machine->rtc, (int64_t)bytes_load(bytes, 8));
     else
         return false;
     machine_look_at_interrupts(machine);

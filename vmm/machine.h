@@ -211,8 +211,9 @@ void machine_net_input(struct machine *machine, unsigned card, const uint8_t *fr
  * these or its bytes are not as they should be. The numbers are written into logs: they never change. */
 enum machine_command {
     MACHINE_POWER_BUTTON = 2, /* somebody presses it: no bytes */
-    MACHINE_BALLOON = 3,      /* the guest shall give up so many pages of 4 KiB: 4 bytes, little-endian */
-    MACHINE_KEYS = 4,         /* the keyboard sends scan codes of set 1: at least one byte */
+    MACHINE_BALLOON = 3,  /* the guest shall give up so many pages of 4 KiB, of those it has: 4 bytes, little-endian */
+    MACHINE_KEYS = 4,     /* the keyboard sends scan codes of set 1: at least one byte */
+    MACHINE_SET_TIME = 5, /* the real-time clock shows so many seconds since 1970: 8 bytes, signed, little-endian */
 };
 bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *bytes, size_t length);
 

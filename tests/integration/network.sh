@@ -78,7 +78,7 @@ wait $pid
 expect "network: user: ping" user "2 packets received"
 check "network: user: TCP both ways through a forwarded port" cmp "$WORK/sent" "$WORK/received"
 verify user
-if "$ENCORE" log dump --type OPERATOR "$WORK/user.enc" | grep -q 'OPERATOR command 3, 4 bytes'; then
+if "$ENCORE" log dump --type OPERATOR "$WORK/user.enc" | grep -q 'OPERATOR command 3 (balloon), 4 bytes'; then
     ok "ctl: the order is in the log"
 else
     not_ok "ctl: the order is in the log" "$("$ENCORE" log dump --type OPERATOR "$WORK/user.enc")"

@@ -214,7 +214,7 @@ fi
 # An operator's orders to a replicated machine are inputs like any other: the backup replays them, and after a takeover
 # they are given to the survivor, at the address that clients have for it.
 orders() { # FILE: the operator's records, without their places; command 1 tells who has the console
-    "$ENCORE" log dump "$1" 2>/dev/null | sed -n 's/.*: \(OPERATOR .*\)/\1/p' | grep -v 'command 1,'
+    "$ENCORE" log dump "$1" 2>/dev/null | sed -n 's/.*: \(OPERATOR .*\)/\1/p' | grep -v 'command 1 '
 }
 if new_case operator; then
     start_primary A --log "$case/a.enc"

@@ -43,5 +43,32 @@ stopped host,catch-up
 what="standstill: with catch-up it is"
 [ $code -eq 1 ] && [ "$passed" -ge $((STOP - 1)) ] && ok "$what" || not_ok "$what" "exit code $code, $passed s passed: $(cat "$WORK/out" "$WORK/err")"
 check "standstill: with catch-up it replays" verifies "$digest"
+# --- an operator sets the clock right, or wrong; and the balloon is no larger than the guest
+log=$WORK/set.enc
+rm -f "$WORK/out"
+"$ENCORE" record --engine soft --mem 64M --control "unix:$WORK/control" -o "$log" "$GUESTS/kv" <&4 >"$WORK/out" 2>"$WORK/err" &
+process=$!
+wait_for 'kv ready'
+check "set-time: a given time" "$ENCORE" ctl "unix:$WORK/control" set-time 2031-02-03T04:05:06
+echo TIME >&4
+wait_for '^TIME 2031'
+check "set-time: now" "$ENCORE" ctl "unix:$WORK/control" set-time
+check_exit 2 "set-time: what is no time is refused" "$ENCORE" ctl "unix:$WORK/control" set-time yesterday
+check_exit 2 "balloon: more than the guest has is refused" "$ENCORE" ctl "unix:$WORK/control" balloon 65M
+case $output in
+*'has 64 MiB of memory, and cannot give up 65 MiB') ok "balloon: with a sentence" ;;
+*) not_ok "balloon: with a sentence" "$output" ;;
+esac
+check "balloon: all that it has" "$ENCORE" ctl "unix:$WORK/control" balloon 64M
+year=$(date -u +%Y)
+printf 'TIME\nQUIT\n' >&4
+wait $process
+digest=$(digest_in "$WORK/out")
+what="set-time: the guest's clock shows it"
+grep -q '^TIME 2031-02-03 04:05:0' "$WORK/out" && grep -q "^TIME $year" "$WORK/out" && ok "$what" || not_ok "$what" "$(cat "$WORK/out")"
+what="set-time: it is in the log"
+"$ENCORE" log dump --type OPERATOR "$log" >"$WORK/dump"
+[ "$(grep -c 'command 5 (set-time), 8 bytes' "$WORK/dump")" -eq 2 ] && ok "$what" || not_ok "$what" "$(cat "$WORK/dump")"
+check "set-time: it replays" verifies "$digest"
 exec 4>&-
 finish

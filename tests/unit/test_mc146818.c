@@ -87,6 +87,25 @@ static void starts_at_the_wall_clock(void **unused)
     clock_init(&clock, INT64_MAX);
 }
 
+/* In whatever form the guest has it, and its second goes on. */
+static void is_set_by_an_operator(void **unused)
+{
+    (void)unused;
+    struct clock clock;
+
+    clock_init(&clock, Y2024_0229);
+    mc146818_advance(&clock.rtc, SECOND / 2);
+    mc146818_set(&clock.rtc, Y2024_0229 + 86400 + 13 * 3600 + 5 * 60 + 9);
+    assert_reads(&clock, SECOND / 2, 6, 0x20240301130509);
+    assert_reads(&clock, SECOND, 6, 0x20240301130510);
+    out(&clock, MC146818_B, BINARY_12, SECOND);
+    mc146818_set(&clock.rtc, -1);
+    assert_int_equal(in(&clock, MC146818_HOURS, SECOND), 0x80 | 11);
+    assert_int_equal(in(&clock, MC146818_SECONDS, SECOND), 59);
+    mc146818_set(&clock.rtc, INT64_MIN);
+    mc146818_set(&clock.rtc, INT64_MAX);
+}
+
 static void calendar_agrees_with_the_c_library(void **unused)
 {
     (void)unused;
@@ -490,6 +509,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(starts_at_the_wall_clock),
+        cmocka_unit_test(is_set_by_an_operator),
         cmocka_unit_test(calendar_agrees_with_the_c_library),
         cmocka_unit_test(rolls_over),
         cmocka_unit_test(binary_and_twelve_hours),

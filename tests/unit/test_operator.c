@@ -31,10 +31,29 @@ static void requests_are_understood(void **state)
     expect_order("{\"command\": \"balloon\", \"bytes\": 1048576}", MACHINE_BALLOON, "\0\1\0\0", 4);
     expect_order("{\"command\": \"balloon\", \"bytes\": 0}", MACHINE_BALLOON, "\0\0\0\0", 4);
     expect_order("{\"command\": \"keys\", \"codes\": \"1e9e\"}", MACHINE_KEYS, "\x1e\x9e", 2);
+    expect_order("{\"command\": \"set-time\", \"seconds\": 258}", MACHINE_SET_TIME, "\2\1\0\0\0\0\0\0", 8);
+    expect_order("{\"command\": \"set-time\", \"seconds\": -1}", MACHINE_SET_TIME, "\xff\xff\xff\xff\xff\xff\xff\xff",
+                 8);
     memset(codes, '0', sizeof codes - 1);
     codes[sizeof codes - 1] = 0;
     snprintf(keys, sizeof keys, "{\"command\": \"keys\", \"codes\": \"%s\"}", codes);
     expect_order(keys, MACHINE_KEYS, zeros, sizeof zeros);
+}
+
+/* A balloon is no larger than the machine. */
+static void orders_fit_the_machine(void **state)
+{
+    struct operator_order order = {.command = MACHINE_BALLOON, .length = 4, .bytes = {0, 1}};
+    struct error error;
+
+    (void)state;
+    assert_int_equal(operator_check(&order, 1 << 20, &error), 0);
+    order.bytes[0] = 1;
+    assert_int_equal(operator_check(&order, 1 << 20, &error), -1);
+    assert_int_equal(error.kind, ERROR_INPUT);
+    assert_string_equal(error.text, "balloon: the guest has 1 MiB of memory, and cannot give up 2 MiB");
+    order.command = MACHINE_KEYS;
+    assert_int_equal(operator_check(&order, 1 << 20, &error), 0);
 }
 
 static void nonsense_is_refused(void **state)
@@ -52,6 +71,10 @@ static void nonsense_is_refused(void **state)
         "{\"command\": \"balloon\", \"bytes\": -1}",
         "{\"command\": \"balloon\", \"bytes\": 1e3}",
         "{\"command\": \"balloon\", \"bytes\": 9223372036854775807}",
+        "{\"command\": \"set-time\"}",
+        "{\"command\": \"set-time\", \"seconds\": \"0\"}",
+        "{\"command\": \"set-time\", \"seconds\": 253402300800}",
+        "{\"command\": \"set-time\", \"seconds\": -62167219201}",
         "{\"command\": \"keys\"}",
         "{\"command\": \"keys\", \"codes\": \"\"}",
         "{\"command\": \"keys\", \"codes\": \"1\"}",
@@ -222,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_understood),
+        cmocka_unit_test(orders_fit_the_machine),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test_setup_teardown(lines_are_answered, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(hostile_clients_are_dropped, place_setup, place_teardown),

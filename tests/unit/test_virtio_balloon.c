@@ -25,7 +25,7 @@ static void target(void **unused)
     struct guest *guest = &machine.guest;
     machine_init(&machine);
     assert_int_equal(pci_config_get(&machine.balloon.virtio.function, PCI_VENDOR_ID, 4), 0x10451af4);
-    assert_int_equal(guest_offered(guest), 0x130000000);
+    assert_int_equal(guest_offered(guest), 0x130000004);
     virtio_balloon_set_target(&machine.balloon, 0x1234);
     assert_false(guest->pin.level);
     assert_int_equal(guest_in(guest, 0x2000, 4), 0x1234);

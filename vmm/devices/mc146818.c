@@ -75,6 +75,11 @@ static void update(struct mc146818 *rtc, uint64_t seconds)
     mc146818_clock_add(rtc->bytes, seconds);
 }
 
+void mc146818_set(struct mc146818 *rtc, int64_t unix_seconds)
+{
+    mc146818_clock_set(rtc->bytes, unix_seconds);
+}
+
 void mc146818_advance(struct mc146818 *rtc, uint64_t now)
 {
     uint64_t count = chain_count(rtc, now);

@@ -62,11 +62,14 @@ struct mc146818 {
 
 /*
  * Sets the clock, in BCD and 24-hour form (register B = 02h, register A = 26h), to `unix_seconds` at guest time 0;
- * the wall clock enters the machine here and nowhere else. A time outside the years 0-9999 is taken modulo 10000 years.
- * `low_memory` is the number of bytes of RAM below 4 GiB, told to the guest in the CMOS memory size bytes.
- * `irq` is IRQ 8.
+ * the wall clock enters the machine here and in mc146818_set. A time outside the years 0-9999 is taken modulo 10000
+ * years. `low_memory` is the number of bytes of RAM below 4 GiB, told to the guest in the CMOS memory size bytes. `irq`
+ * is IRQ 8.
  */
 void mc146818_init(struct mc146818 *rtc, int64_t unix_seconds, uint64_t low_memory, struct irq_wire irq);
+/* Operator input: sets the clock to `unix_seconds`, in the form that the guest has chosen. Its next second comes when
+ * it would have come; no alarm goes off for times that were passed over. */
+void mc146818_set(struct mc146818 *rtc, int64_t unix_seconds);
 void mc146818_state(struct mc146818 *rtc, struct state *state);
 
 /* The guest time of the next interrupt; NO_DEADLINE when none is enabled, or when each that is enabled is already

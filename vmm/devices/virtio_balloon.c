@@ -71,7 +71,7 @@ void virtio_balloon_init(struct virtio_balloon *balloon, const struct virtio_wir
     };
 
     *balloon = (struct virtio_balloon){.target = 0};
-    virtio_pci_init(&balloon->virtio, &kind, balloon, 0, wires);
+    virtio_pci_init(&balloon->virtio, &kind, balloon, VIRTIO_BALLOON_DEFLATE_ON_OOM, wires);
 }
 
 void virtio_balloon_state(struct virtio_balloon *balloon, struct state *state)

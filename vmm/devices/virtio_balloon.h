@@ -7,8 +7,9 @@
  * A page that comes into the balloon is zeroed before its buffer is given back, the moment at which the specification
  * lets a device change it whatever was negotiated (5.5.6.2). The host gets its memory back, and a checkpoint has
  * nothing to store for it. From then on the device does not touch it, so the guest may use it again at any time, and
- * pages that come out of the balloon need nothing done: none of the device's own features is needed, and none is
- * offered.
+ * pages that come out of the balloon need nothing done. Of the device's own features one is offered, that a driver may
+ * take pages back when its system runs out of memory (VIRTIO_BALLOON_F_DEFLATE_ON_OOM, 5.5.3): there is nothing that
+ * the device would have to do for it, for it is content with a balloon that is smaller than its target.
  *
  * One buffer may name VIRTIO_BALLOON_PAGES_MAX pages; what it names beyond that, and what is no memory, is left alone.
  */
@@ -17,10 +18,11 @@
 
 #include "vmm/devices/virtio_pci.h"
 
-#define VIRTIO_BALLOON_ID        5
-#define VIRTIO_BALLOON_INFLATE   0 /* the queues: 5.5.2 */
-#define VIRTIO_BALLOON_DEFLATE   1
-#define VIRTIO_BALLOON_PAGES_MAX 1024
+#define VIRTIO_BALLOON_ID             5
+#define VIRTIO_BALLOON_INFLATE        0 /* the queues: 5.5.2 */
+#define VIRTIO_BALLOON_DEFLATE        1
+#define VIRTIO_BALLOON_DEFLATE_ON_OOM (1u << 2)
+#define VIRTIO_BALLOON_PAGES_MAX      1024
 
 struct virtio_balloon {
     struct virtio_pci virtio;
