@@ -76,8 +76,8 @@ static void line_add_digest(struct line *line, struct digest digest)
 /* Of those that are known today. */
 static const char *command_name(uint16_t command)
 {
-    static const char *const names[] = {
-        [1] = " (owner)", [2] = " (power-button)", [3] = " (balloon)", [4] = " (keys)", [5] = " (set-time)"};
+    static const char *const names[] = {[1] = " (owner)", [2] = " (power-button)", [3] = " (balloon)",
+                                        [4] = " (keys)",  [5] = " (set-time)",     [6] = " (new-generation)"};
 
     return command < sizeof names / sizeof names[0] && names[command] ? names[command] : "";
 }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "replay/description_internal.h"
 
 #define DESCRIPTION_FORMAT 1
@@ -216,6 +217,19 @@ int description_from_json(const char *json, size_t length, struct description *d
     return result;
 }
 
+/* The machine's generation at first: another one whenever another machine is described, and the same in a replay. */
+static void first_generation(const struct description *d, uint8_t id[VMGENID_BYTES])
+{
+    uint8_t bytes[24];
+
+    bytes_store(bytes, 8, d->image_digest.low);
+    bytes_store(bytes + 8, 8, d->image_digest.high);
+    bytes_store(bytes + 16, 8, (uint64_t)d->rtc_start);
+    struct digest digest = digest_of(bytes, sizeof bytes, 0);
+    bytes_store(id, 8, digest.low);
+    bytes_store(id + 8, 8, digest.high);
+}
+
 struct machine_config description_config(const struct description *d)
 {
     struct machine_config config = {
@@ -229,6 +243,7 @@ struct machine_config description_config(const struct description *d)
         .end_at_reset = d->end_at_reset,
     };
 
+    first_generation(d, config.generation);
     for (unsigned i = 0; i < d->disk_count; i++)
         config.disks[i] = description_disk_config(&d->disks[i]);
     for (unsigned i = 0; i < d->net_count; i++)

@@ -28,6 +28,30 @@ static int hex_value(char c)
     return at ? (int)(at - digits) : -1;
 }
 
+/* The bytes that a text of two hexadecimal digits each stands for. False: it has something else than digits 0 to f. */
+static bool take_hex(const char *text, size_t bytes, uint8_t *to)
+{
+    for (size_t n = 0; n < bytes; n++) {
+        int high = hex_value(text[2 * n]), low = hex_value(text[2 * n + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        to[n] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static int understand_generation(const json_t *request, struct operator_order *order, struct error *error)
+{
+    const json_t *id = json_object_get(request, "id");
+    const char *text = json_string_value(id);
+
+    if (!text || json_string_length(id) != 2 * VMGENID_BYTES || !take_hex(text, VMGENID_BYTES, order->bytes))
+        return error_set(error, ERROR_INPUT, "new-generation: \"id\" is not %d digits 0 to f", 2 * VMGENID_BYTES);
+    order->command = MACHINE_NEW_GENERATION;
+    order->length = VMGENID_BYTES;
+    return 0;
+}
+
 static int understand_keys(const json_t *request, struct operator_order *order, struct error *error)
 {
     const json_t *codes = json_object_get(request, "codes");
@@ -37,12 +61,8 @@ static int understand_keys(const json_t *request, struct operator_order *order, 
     if (!text || digits == 0 || digits % 2 || digits / 2 > sizeof order->bytes)
         return error_set(error, ERROR_INPUT, "keys: \"codes\" is not 1 to %zu scan codes of two hexadecimal digits",
                          sizeof order->bytes);
-    for (size_t n = 0; n < digits / 2; n++) {
-        int high = hex_value(text[2 * n]), low = hex_value(text[2 * n + 1]);
-        if (high < 0 || low < 0)
-            return error_set(error, ERROR_INPUT, "keys: \"codes\" has something else than digits 0 to f");
-        order->bytes[n] = (uint8_t)(high << 4 | low);
-    }
+    if (!take_hex(text, digits / 2, order->bytes))
+        return error_set(error, ERROR_INPUT, "keys: \"codes\" has something else than digits 0 to f");
     order->command = MACHINE_KEYS;
     order->length = digits / 2;
     return 0;
@@ -94,8 +114,10 @@ int operator_understand(const json_t *request, struct operator_order *order, str
         return understand_keys(request, order, error);
     if (strcmp(command, "set-time") == 0)
         return understand_set_time(request, order, error);
+    if (strcmp(command, "new-generation") == 0)
+        return understand_generation(request, order, error);
     return error_set(error, ERROR_INPUT,
-                     "there is no such command: power-button, balloon, keys and set-time there are");
+                     "there is no such command: power-button, balloon, keys, set-time and new-generation there are");
 }
 
 int operator_parse(const char *text, size_t length, struct operator_order *order, struct error *error)

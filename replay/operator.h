@@ -5,6 +5,7 @@
  *   {"command": "balloon", "bytes": 67108864}    the guest shall give up so much of its memory
  *   {"command": "keys", "codes": "1e9e"}         scan codes of set 1, in hexadecimal
  *   {"command": "set-time", "seconds": 1767225600}   the real-time clock shows so many seconds since 1970, UTC
+ *   {"command": "new-generation", "id": "00112233..."}   32 hexadecimal digits: the machine's new generation
  *
  * The same requests come in on the control socket of a recorder and on the control link of a replicated machine.
  */

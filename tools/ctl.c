@@ -9,7 +9,9 @@
 #include "tools/control.h"
 #include "tools/quantity.h"
 #include "tools/scan_codes.h"
+#include "vmm/devices/vmgenid.h"
 #include "vmm/host/clock.h"
+#include "vmm/host/entropy.h"
 
 /* A person types no faster than this, and a keyboard keeps little. */
 #define KEY_EVERY 20000000
@@ -128,6 +130,21 @@ static int set_time(const struct ctl_options *options, struct error *error)
     return order(options, json_pack("{s:s, s:I}", "command", "set-time", "seconds", (json_int_t)seconds), error);
 }
 
+static int new_generation(const struct ctl_options *options, struct error *error)
+{
+    uint8_t id[VMGENID_BYTES];
+    char text[2 * VMGENID_BYTES + 1];
+
+    if (host_entropy(id, sizeof id, error) < 0)
+        return -1;
+    for (size_t n = 0; n < sizeof id; n++)
+        snprintf(text + 2 * n, 3, "%02x", id[n]);
+    return order(
+        options,
+        json_pack("{s:s, s:s}", "command", "new-generation", "id", options->argument ? options->argument : text),
+        error);
+}
+
 static int run(const struct ctl_options *options, struct error *error)
 {
     static const struct {
@@ -140,6 +157,7 @@ static int run(const struct ctl_options *options, struct error *error)
         {"keys", "CODES", false, keys},
         {"type", "TEXT", false, type},
         {"set-time", "TIME", true, set_time},
+        {"new-generation", "ID", true, new_generation},
     };
 
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
@@ -152,7 +170,8 @@ static int run(const struct ctl_options *options, struct error *error)
         return orders[i].give(options, error);
     }
     return error_set(error, ERROR_INPUT,
-                     "unknown command '%s' (power-button, balloon SIZE, keys CODES, type TEXT or set-time [TIME])",
+                     "unknown command '%s' (power-button, balloon SIZE, keys CODES, type TEXT, set-time [TIME] or "
+                     "new-generation [ID])",
                      options->command);
 }
 
@@ -169,8 +188,9 @@ int command_ctl(int argc, char **argv)
             "machine. Commands: power-button presses the power button; balloon SIZE asks the guest to give up so "
             "much of its memory (0: none); type TEXT types on a US keyboard; keys CODES sends scan codes of set 1, in "
             "hexadecimal; set-time [TIME] sets the guest's real-time clock, to this host's time, or to @SECONDS since "
-            "1970 or YYYY-MM-DDTHH:MM:SS (UTC). The order is recorded when the guest gets it. Exit code: 0; 2 when it "
-            "is not taken; 1 when "
+            "1970 or YYYY-MM-DDTHH:MM:SS (UTC); new-generation [ID] tells the guest, by its VM generation ID, that it "
+            "goes on from a state from which another has gone on. The order is recorded when the guest gets it. Exit "
+            "code: 0; 2 when it is not taken; 1 when "
             "nobody answers.",
     };
     struct ctl_options options = {0};

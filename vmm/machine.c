@@ -2,6 +2,7 @@
 #include "vmm/machine.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -206,6 +207,7 @@ static int load_guest(struct machine *machine, uint64_t ticks, struct error *err
         firmware_tables_install_high(&machine->ram);
     else
         firmware_tables_install(&machine->ram);
+    vmgenid_install(&machine->vmgenid);
     if (boot_load(&machine->ram, &cpu, image->bytes, image->length, image->name, boot, &boot->protocol, error) < 0)
         return -1;
     return engine_set_cpu(machine->engine, &cpu, ticks, error);
@@ -241,6 +243,7 @@ static int clear_memory(struct machine *machine, struct error *error)
 static int reset(struct machine *machine, struct error *error)
 {
     uint64_t ticks = 0, now = machine_time(machine);
+    uint8_t generation[VMGENID_BYTES];
 
     machine->reset_wanted = false;
     if (!machine->boot_image.bytes)
@@ -248,7 +251,9 @@ static int reset(struct machine *machine, struct error *error)
                          "the guest resets the machine, and its image is not there to start it again");
     if (machine->engine->caps.ticks && engine_get_ticks(machine->engine, &ticks, error) < 0)
         return -1;
+    memcpy(generation, machine->vmgenid.id, sizeof generation);
     machine_create_chips(machine);
+    memcpy(machine->vmgenid.id, generation, sizeof generation); /* the same machine */
     if (clear_memory(machine, error) < 0 || load_guest(machine, ticks, error) < 0)
         return -1;
     engine_ram_written(machine->engine, 0, machine->ram.size);
@@ -351,6 +356,8 @@ bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *
         i8042_press(&machine->i8042, bytes, length);
     else if (command == MACHINE_SET_TIME && length == 8)
         mc146818_set(&machine->rtc, (int64_t)bytes_load(bytes, 8));
+    else if (command == MACHINE_NEW_GENERATION && length == VMGENID_BYTES)
+        vmgenid_change(&machine->vmgenid, bytes);
     else
         return false;
     machine_look_at_interrupts(machine);

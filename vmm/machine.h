@@ -35,6 +35,7 @@
 #include "vmm/devices/virtio_console.h"
 #include "vmm/devices/virtio_net.h"
 #include "vmm/devices/virtio_rng.h"
+#include "vmm/devices/vmgenid.h"
 #include "vmm/disk_contents.h"
 #include "vmm/door.h"
 #include "vmm/engine.h"
@@ -55,8 +56,9 @@
 #define MACHINE_CARDS_MAX 4
 
 struct machine_config {
-    uint64_t ram_size;  /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
-    int64_t rtc_start;  /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
+    uint64_t ram_size;                 /* bytes; a multiple of 4 KiB from MACHINE_RAM_MIN to MACHINE_RAM_MAX */
+    int64_t rtc_start;                 /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
+    uint8_t generation[VMGENID_BYTES]; /* the machine's at first */
     bool virtual_clock; /* guest time is the engine's ticks, and what an idle guest skipped; needs caps.tick_time */
     struct boot_options boot;
     unsigned disk_count; /* at most MACHINE_DISKS */
@@ -118,6 +120,7 @@ struct machine {
     struct uart16550 com1;
     struct i8042 i8042;
     struct acpi_pm pm;
+    struct vmgenid vmgenid;
     struct reset_port reset_port;
     struct pci_host pci;
     struct virtio_rng rng;
@@ -211,8 +214,9 @@ void machine_net_input(struct machine *machine, unsigned card, const uint8_t *fr
  * these or its bytes are not as they should be. The numbers are written into logs: they never change. */
 enum machine_command {
     MACHINE_POWER_BUTTON = 2, /* somebody presses it: no bytes */
-    MACHINE_BALLOON = 3,  /* the guest shall give up so many pages of 4 KiB, of those it has: 4 bytes, little-endian */
-    MACHINE_KEYS = 4,     /* the keyboard sends scan codes of set 1: at least one byte */
+    MACHINE_BALLOON = 3, /* the guest shall give up so many pages of 4 KiB, of those it has: 4 bytes, little-endian */
+    MACHINE_KEYS = 4,    /* the keyboard sends scan codes of set 1: at least one byte */
+    MACHINE_NEW_GENERATION = 6, /* the machine has a new generation: its VMGENID_BYTES bytes */
     MACHINE_SET_TIME = 5, /* the real-time clock shows so many seconds since 1970: 8 bytes, signed, little-endian */
 };
 bool machine_operator(struct machine *machine, uint16_t command, const uint8_t *bytes, size_t length);

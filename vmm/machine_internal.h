@@ -8,6 +8,9 @@
 /* Puts all chips into their power-on state and connects them, as machine->config says. */
 void machine_create_chips(struct machine *machine);
 
+/* Guest memory, for devices. */
+struct dma machine_dma(struct machine *machine);
+
 /* Where devices send message-signalled interrupts: to the local APIC. */
 struct msi_wire machine_messages(struct machine *machine);
 

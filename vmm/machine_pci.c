@@ -32,10 +32,15 @@ struct msi_wire machine_messages(struct machine *machine)
     return (struct msi_wire){.send = send_message, .context = machine};
 }
 
+struct dma machine_dma(struct machine *machine)
+{
+    return (struct dma){.ram = &machine->ram, .written = memory_written, .context = machine};
+}
+
 static struct virtio_wires wires_of(struct machine *machine, unsigned slot)
 {
     return (struct virtio_wires){
-        .dma = {.ram = &machine->ram, .written = memory_written, .context = machine},
+        .dma = machine_dma(machine),
         .pin = pci_host_pin(&machine->pci, slot),
         .line = pci_host_line((uint8_t)slot),
         .msi = machine_messages(machine),

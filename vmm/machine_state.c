@@ -20,6 +20,7 @@ void machine_visit(struct machine *machine, struct cpu_state *cpu, struct state 
     uart16550_state(&machine->com1, state);
     i8042_state(&machine->i8042, state);
     acpi_pm_state(&machine->pm, state);
+    vmgenid_state(&machine->vmgenid, state);
     reset_port_state(&machine->reset_port, state);
     machine_pci_state(machine, state);
     entropy_port_state(&machine->entropy, state);

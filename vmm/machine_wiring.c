@@ -77,6 +77,14 @@ static struct disk *disk_on(struct machine *machine, enum disk_interface interfa
     return NULL;
 }
 
+/* Beside the ACPI tables, wherever those are. */
+static uint64_t generation_address(const struct machine_config *config)
+{
+    bool high = config->boot.protocol == BOOT_FIRMWARE;
+
+    return (high ? firmware_tables_high(config->ram_size) : FIRMWARE_ACPI) + FIRMWARE_GENERATION;
+}
+
 void machine_create_chips(struct machine *machine)
 {
     const struct machine_config *config = &machine->config;
@@ -86,6 +94,7 @@ void machine_create_chips(struct machine *machine)
     const struct acpi_pm_wire off = {.turned_off = turned_off, .context = machine};
     const struct reset_wire reset = {.reset = reset_wanted, .context = machine};
     const struct msi_wire messages = machine_messages(machine);
+    const struct dma dma = machine_dma(machine);
 
     lapic_init(&machine->lapic, end_of_interrupt, machine);
     ioapic82093_init(&machine->ioapic, messages);
@@ -98,6 +107,7 @@ void machine_create_chips(struct machine *machine)
     uart16550_init(&machine->com1, console, irq_of(machine, UART16550_COM1_IRQ));
     i8042_init(&machine->i8042, irq_of(machine, I8042_IRQ), reset);
     acpi_pm_init(&machine->pm, irq_of(machine, ACPI_PM_SCI), off);
+    vmgenid_init(&machine->vmgenid, config->generation, generation_address(config), &dma, &machine->pm);
     reset_port_init(&machine->reset_port, reset);
     pci_host_init(&machine->pci, irq_of(machine, 0));
     entropy_port_init(&machine->entropy, entropy);
@@ -152,6 +162,8 @@ static void wire_ports(struct machine *machine)
         {"acpi events", ACPI_PM_EVENT_PORT, ACPI_PM_EVENT_PORTS, acpi_pm_event_read, acpi_pm_event_write, pm, true},
         {"acpi control", ACPI_PM_CONTROL_PORT, ACPI_PM_CONTROL_PORTS, acpi_pm_control_read, acpi_pm_control_write, pm,
          false},
+        {"acpi general events", ACPI_PM_GENERAL_PORT, ACPI_PM_GENERAL_PORTS, acpi_pm_general_read,
+         acpi_pm_general_write, pm, false},
         {"acpi timer", ACPI_PM_TIMER_PORT, ACPI_PM_TIMER_PORTS, acpi_pm_timer_read, NULL, pm, true},
         {"pci configuration", PCI_HOST_PORT, PCI_HOST_PORTS, pci_ports_read, pci_ports_write, machine, false},
         {"pci ports", PCI_PORTS_BASE, PCI_PORTS_END - PCI_PORTS_BASE, pci_host_ports_read, pci_host_ports_write,

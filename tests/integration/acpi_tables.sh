@@ -26,15 +26,17 @@ compile() {
     grep -q 'Compilation successful. 0 Errors, 0 Warnings' "$WORK/again.log"
 }
 
-# The sleep state, and what lies under the bridge.
+# The sleep state, and what lies under the bridge, and the generation.
 interpret() {
-    (cd "$WORK" && acpiexec -b 'evaluate \_S5_; namespace \_SB_.PCI0; evaluate \_SB_.PCI0.COM1._CRS' dsdt.dat) \
+    (cd "$WORK" && acpiexec -b 'evaluate \_S5_; namespace \_SB_.PCI0; evaluate \_SB_.PCI0.COM1._CRS; evaluate \_SB_.VGEN.ADDR; namespace \_GPE' dsdt.dat) \
         >"$WORK/exec.log" 2>&1 || return 1
     cat "$WORK/exec.log"
     if grep -iE 'ACPI (warning|error)|exception' "$WORK/exec.log"; then return 1; fi
     for device in COM1 RTC_ KBD_ _PRT _CRS; do
         grep -q "$device" "$WORK/exec.log" || return 1
     done
+    # Where the machine's generation is, and the event of a new one.
+    grep -q '00000000000EF000' "$WORK/exec.log" && grep -q '_E05 Method' "$WORK/exec.log" || return 1
     grep -q 'Package \[4\]\|[Cc]ontains 4' "$WORK/exec.log"
 }
 

@@ -31,6 +31,8 @@ static void requests_are_understood(void **state)
     expect_order("{\"command\": \"balloon\", \"bytes\": 1048576}", MACHINE_BALLOON, "\0\1\0\0", 4);
     expect_order("{\"command\": \"balloon\", \"bytes\": 0}", MACHINE_BALLOON, "\0\0\0\0", 4);
     expect_order("{\"command\": \"keys\", \"codes\": \"1e9e\"}", MACHINE_KEYS, "\x1e\x9e", 2);
+    expect_order("{\"command\": \"new-generation\", \"id\": \"000102030405060708090a0b0c0d0e0f\"}",
+                 MACHINE_NEW_GENERATION, "\0\1\2\3\4\5\6\7\x8\x9\xa\xb\xc\xd\xe\xf", 16);
     expect_order("{\"command\": \"set-time\", \"seconds\": 258}", MACHINE_SET_TIME, "\2\1\0\0\0\0\0\0", 8);
     expect_order("{\"command\": \"set-time\", \"seconds\": -1}", MACHINE_SET_TIME, "\xff\xff\xff\xff\xff\xff\xff\xff",
                  8);
@@ -72,6 +74,9 @@ static void nonsense_is_refused(void **state)
         "{\"command\": \"balloon\", \"bytes\": 1e3}",
         "{\"command\": \"balloon\", \"bytes\": 9223372036854775807}",
         "{\"command\": \"set-time\"}",
+        "{\"command\": \"new-generation\"}",
+        "{\"command\": \"new-generation\", \"id\": \"00\"}",
+        "{\"command\": \"new-generation\", \"id\": \"000102030405060708090a0b0c0d0e0g\"}",
         "{\"command\": \"set-time\", \"seconds\": \"0\"}",
         "{\"command\": \"set-time\", \"seconds\": 253402300800}",
         "{\"command\": \"set-time\", \"seconds\": -62167219201}",

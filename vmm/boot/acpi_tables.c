@@ -127,6 +127,32 @@ static void put_routing(struct aml *aml)
     aml_end(aml);
 }
 
+/* The device that says where the machine's generation is, and the event that it has changed: "Virtual Machine
+ * Generation ID", Microsoft 2012. ADDR is the low and the high half of the address. */
+static void put_generation(struct aml *aml, uint32_t address)
+{
+    aml_scope(aml, "\\_SB_");
+    aml_device(aml, "VGEN");
+    aml_name(aml, "_HID");
+    aml_string(aml, "ENCR0001");
+    aml_name(aml, "_CID");
+    aml_string(aml, "VM_Gen_Counter");
+    aml_name(aml, "_DDN");
+    aml_string(aml, "VM_Gen_Counter");
+    aml_name(aml, "ADDR");
+    aml_package(aml, 2);
+    aml_integer(aml, address);
+    aml_integer(aml, 0);
+    aml_end(aml);
+    aml_end(aml);
+    aml_end(aml);
+    aml_scope(aml, "\\_GPE");
+    aml_event(aml, "_E05", "_SB_", "VGEN", 0x80);
+    aml_end(aml);
+}
+
+_Static_assert(ACPI_PM_GENERATION_EVENT == 5, "_E05 is its method");
+
 static void put_dsdt(struct bytes_writer *out, struct layout *at)
 {
     size_t start = begin_table(out, "DSDT", 2, at->base, &at->dsdt);
@@ -156,6 +182,7 @@ static void put_dsdt(struct bytes_writer *out, struct layout *at)
     put_isa_device(&aml, "KBD_", "PNP0303", I8042_DATA_PORT, 1, I8042_STATUS_PORT, I8042_IRQ);
     aml_end(&aml);
     aml_end(&aml);
+    put_generation(&aml, at->base + FIRMWARE_GENERATION);
     end_table(out, start);
 }
 
@@ -193,12 +220,14 @@ static void put_fadt(struct bytes_writer *out, struct layout *at)
     bytes_put_uint(out, 4, 0);
     bytes_put_uint(out, 4, 0);
     bytes_put_uint(out, 4, ACPI_PM_TIMER_PORT);
-    put_zeros(out, 8); /* no general purpose events */
+    bytes_put_uint(out, 4, ACPI_PM_GENERAL_PORT);
+    bytes_put_uint(out, 4, 0);
     bytes_put_uint(out, 1, ACPI_PM_EVENT_PORTS);
     bytes_put_uint(out, 1, ACPI_PM_CONTROL_PORTS);
     bytes_put_uint(out, 1, 0);
     bytes_put_uint(out, 1, ACPI_PM_TIMER_PORTS);
-    put_zeros(out, 4);
+    bytes_put_uint(out, 1, ACPI_PM_GENERAL_PORTS);
+    put_zeros(out, 3);
     bytes_put_uint(out, 2, FADT_NO_STATE);
     bytes_put_uint(out, 2, FADT_NO_STATE);
     put_zeros(out, 8);            /* flushing, duty cycle, alarms */
@@ -216,7 +245,8 @@ static void put_fadt(struct bytes_writer *out, struct layout *at)
     put_address(out, ACPI_PM_CONTROL_PORT, 8 * ACPI_PM_CONTROL_PORTS, 2);
     put_zeros(out, 24);
     put_address(out, ACPI_PM_TIMER_PORT, 8 * ACPI_PM_TIMER_PORTS, 3);
-    put_zeros(out, 24);
+    put_address(out, ACPI_PM_GENERAL_PORT, 8 * ACPI_PM_GENERAL_PORTS, 1);
+    put_zeros(out, 12);
     end_table(out, start);
 }
 

@@ -12,11 +12,16 @@ enum {
     PREFIX_BYTE = 0x0a,
     PREFIX_WORD = 0x0b,
     PREFIX_DWORD = 0x0c,
+    PREFIX_STRING = 0x0d,
     OP_SCOPE = 0x10,
     OP_BUFFER = 0x11,
     OP_PACKAGE = 0x12,
+    OP_METHOD = 0x14,
+    PREFIX_DUAL = 0x2e,
+    PREFIX_ROOT = 0x5c,
     PREFIX_EXTENDED = 0x5b,
-    OP_DEVICE = 0x82
+    OP_DEVICE = 0x82,
+    OP_NOTIFY = 0x86
 };
 
 /* Large and small resource descriptors: 6.4. */
@@ -106,6 +111,27 @@ void aml_integer(struct aml *aml, uint32_t value)
     unsigned width = value < 0x100 ? 1 : value < 0x10000 ? 2 : 4;
     put(aml, width == 1 ? PREFIX_BYTE : width == 2 ? PREFIX_WORD : PREFIX_DWORD);
     bytes_put_uint(aml->out, width, value);
+}
+
+void aml_string(struct aml *aml, const char *text)
+{
+    put(aml, PREFIX_STRING);
+    bytes_put(aml->out, text, strlen(text) + 1);
+}
+
+void aml_event(struct aml *aml, const char *event, const char *scope, const char *device, uint8_t value)
+{
+    put(aml, OP_METHOD);
+    open_length(aml);
+    put_name(aml, event);
+    put(aml, 0); /* no arguments */
+    put(aml, OP_NOTIFY);
+    put(aml, PREFIX_ROOT);
+    put(aml, PREFIX_DUAL);
+    put_name(aml, scope);
+    put_name(aml, device);
+    aml_integer(aml, value);
+    close_length(aml);
 }
 
 static unsigned hex_digit(char digit)

@@ -1,6 +1,7 @@
 /*
  * Writing AML, the byte code of ACPI's definition blocks: ACPI specification 6.5, chapter 20. Just what a static
- * description of a machine needs: devices, names, integers, packages, buffers of resources.
+ * description of a machine needs: devices, names, integers, texts, packages, buffers of resources, and a method that
+ * passes an event on.
  *
  * What has a length in front of it (scope, device, package, resources) is begun and ended; in between, what belongs
  * inside is written. At most AML_DEPTH deep.
@@ -30,6 +31,9 @@ void aml_end(struct aml *aml);
 /* Name(name, ...): the value is what is written next. */
 void aml_name(struct aml *aml, const char *name);
 void aml_integer(struct aml *aml, uint32_t value);
+void aml_string(struct aml *aml, const char *text);
+/* Method(event) { Notify(\\SCOPE.DEVICE, value) }, within the scope \\_GPE. Names of four characters. */
+void aml_event(struct aml *aml, const char *event, const char *scope, const char *device, uint8_t value);
 /* Name(_HID, EISAID(id)), such as "PNP0501". */
 void aml_hardware_id(struct aml *aml, const char *id);
 

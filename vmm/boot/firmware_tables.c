@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 
-#define TABLE_ROOM (FIRMWARE_ANCHORS - FIRMWARE_ACPI)
+#define TABLE_ROOM FIRMWARE_GENERATION
 
 void firmware_checksum(struct bytes_writer *out, size_t start, size_t at)
 {
@@ -29,7 +29,7 @@ void firmware_tables_install(struct ram *ram)
 
     acpi_tables_build(FIRMWARE_ACPI, &rsdp, &tables);
     mp_table_build(&pointer, &mp);
-    install(ram, FIRMWARE_ACPI, FIRMWARE_ANCHORS, &tables);
+    install(ram, FIRMWARE_ACPI, FIRMWARE_ACPI + FIRMWARE_GENERATION, &tables);
     install(ram, FIRMWARE_RSDP, FIRMWARE_MP_TABLE, &rsdp);
     install(ram, FIRMWARE_MP, FIRMWARE_RSDP, &pointer);
     install(ram, FIRMWARE_MP_TABLE, FIRMWARE_END, &mp);
@@ -41,6 +41,6 @@ void firmware_tables_install_high(struct ram *ram)
     uint64_t base = firmware_tables_high(ram->size);
 
     acpi_tables_build((uint32_t)base, &rsdp, &tables);
-    install(ram, base, ram->size, &tables);
+    install(ram, base, base + FIRMWARE_GENERATION, &tables);
     bytes_writer_free(&rsdp);
 }

@@ -23,6 +23,10 @@
 #define FIRMWARE_RSDP     0xf0040u
 #define FIRMWARE_MP_TABLE 0xf0100u
 
+/* The machine's generation (vmm/devices/vmgenid.h) is so far behind the beginning of the ACPI tables, in a page of its
+ * own. */
+#define FIRMWARE_GENERATION 0xf000u
+
 /* Where the I/O APIC answers interrupt identifications; the processor's is 0. */
 #define FIRMWARE_IOAPIC_ID 1
 

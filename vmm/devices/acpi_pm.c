@@ -24,10 +24,14 @@ void acpi_pm_init(struct acpi_pm *pm, struct irq_wire sci, struct acpi_pm_wire w
 
 void acpi_pm_state(struct acpi_pm *pm, struct state *state)
 {
-    state_section(state, "acpi-pm", 1);
+    state_section(state, "acpi-pm", 2);
     state_u16(state, "status", &pm->status);
     state_u16(state, "enable", &pm->enable);
     state_require(state, ((pm->status | pm->enable) & ~STATUS_ALL) == 0, "an event that does not exist");
+    state_u8(state, "general_status", &pm->general_status);
+    state_u8(state, "general_enable", &pm->general_enable);
+    state_require(state, ((pm->general_status | pm->general_enable) & ~ACPI_PM_GENERAL_EVENTS) == 0,
+                  "a general purpose event that does not exist");
     state_u16(state, "control", &pm->control);
     state_require(state, (pm->control & ~CONTROL_SLEEP_TYPE) == CONTROL_SCI_ENABLED,
                   "control has a bit that does not exist");
@@ -36,12 +40,18 @@ void acpi_pm_state(struct acpi_pm *pm, struct state *state)
 
 static void update(struct acpi_pm *pm)
 {
-    irq_wire_set(&pm->sci, pm->status & pm->enable);
+    irq_wire_set(&pm->sci, pm->status & pm->enable || pm->general_status & pm->general_enable);
 }
 
 void acpi_pm_press_power_button(struct acpi_pm *pm)
 {
     pm->status |= STATUS_BUTTON;
+    update(pm);
+}
+
+void acpi_pm_raise_event(struct acpi_pm *pm, unsigned event)
+{
+    pm->general_status |= (uint8_t)(1u << event);
     update(pm);
 }
 
@@ -117,6 +127,36 @@ uint64_t acpi_pm_event_read(void *device, const struct bus_access *access)
 void acpi_pm_event_write(void *device, const struct bus_access *access, uint64_t value)
 {
     isa_write_bytes(device, access, value, write_event);
+}
+
+static uint8_t read_general(void *device, uint64_t offset, uint64_t now)
+{
+    const struct acpi_pm *pm = device;
+
+    (void)now;
+    return offset == 0 ? pm->general_status : pm->general_enable;
+}
+
+static void write_general(void *device, uint64_t offset, uint8_t value, uint64_t now)
+{
+    struct acpi_pm *pm = device;
+
+    (void)now;
+    if (offset == 0)
+        pm->general_status &= (uint8_t)~value;
+    else
+        pm->general_enable = value & ACPI_PM_GENERAL_EVENTS;
+    update(pm);
+}
+
+uint64_t acpi_pm_general_read(void *device, const struct bus_access *access)
+{
+    return isa_read_bytes(device, access, read_general);
+}
+
+void acpi_pm_general_write(void *device, const struct bus_access *access, uint64_t value)
+{
+    isa_write_bytes(device, access, value, write_general);
 }
 
 uint64_t acpi_pm_control_read(void *device, const struct bus_access *access)
