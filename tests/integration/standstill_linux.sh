@@ -1,4 +1,5 @@
 #!/bin/bash
+# tests/run: alone
 # Debian's Linux as the guest, and its operator: a stop of the host's process that is longer than its watchdogs allow leaves no
 # trace; its memory balloon gives way before programs are killed; it is notified of a new generation. All of it replays to the
 # same digest.
