@@ -43,7 +43,6 @@ else
     not_ok "races: recordings differ" "all of $count recordings gave: $(head -n 1 "$WORK/results")
 again: ENGINE=$ENGINE RACES=$count tests/integration/races.sh"
 fi
-[ "$(sort -u "$WORK/digests" | wc -l)" -ge 2 ] && ok "races: digests differ" || not_ok "races: digests differ"
 if [ $wrong -eq 0 ]; then
     ok "races: every recording replays to its own result"
 else
