@@ -38,10 +38,13 @@ UNITS   := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNITS:tests/unit/%.c=$(BUILD)/tests/unit/%)
 INTEGRATION := $(wildcard tests/integration/*.c)
 INTEGRATION_BINS := $(INTEGRATION:tests/integration/%.c=$(BUILD)/tests/integration/%)
-TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables link_proxy lying_primary on_terminal poison_cache poke signal_at wire)
+TEST_TOOLS := $(patsubst %,$(BUILD)/tests/tools/%,dump_tables failing_allocations link_proxy lying_primary on_terminal \
+                poison_cache poke signal_at wire)
 BENCHES := $(patsubst %,$(BUILD)/bench/%,checkpoint startup ticks replicated pauses soft_loops soft_dispatch)
 FUZZERS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BINS := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/tests/fuzz/%)
+
+comma := ,
 
 # V=1 shows the commands themselves.
 ifndef V
@@ -104,6 +107,12 @@ $(BUILD)/bench/pauses: $(BUILD)/bench/pauses.o $(TOOLS:%.c=$(BUILD)/%.o) $(BUILD
 	$(call say,LINK  $@)
 	$(Q)$(CC) -o $@ $^ -Wl,--wrap=machine_digest,--wrap=log_writer_checkpoint_end \
 	    -Wl,--wrap=checkpoint_restore,--wrap=machine_run $(ALL_LIBS)
+
+# `encore` itself, one of whose allocations fails.
+$(BUILD)/tests/tools/failing_allocations: $(BUILD)/tests/tools/failing_allocations.o $(TOOLS:%.c=$(BUILD)/%.o) \
+                                          $(BUILD)/libencore.a
+	$(call say,LINK  $@)
+	$(Q)$(CC) -o $@ $^ $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc strdup strndup) $(ALL_LIBS)
 
 # `encore` itself, whose primary lies to its backup.
 $(BUILD)/tests/tools/lying_primary: $(BUILD)/tests/tools/lying_primary.o $(TOOLS:%.c=$(BUILD)/%.o) $(BUILD)/libencore.a

@@ -78,7 +78,7 @@ void bytes_writer_free(struct bytes_writer *writer)
 void bytes_writer_clear(struct bytes_writer *writer)
 {
     writer->length = 0;
-    writer->failed = false;
+    writer->failed = writer->no_memory = false;
 }
 
 uint8_t *bytes_reserve(struct bytes_writer *writer, size_t length)
@@ -94,7 +94,7 @@ uint8_t *bytes_reserve(struct bytes_writer *writer, size_t length)
             capacity += capacity / 2;
         uint8_t *data = realloc(writer->data, capacity);
         if (!data) {
-            writer->failed = true;
+            writer->failed = writer->no_memory = true;
             return NULL;
         }
         writer->data = data;

@@ -35,7 +35,8 @@ struct bytes_writer {
     size_t length;
     size_t capacity;
     size_t limit; /* never grows beyond this many bytes */
-    bool failed;  /* the limit or the memory was exceeded; nothing is written from then on */
+    bool failed;    /* the limit or the memory was exceeded; nothing is written from then on */
+    bool no_memory; /* it was the memory */
 };
 
 /* An empty writer that may grow to `limit` bytes. */

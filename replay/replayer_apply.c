@@ -29,6 +29,8 @@ bool replayer_check_output(struct replayer *replayer, struct error *error)
         return replayer_diverge(replayer, expected, got);
     }
     replayer->counts.outputs++;
+    if (waiting->no_memory)
+        return error_set(error, ERROR_HOST, "out of memory") == 0;
     if (waiting->failed)
         return replayer_diverge(replayer, "output in pieces of at most a megabyte", "more at once");
     bool good = !replayer->options.output || replayer->options.output(replayer->options.output_context, record->channel,

@@ -13,20 +13,26 @@ struct spent {
 };
 
 /* Each record is coded again, against the record before it, and so has the length that it has in its frame. */
-static void spend_records(struct log_reader *reader, struct spent *spent)
+static int spend_records(struct log_reader *reader, struct spent *spent, struct error *error)
 {
     struct record_context context = {0};
     struct bytes_writer coded = bytes_writer(LOG_RECORD_MAX);
     struct log_record record;
-    struct error ignored; /* where the log stops, the summary tells */
 
-    while (log_reader_next(reader, &record, &ignored) == LOG_READ_RECORD) {
+    *error = (struct error){0};
+    while (log_reader_next(reader, &record, error) == LOG_READ_RECORD) {
         bytes_writer_clear(&coded);
         record_encode(&context, &record, &coded);
+        if (coded.failed) {
+            error_set(error, ERROR_HOST, "out of memory");
+            break;
+        }
         spent->records[record.type] += coded.length;
         spent->records[0] += coded.length;
     }
     bytes_writer_free(&coded);
+    /* Where the log stops, and why, the summary tells. */
+    return error->kind == ERROR_HOST ? -1 : 0;
 }
 
 static int read_spent(const char *path, struct spent *spent, struct error *error)
@@ -38,8 +44,9 @@ static int read_spent(const char *path, struct spent *spent, struct error *error
     if (!reader)
         return -1;
     spent->header = LOG_HEADER_FIXED + strlen(log_reader_header(reader)->machine);
-    spend_records(reader, spent);
-    int result = log_reader_checkpoints(reader, &list, &count, error);
+    int result = spend_records(reader, spent, error);
+    if (result == 0)
+        result = log_reader_checkpoints(reader, &list, &count, error);
     for (size_t i = 0; result == 0 && i < count; i++)
         spent->checkpoint_stored += list[i].offset - list[i].data_offset;
     log_reader_close(reader);

@@ -328,6 +328,8 @@ static int report(struct replay *replay, enum replayer_step step, struct error *
     case REPLAYER_ERROR:
         return command_fails(options->command, error);
     }
+    if (broken.kind == ERROR_HOST) /* which says nothing of the log */
+        return command_fails(options->command, &broken);
     log_stopped(replay->reader, &broken);
     if (machine_digest(machine, &digest, error) < 0 || capture_publish(&replay->capture, error) < 0)
         return command_fails(options->command, error);

@@ -151,18 +151,16 @@ static uint32_t put_memory_map(struct loader *loader)
 {
     struct memory_range ranges[MEMORY_MAP_RANGES];
     unsigned count = memory_map(loader->ram->size, ranges);
-    struct bytes_writer map = bytes_writer(MEMORY_MAP_RANGES * MB_MAP_ENTRY_SIZE);
+    uint8_t map[MEMORY_MAP_RANGES * MB_MAP_ENTRY_SIZE];
     for (unsigned i = 0; i < count; i++) {
-        bytes_put_uint(&map, 4, MB_MAP_ENTRY_SIZE - 4); /* the size field does not count itself */
-        bytes_put_uint(&map, 8, ranges[i].start);
-        bytes_put_uint(&map, 8, ranges[i].end - ranges[i].start);
-        bytes_put_uint(&map, 4, ranges[i].type);
+        uint8_t *entry = map + i * MB_MAP_ENTRY_SIZE;
+        bytes_store(entry, 4, MB_MAP_ENTRY_SIZE - 4); /* the size field does not count itself */
+        bytes_store(entry + 4, 8, ranges[i].start);
+        bytes_store(entry + 12, 8, ranges[i].end - ranges[i].start);
+        bytes_store(entry + 20, 4, ranges[i].type);
     }
-    uint32_t length = (uint32_t)map.length;
-    bool whole = !map.failed && ram_write(loader->ram, MB_MAP_ADDRESS, map.data, map.length);
-    bytes_writer_free(&map);
-    CHECK(whole);
-    return length;
+    CHECK(ram_write(loader->ram, MB_MAP_ADDRESS, map, count * MB_MAP_ENTRY_SIZE));
+    return count * MB_MAP_ENTRY_SIZE;
 }
 
 /* Section 3.3, mods_count and mods_addr: start, end and command line of each. */
