@@ -11,6 +11,12 @@ ifdef SAN
 BUILD   ?= build-san
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
+
+# `make TSAN=1 ...` builds with ThreadSanitizer, likewise.
+ifdef TSAN
+BUILD   ?= build-tsan
+SANITIZE := -fsanitize=thread
+endif
 BUILD   ?= build
 
 # KVM's ABI has structs that end in an array of no size; the entries follow them in structs of ours, as GNU C allows.

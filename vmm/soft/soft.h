@@ -279,10 +279,10 @@ struct soft {
 
 /* Tail calls carry one uop to the next. Without optimisation, and under sanitizers, compilers do not promise them:
  * then blocks return to the run loop instead of going on to the next, and the stack stays as deep as one block. */
-#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
 #define SOFT_CHAIN 0
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(undefined_behavior_sanitizer)
 #define SOFT_CHAIN 0
 #else
 #define SOFT_CHAIN 1
