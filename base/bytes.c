@@ -69,9 +69,15 @@ struct bytes_writer bytes_writer(size_t limit)
     return (struct bytes_writer){.limit = limit};
 }
 
+struct bytes_writer bytes_writer_over(void *storage, size_t size)
+{
+    return (struct bytes_writer){.data = storage, .capacity = size, .limit = size, .borrowed = true};
+}
+
 void bytes_writer_free(struct bytes_writer *writer)
 {
-    free(writer->data);
+    if (!writer->borrowed)
+        free(writer->data);
     *writer = (struct bytes_writer){.limit = writer->limit};
 }
 

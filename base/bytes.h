@@ -31,16 +31,19 @@ void bytes_get(struct bytes_reader *reader, void *to, size_t length);
 const uint8_t *bytes_take(struct bytes_reader *reader, size_t length);
 
 struct bytes_writer {
-    uint8_t *data; /* owned; released by bytes_writer_free */
+    uint8_t *data; /* owned, and released by bytes_writer_free, unless it is borrowed */
     size_t length;
     size_t capacity;
     size_t limit; /* never grows beyond this many bytes */
     bool failed;    /* the limit or the memory was exceeded; nothing is written from then on */
     bool no_memory; /* it was the memory */
+    bool borrowed;  /* see bytes_writer_over */
 };
 
 /* An empty writer that may grow to `limit` bytes. */
 struct bytes_writer bytes_writer(size_t limit);
+/* An empty writer into `storage`, which stays the caller's: it takes `size` bytes and can fail only beyond them. */
+struct bytes_writer bytes_writer_over(void *storage, size_t size);
 void bytes_writer_free(struct bytes_writer *writer);
 /* Empties the writer, keeps its memory, and forgets a failure. */
 void bytes_writer_clear(struct bytes_writer *writer);

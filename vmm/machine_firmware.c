@@ -41,19 +41,15 @@ static void add_memory_map(struct machine *machine)
 
 static void add_acpi(struct machine *machine)
 {
-    struct bytes_writer rsdp = bytes_writer(FIRMWARE_HIGH_SIZE), tables = bytes_writer(FIRMWARE_HIGH_SIZE);
-    uint8_t command[COMMAND_SIZE] = {0};
+    uint8_t rsdp[FIRMWARE_RSDP_SIZE], command[COMMAND_SIZE] = {0};
 
-    acpi_tables_build((uint32_t)firmware_tables_high(machine->ram.size), &rsdp, &tables);
-    CHECK(!rsdp.failed && !tables.failed);
+    firmware_tables_root(firmware_tables_high(machine->ram.size), rsdp);
     bytes_store(command, 4, COMMAND_ALLOCATE);
     memcpy(command + COMMAND_NAME, RSDP_FILE, sizeof RSDP_FILE);
     bytes_store(command + COMMAND_ALIGNMENT, 4, RSDP_ALIGNMENT);
     command[COMMAND_ZONE] = ZONE_F_SEGMENT;
-    fw_cfg_add_file(&machine->fw_cfg, RSDP_FILE, rsdp.data, rsdp.length);
+    fw_cfg_add_file(&machine->fw_cfg, RSDP_FILE, rsdp, sizeof rsdp);
     fw_cfg_add_file(&machine->fw_cfg, "etc/table-loader", command, sizeof command);
-    bytes_writer_free(&rsdp);
-    bytes_writer_free(&tables);
 }
 
 void machine_describe_to_firmware(struct machine *machine)

@@ -2,7 +2,9 @@
 
 #include "base/check.h"
 
-#define TABLE_ROOM FIRMWARE_GENERATION
+/* Far more than any of the tables takes. */
+#define TABLES_ROOM  8192
+#define POINTER_ROOM 64
 
 void firmware_checksum(struct bytes_writer *out, size_t start, size_t at)
 {
@@ -16,16 +18,17 @@ void firmware_checksum(struct bytes_writer *out, size_t start, size_t at)
     out->data[at] = (uint8_t)-sum;
 }
 
-static void install(struct ram *ram, uint64_t address, uint64_t end, struct bytes_writer *bytes)
+static void install(struct ram *ram, uint64_t address, uint64_t end, const struct bytes_writer *bytes)
 {
     CHECK(!bytes->failed && bytes->length <= end - address && ram_write(ram, address, bytes->data, bytes->length));
-    bytes_writer_free(bytes);
 }
 
 void firmware_tables_install(struct ram *ram)
 {
-    struct bytes_writer rsdp = bytes_writer(TABLE_ROOM), tables = bytes_writer(TABLE_ROOM);
-    struct bytes_writer pointer = bytes_writer(TABLE_ROOM), mp = bytes_writer(TABLE_ROOM);
+    uint8_t room[2][TABLES_ROOM], pointer_room[2][POINTER_ROOM];
+    struct bytes_writer tables = bytes_writer_over(room[0], TABLES_ROOM), mp = bytes_writer_over(room[1], TABLES_ROOM);
+    struct bytes_writer rsdp = bytes_writer_over(pointer_room[0], POINTER_ROOM);
+    struct bytes_writer pointer = bytes_writer_over(pointer_room[1], POINTER_ROOM);
 
     acpi_tables_build(FIRMWARE_ACPI, &rsdp, &tables);
     mp_table_build(&pointer, &mp);
@@ -37,10 +40,21 @@ void firmware_tables_install(struct ram *ram)
 
 void firmware_tables_install_high(struct ram *ram)
 {
-    struct bytes_writer rsdp = bytes_writer(TABLE_ROOM), tables = bytes_writer(TABLE_ROOM);
+    uint8_t room[TABLES_ROOM], pointer_room[POINTER_ROOM];
+    struct bytes_writer tables = bytes_writer_over(room, TABLES_ROOM);
+    struct bytes_writer rsdp = bytes_writer_over(pointer_room, POINTER_ROOM);
     uint64_t base = firmware_tables_high(ram->size);
 
     acpi_tables_build((uint32_t)base, &rsdp, &tables);
     install(ram, base, base + FIRMWARE_GENERATION, &tables);
-    bytes_writer_free(&rsdp);
+}
+
+void firmware_tables_root(uint64_t base, uint8_t rsdp[FIRMWARE_RSDP_SIZE])
+{
+    uint8_t room[TABLES_ROOM];
+    struct bytes_writer tables = bytes_writer_over(room, TABLES_ROOM);
+    struct bytes_writer root = bytes_writer_over(rsdp, FIRMWARE_RSDP_SIZE);
+
+    acpi_tables_build((uint32_t)base, &root, &tables);
+    CHECK(!root.failed && !tables.failed && root.length == FIRMWARE_RSDP_SIZE);
 }

@@ -43,6 +43,10 @@ void firmware_tables_install(struct ram *ram);
 /* Writes the ACPI tables at firmware_tables_high. */
 void firmware_tables_install_high(struct ram *ram);
 
+#define FIRMWARE_RSDP_SIZE 36 /* ACPI 6.5, 5.2.5.3 */
+/* The root pointer to ACPI tables that stand at `base`. */
+void firmware_tables_root(uint64_t base, uint8_t rsdp[FIRMWARE_RSDP_SIZE]);
+
 /* acpi_tables.c: the root pointer, and all tables as they shall stand at `base`, which is on a page. */
 void acpi_tables_build(uint32_t base, struct bytes_writer *rsdp, struct bytes_writer *tables);
 
