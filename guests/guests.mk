@@ -1,6 +1,6 @@
 # Our own guests: `make guests` puts them into $(BUILD)/guests/NAME; see docs/guests.md. Included by the top Makefile,
 # and run from the repository's root. They are freestanding and reproducible: no build-id, and no path of this host.
-GUESTS_ELF64 := kv tasks user sieve faulty storm disk tsc math
+GUESTS_ELF64 := kv tasks user sieve faulty storm windows disk tsc math
 GUEST_BINS   := $(addprefix $(BUILD)/guests/,$(GUESTS_ELF64) mbhello bootsec biosboot reset priority poll)
 GUEST_OBJ    := $(BUILD)/guests/obj
 

@@ -54,6 +54,8 @@ char *description_to_json(const struct description *d, struct error *error)
                                 d->cmdline, "ram", (json_int_t)d->ram_size, "rtc_start", (json_int_t)d->rtc_start);
     if (json && d->from_checkpoint)
         json_object_set_new(json, "begins", json_string("checkpoint"));
+    if (json && d->prompt)
+        json_object_set_new(json, "interrupts", json_string("prompt"));
     if (json && d->end_at_reset)
         json_object_set_new(json, "reset", json_string("exit"));
     if (json && d->virtio_console)
@@ -189,6 +191,7 @@ static int get_machine(const json_t *json, struct description *d, struct error *
         return error_set(error, ERROR_INPUT, "machine description: ram is not a whole number of pages");
     d->ram_size = (uint64_t)ram;
     if (get_word(json, "begins", "checkpoint", &d->from_checkpoint, error) < 0 ||
+        get_word(json, "interrupts", "prompt", &d->prompt, error) < 0 ||
         get_word(json, "reset", "exit", &d->end_at_reset, error) < 0 ||
         get_word(json, "console", "virtio", &d->virtio_console, error) < 0)
         return -1;
@@ -236,6 +239,7 @@ struct machine_config description_config(const struct description *d)
         .ram_size = d->ram_size,
         .rtc_start = d->rtc_start,
         .virtual_clock = strcmp(d->clock, "virtual") == 0,
+        .prompt = d->prompt,
         .boot = {.cmdline = d->cmdline, .protocol = d->protocol},
         .disk_count = d->disk_count,
         .net_count = d->net_count,

@@ -54,7 +54,8 @@ struct description {
     unsigned module_count;
     unsigned net_count; /* network cards, and their addresses */
     uint8_t macs[MACHINE_CARDS_MAX][MAC_BYTES];
-    bool end_at_reset;    /* as in machine_config */
+    bool prompt;          /* as in machine_config */
+    bool end_at_reset;    /* likewise */
     bool virtio_console;  /* likewise */
     bool from_checkpoint; /* the log begins in mid-run, with checkpoint 0, and not with the image's first instruction */
 };

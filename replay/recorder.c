@@ -125,7 +125,7 @@ static bool door_exit_served(void *context)
         recorder_fail(recorder, &error);
     if (machine->virtual_clock) {
         /* Whatever the clock brings about, the machine does by itself. */
-    } else if (waits && !recorder->retry_at) {
+    } else if (waits && !recorder->retry_at && !machine->engine->prompt) {
         recorder->retry_at = host_clock_now() + RETRY_INTERVAL;
         recorder_set_alarm(recorder);
     } else if (output_begins(recorder)) {
@@ -300,7 +300,7 @@ static bool defer(struct recorder *recorder, uint64_t now)
     /* An interrupt that waits is worth being looked for. */
     if (open || machine_interrupt_waits(machine))
         recorder->masked = false;
-    if (open || machine->engine->exits == 0 || recorder->stopping || recorder->masked || machine->virtual_clock)
+    if (open || machine->engine->exits == 0 || recorder->stopping || recorder->masked || machine->engine->prompt)
         return false;
     if (!recorder->deferred_since)
         recorder->deferred_since = now;
@@ -338,7 +338,7 @@ static int at_boundary(struct recorder *recorder, struct position *at, bool *nam
         return -1;
     if (relayed)
         want_stop(recorder, LOG_END_SIGNAL);
-    bool retry = machine_interrupt_waits(recorder->machine) && !recorder->machine->virtual_clock;
+    bool retry = machine_interrupt_waits(recorder->machine) && !recorder->machine->engine->prompt;
     recorder->retry_at = retry ? now + RETRY_INTERVAL : 0;
     if (recorder->options.console && console_quit(recorder->options.console))
         want_stop(recorder, LOG_END_SIGNAL);

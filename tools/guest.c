@@ -167,6 +167,7 @@ int guest_describe(struct guest *guest, const struct machine_options *options, b
     snprintf(d->tick_unit, sizeof d->tick_unit, "%s", guest->engine->caps.tick_unit);
     snprintf(d->clock, sizeof d->clock, "%s", options->clock);
     snprintf(d->cmdline, sizeof d->cmdline, "%s", options->cmdline);
+    d->prompt = guest->engine->caps.tick_time;
     d->ram_size = options->ram_size;
     d->rtc_start = strcmp(options->clock, "virtual") == 0 ? VIRTUAL_RTC_START : host_clock_wall();
     d->protocol = options->protocol;

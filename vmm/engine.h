@@ -14,16 +14,17 @@
  * a position is named after it. Inside a host call the processor is in mid-instruction, and only
  * engine_request_stop may be called, and engine_get_ticks with caps.tick_time.
  *
- * Interrupts. The machine raises and lowers one line. The engine looks at it at the boundary after each exit and at
- * each boundary where the machine set it (engine_set_intr, raised or not), and nowhere else; there it takes the
- * interrupt if the architecture lets it (SDM vol. 3, 6.8.1 and 6.8.3: IF set, no STI or MOV SS shadow) and asks the
- * host for the vector. Both kinds of place are the same in every replay, so taking an interrupt needs no record.
- * It would be more prompt to look at every boundary, as hardware does; but KVM's way of telling when interrupts open
- * (request_interrupt_window) was measured not to be exact: on a KVM that emulates kernel code, the window that STI or
- * IRET opens is noticed only at KVM's next entry, whenever that is (`encore doctor` shows it). A line that stays
- * raised and is not taken is therefore the machine's to bring up again, at a place that it can name. A machine that
- * runs on the virtual clock cannot do that, for nothing from outside may stop it: it has engine->prompt set, and the
- * engine does look at every boundary.
+ * Interrupts. The machine raises and lowers one line. Where the engine looks at it, it takes the interrupt if the
+ * architecture lets it (SDM vol. 3, 6.8.1 and 6.8.3: IF set, no STI or MOV SS shadow), and asks the host for the
+ * vector. Where it looks is one of two rules, both of which are the same in every replay, so that taking an interrupt
+ * needs no record:
+ *   prompt    at every boundary, as hardware does (engine->prompt, for engines with caps.tick_time). The line's level
+ *             is a function of the log.
+ *   at exits  at the boundary after each exit and at each boundary where the machine set the line (engine_set_intr,
+ *             raised or not), and nowhere else. KVM's way of telling when interrupts open (request_interrupt_window)
+ *             was measured not to be exact: on a KVM that emulates kernel code, the window that STI or IRET opens is
+ *             noticed only at KVM's next entry, whenever that is (`encore doctor` shows it). A line that stays raised
+ *             and is not taken is therefore the machine's to bring up again, at a place that it can name.
  *
  * Exits. Each access, acknowledge cycle and request for random bytes is one exit, and so is each HLT; engine->exits
  * counts them. See base/position.h.
@@ -205,7 +206,7 @@ struct engine {
     uint64_t exits;        /* done so far; the machine sets it when it restores a checkpoint */
     uint64_t alarm;      /* the machine's, with caps.tick_time: engine_run stops at the first boundary at which the tick
                           * counter is there; UINT64_MAX: nowhere. May be set within host calls too */
-    bool prompt;         /* the machine's, with caps.tick_time: the line is looked at at every boundary; see above */
+    bool prompt;         /* the machine's, with caps.tick_time: which of the two rules above holds */
     bool intr;           /* the level of the interrupt line */
     bool look;           /* the line is to be looked at, at this boundary */
     bool stop_requested; /* by a host call */

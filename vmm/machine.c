@@ -156,6 +156,11 @@ int machine_create(struct machine *machine, const struct machine_config *config,
                          "the virtual clock needs an engine that counts every instruction: %s does "
                          "not, soft does",
                          engine->ops->name);
+    if (config->prompt && !engine->caps.tick_time)
+        return error_set(error, ERROR_INPUT,
+                         "interrupts are taken here as soon as the guest lets them, to the instruction, which engine %s "
+                         "cannot do: soft can",
+                         engine->ops->name);
     CHECK(config->ram_size >= MACHINE_RAM_MIN && config->ram_size <= MACHINE_RAM_MAX &&
           config->ram_size % RAM_PAGE_SIZE == 0);
     if (ram_create(&machine->ram, config->ram_size, error) < 0)
@@ -174,7 +179,7 @@ int machine_create(struct machine *machine, const struct machine_config *config,
         .read_time = serve_read_time,
         .ram_digest = serve_ram_digest,
     };
-    engine->prompt = config->virtual_clock;
+    engine->prompt = config->prompt || config->virtual_clock;
     machine->config = *config;
     machine_create_chips(machine);
     machine_wire_buses(machine);

@@ -60,6 +60,8 @@ struct machine_config {
     int64_t rtc_start;                 /* what the real-time clock shows at guest time 0, seconds since 1970 UTC */
     uint8_t generation[VMGENID_BYTES]; /* the machine's at first */
     bool virtual_clock; /* guest time is the engine's ticks, and what an idle guest skipped; needs caps.tick_time */
+    bool prompt;        /* an interrupt that waits is taken at the first boundary that lets it be (engine.h); with the
+                         * virtual clock always. Needs caps.tick_time */
     struct boot_options boot;
     unsigned disk_count; /* at most MACHINE_DISKS */
     struct disk_config disks[MACHINE_DISKS];

@@ -1,6 +1,7 @@
 #!/bin/sh
-# A log recorded on one engine replays on the other to the same digests wherever all its places have names there, which
-# exits always have; where it has places counted in ticks, the replay says so in one sentence and ends with 2.
+# A log recorded on KVM replays on soft to the same digests wherever all its places have names there, which exits always
+# have; where it has places counted in ticks, the replay says so in one sentence and ends with 2. One recorded on soft takes
+# interrupts to the instruction, and KVM says that it cannot.
 . tests/lib.sh
 . tests/tools/recording.sh
 
@@ -13,7 +14,10 @@ crosses() {
     what="$2: replayed on $1, or explained"
     encore replay --verify --engine "$1" "$log" >"$WORK/replayed" 2>"$WORK/replay.err"
     replay_code=$?
-    if "$ENCORE" log dump "$log" | grep -q 'exit [0-9]*, tick '; then
+    if [ "$1" = kvm ]; then
+        refused=$((refused + 1))
+        [ $replay_code -eq 2 ] && grep -q 'interrupts are taken here as soon as the guest lets them' "$WORK/replay.err" && ok "$what" && return
+    elif "$ENCORE" log dump "$log" | grep -q 'exit [0-9]*, tick '; then
         explained=$((explained + 1))
         [ $replay_code -eq 2 ] && grep -q 'counted in ticks that this engine does not have' "$WORK/replay.err" && ok "$what" && return
     else
@@ -35,7 +39,7 @@ both() {
     done
 }
 
-identical=0 explained=0
+identical=0 explained=0 refused=0
 both bootsec "$GUESTS/bootsec"
 both mbhello --cmdline 'two words' "$GUESTS/mbhello"
 both kv --input "$WORK/script" "$GUESTS/kv"
@@ -48,5 +52,5 @@ for mode in divide ud2 stack triple port halt wild=0x7ead00000000; do
 done
 ENGINE=
 # If nothing had replayed, nothing would have been shown. A busy host gives more places between exits.
-check "some of each kind, identical and explained: $identical and $explained" test $identical -ge 8 -a $explained -ge 1
+check "some of each kind, identical and explained: $identical and $explained; $refused refused" test $identical -ge 5 -a $explained -ge 1
 finish
