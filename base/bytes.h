@@ -34,7 +34,7 @@ struct bytes_writer {
     uint8_t *data; /* owned, and released by bytes_writer_free, unless it is borrowed */
     size_t length;
     size_t capacity;
-    size_t limit; /* never grows beyond this many bytes */
+    size_t limit;   /* never grows beyond this many bytes */
     bool failed;    /* the limit or the memory was exceeded; nothing is written from then on */
     bool no_memory; /* it was the memory */
     bool borrowed;  /* see bytes_writer_over */

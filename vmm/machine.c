@@ -157,10 +157,11 @@ int machine_create(struct machine *machine, const struct machine_config *config,
                          "not, soft does",
                          engine->ops->name);
     if (config->prompt && !engine->caps.tick_time)
-        return error_set(error, ERROR_INPUT,
-                         "interrupts are taken here as soon as the guest lets them, to the instruction, which engine %s "
-                         "cannot do: soft can",
-                         engine->ops->name);
+        return error_set(
+            error, ERROR_INPUT,
+            "interrupts are taken here as soon as the guest lets them, to the instruction, which engine %s "
+            "cannot do: soft can",
+            engine->ops->name);
     CHECK(config->ram_size >= MACHINE_RAM_MIN && config->ram_size <= MACHINE_RAM_MAX &&
           config->ram_size % RAM_PAGE_SIZE == 0);
     if (ram_create(&machine->ram, config->ram_size, error) < 0)

@@ -2,8 +2,8 @@
  * windows: is an interrupt that waits taken as soon as it may be (Intel SDM volume 3, 6.8.1)?
  *
  * With interrupts off it waits until the timer's request stands in the interrupt controller, opens a window of a few
- * instructions, and looks whether the interrupt came in it. Windows of 1, 40 and 200 instructions, `count` of each (1000).
- * The interrupt must come in every one.
+ * instructions, and looks whether the interrupt came in it. Windows of 1, 40 and 200 instructions, `count` of each
+ * (1000). The interrupt must come in every one.
  */
 #include <stddef.h>
 

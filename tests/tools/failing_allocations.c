@@ -1,7 +1,7 @@
 /*
- * Lets one allocation of the program fail: the N-th that its own code makes, for ENCORE_FAIL_ALLOCATION=N. Linked into a
- * copy of `encore` with the linker's --wrap, so that it works with the sanitizers too. It says on standard error when it
- * happens; a run without that line made fewer allocations.
+ * Lets one allocation of the program fail: the N-th that its own code makes, for ENCORE_FAIL_ALLOCATION=N. Linked into
+ * a copy of `encore` with the linker's --wrap, so that it works with the sanitizers too. It says on standard error when
+ * it happens; a run without that line made fewer allocations.
  */
 #include <errno.h>
 #include <stdatomic.h>
