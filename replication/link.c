@@ -221,14 +221,16 @@ static void connect_now(struct link *link)
 
 static void finish_connecting(struct link *link)
 {
+    bool late = link->now - link->since > LINK_HANDSHAKE;
+
     switch (socket_dialled(link->fd)) {
     case SOCKET_CONNECTED:
         say_begin(link);
         break;
     case SOCKET_CONNECTING:
-        if (link->now - link->since <= LINK_HANDSHAKE)
-            break;
-        /* fall through */
+        if (late)
+            try_again(link);
+        break;
     case SOCKET_FAILED:
         try_again(link);
         break;
@@ -257,12 +259,11 @@ void link_tend(struct link *link, uint64_t now)
     link->reads = 0;
     switch (link->state) {
     case APART:
-        if (!link->client || now < link->again_at)
-            break;
-        connect_now(link);
-        if (link->state != CONNECTING)
-            break;
-        /* fall through */
+        if (link->client && now >= link->again_at)
+            connect_now(link);
+        if (link->state == CONNECTING)
+            finish_connecting(link);
+        break;
     case CONNECTING:
         finish_connecting(link);
         break;
