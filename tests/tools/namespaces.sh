@@ -96,7 +96,7 @@ look() {
     state[$1]=dead
     alive "$1" || return
     state[$1]=silent
-    answer=$(timeout 2 ip netns exec "$prefix$1" "$ENCORE" status --key "$WORK/key" "$(address "$1")" 2>/dev/null)
+    answer=$(timeout 2 ip netns exec "$prefix$1" "$ENCORE" status --json --key "$WORK/key" "$(address "$1")" 2>/dev/null)
     [[ $answer =~ \"state\":\ \"([^\"]*)\" ]] && state[$1]=${BASH_REMATCH[1]}
     [[ $answer =~ \"epoch\":\ ([0-9]+) ]] && epoch[$1]=${BASH_REMATCH[1]}
     [[ $answer =~ \"node\":\ \"([^\"]*)\" ]] && node[$1]=${BASH_REMATCH[1]}
@@ -111,7 +111,7 @@ start_etcd() {
         --initial-cluster default=http://127.0.0.1:2380 >"$WORK/world/etcd.out" 2>&1; } 7>&- 8<&- &
     etcd=$!
     for _ in $(seq 300); do
-        grep -q 'ready to serve client' "$WORK/world/etcd.out" && return
+        grep -qs 'ready to serve client' "$WORK/world/etcd.out" && return
         sleep 0.05
     done
     return 1
