@@ -356,10 +356,12 @@ static struct node_link *make_room(struct node *node, enum session_purpose purpo
 static void seat(struct node *node, struct link *link)
 {
     struct node_link *place = make_room(node, link_purpose(link));
+    struct node_link taken = {.link = link, .purpose = link_purpose(link), .since = ++node->links_taken};
 
-    *place = (struct node_link){.link = link, .purpose = link_purpose(link), .since = ++node->links_taken};
-    if (place->purpose == SESSION_CONSOLE)
-        place->seat = node_console_seat(node);
+    /* Before it takes its place: it would be asked which seat it has. */
+    if (taken.purpose == SESSION_CONSOLE)
+        taken.seat = node_console_seat(node);
+    *place = taken;
 }
 
 static void let_in(struct node *node)

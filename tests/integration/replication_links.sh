@@ -117,6 +117,29 @@ if new_case consoles; then # one writes, the others watch
     kill_all
 fi
 
+if new_case seats; then # as many consoles as there are places
+    start_primary A
+    await_state A alone
+    watchers=()
+    for _ in $(seq 16); do
+        launch /dev/null "$case/watchers.err" "$ENCORE" console --watch --linger 20s "$(address A)" </dev/null
+        watchers+=("$pid")
+    done
+    consoles=
+    for _ in $(seq 300); do
+        consoles=$(field A consoles)
+        [ "$consoles" = 16 ] && break
+        sleep 0.02
+    done
+    if [ "$consoles" = 16 ]; then
+        ok "replication: seats: sixteen consoles have a place each"
+    else
+        not_ok "replication: seats: sixteen consoles have a place each" "$consoles: $(cat "$case/A.err" "$case/watchers.err")"
+    fi
+    kill -KILL "${watchers[@]}"
+    kill_all
+fi
+
 # A console that has stopped, with megabytes to read: the guest goes on.
 if new_case stopped-console; then
     start_primary A
