@@ -116,7 +116,7 @@ int message_decode(const uint8_t *bytes, size_t length, struct message *message,
     message->epoch = bytes_get_varint(&from);
     message->node = bytes_get_uint(&from, 8);
     decode_fields(&from, kinds[kind].fields, message);
-    if (from.bad || bytes_left(&from) > 0)
+    if (from.bad || bytes_left(&from) > 0 || message->node == 0)
         return error_set(error, ERROR_INPUT, "a malformed %s message of %zu bytes", kinds[kind].name, length);
     return 0;
 }

@@ -63,7 +63,7 @@ enum message_kind {
 struct message {
     enum message_kind kind;
     uint64_t epoch;
-    uint64_t node;       /* the sender */
+    uint64_t node;       /* the sender; not 0, which is nobody */
     uint64_t stream;     /* all kinds but REFUSE */
     uint64_t offset;     /* all kinds but REFUSE and TAKEN; of the stream, but for KEPT */
     uint64_t safe;       /* ACK */

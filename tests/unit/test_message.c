@@ -132,6 +132,23 @@ static void every_console_kind_goes_there_and_back(void **state)
     bytes_writer_free(&bytes);
 }
 
+/* Node 0 is nobody: as what a record that is not there says, it would be taken for the owner of any epoch. */
+static void nobody_says_anything(void **state)
+{
+    struct bytes_writer bytes = bytes_writer(MESSAGE_MAX);
+    struct error error;
+
+    (void)state;
+    for (size_t n = 0; n < MESSAGES; n++) {
+        struct message message = messages[n];
+        message.node = 0;
+        bytes_writer_clear(&bytes);
+        message_encode(&message, &bytes);
+        assert_false(decodes(n, bytes.data, bytes.length, &error));
+    }
+    bytes_writer_free(&bytes);
+}
+
 /* Cut short anywhere, or with something behind them. Where bytes are the last field, their number is what is there. */
 static void lengths_are_exact(void **state)
 {
@@ -236,6 +253,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_goes_there_and_back),
         cmocka_unit_test(every_console_kind_goes_there_and_back),
+        cmocka_unit_test(nobody_says_anything),
         cmocka_unit_test(lengths_are_exact),
         cmocka_unit_test(other_versions_and_kinds_are_named),
         cmocka_unit_test(too_many_bytes_are_refused),
