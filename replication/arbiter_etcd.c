@@ -19,6 +19,7 @@
 #define REPLY_MAX      (256u * 1024)
 #define ADMIN_PATIENCE UINT64_C(5000000000)
 #define BASE64         sodium_base64_VARIANT_ORIGINAL
+#define EPOCH_DIGITS   20
 
 struct arbiter_etcd {
     struct curl_library library;
@@ -172,26 +173,40 @@ static enum replica_answer answer(struct arbiter_etcd *etcd, const struct arbite
     return arbiter_judge(question, owners[0], owners[1]);
 }
 
-/* The request for records, latest first: the range of all keys below KEY/ ('0' comes after '/'). */
+/* The range of all records: from epoch 0 to what no digit is greater than (':' comes after '9'). So what lies below
+ * KEY/ and is not ours, such as the records of an arbiter KEY/NAME, is not in it, or, where NAME begins with a digit,
+ * stands above ours, where epoch_of finds it. */
+static void range_of_records(const struct arbiter_etcd *etcd, char from[KEY_MAX + 32], char to[KEY_MAX + 32])
+{
+    key_of(etcd, 0, from);
+    snprintf(to, KEY_MAX + 32, "%s/:", etcd->key);
+}
+
+/* The request for records, latest first. */
 static json_t *ask_records(const struct arbiter_etcd *etcd, const char *limit)
 {
     char from[KEY_MAX + 32], to[KEY_MAX + 32];
 
-    snprintf(from, sizeof from, "%s/", etcd->key);
-    snprintf(to, sizeof to, "%s0", etcd->key);
+    range_of_records(etcd, from, to);
     return json_pack("{s:o,s:o,s:s,s:s,s:s}", "key", base64(from), "range_end", base64(to), "sort_order", "DESCEND",
                      "sort_target", "KEY", "limit", limit);
 }
 
-/* Of a record's key; 0: it is none. */
-static uint64_t epoch_of(const struct arbiter_etcd *etcd, const json_t *record)
+/* Of a record's key. False: it is none, for a reason. */
+static bool epoch_of(const struct arbiter_etcd *etcd, const json_t *record, uint64_t *epoch,
+                     char reason[ARBITER_REASON])
 {
     size_t start = strlen(etcd->key) + 1;
-    char key[2 * KEY_MAX];
+    char key[2 * KEY_MAX] = "";
 
-    if (!decode(json_object_get(record, "key"), key, sizeof key) || strlen(key) <= start)
-        return 0;
-    return strtoull(key + start, NULL, 10);
+    bool text = decode(json_object_get(record, "key"), key, sizeof key);
+    if (text && strlen(key) == start + EPOCH_DIGITS && strspn(key + start, "0123456789") == EPOCH_DIGITS) {
+        *epoch = strtoull(key + start, NULL, 10);
+        return true;
+    }
+    snprintf(reason, ARBITER_REASON,
+             "etcd has the key %.150s, which is no record of this arbiter: give it a key of its own", key);
+    return false;
 }
 
 static enum replica_answer latest(struct arbiter_etcd *etcd, uint64_t *epoch, uint64_t patience,
@@ -201,9 +216,11 @@ static enum replica_answer latest(struct arbiter_etcd *etcd, uint64_t *epoch, ui
 
     if (!reply)
         return REPLICA_UNREACHABLE;
-    *epoch = epoch_of(etcd, json_array_get(json_object_get(reply, "kvs"), 0));
+    const json_t *first = json_array_get(json_object_get(reply, "kvs"), 0);
+    *epoch = 0;
+    bool known = !first || epoch_of(etcd, first, epoch, reason);
     json_decref(reply);
-    return REPLICA_WON;
+    return known ? REPLICA_WON : REPLICA_UNREACHABLE;
 }
 
 static enum replica_answer carry_out(void *context, const struct arbiter_question *question, uint64_t *epoch,
@@ -237,9 +254,13 @@ static int list(void *context, struct arbiter_list *list, struct error *error)
     json_array_foreach(json_object_get(reply, "kvs"), at, record)
     {
         char value[64];
+        uint64_t epoch;
         bool text = decode(json_object_get(record, "value"), value, sizeof value);
-        arbiter_list_add(list, epoch_of(etcd, record),
-                         text ? arbiter_read_record(value, strlen(value)) : ARBITER_NONSENSE);
+        if (!epoch_of(etcd, record, &epoch, reason)) {
+            json_decref(reply);
+            return error_set(error, ERROR_HOST, "%s", reason);
+        }
+        arbiter_list_add(list, epoch, text ? arbiter_read_record(value, strlen(value)) : ARBITER_NONSENSE);
     }
     /* Numbers of 64 bits are strings in etcd's JSON. */
     const char *count = json_string_value(json_object_get(reply, "count"));
@@ -265,8 +286,7 @@ static int clear(void *context, struct error *error)
     struct arbiter_etcd *etcd = context;
     char from[KEY_MAX + 32], to[KEY_MAX + 32], reason[ARBITER_REASON];
 
-    snprintf(from, sizeof from, "%s/", etcd->key);
-    snprintf(to, sizeof to, "%s0", etcd->key);
+    range_of_records(etcd, from, to);
     json_t *reply = post(etcd, "deleterange", json_pack("{s:o,s:o}", "key", base64(from), "range_end", base64(to)),
                          ADMIN_PATIENCE, reason);
     if (!reply)

@@ -112,7 +112,12 @@ if etcd_case etcd-without-data; then
     expect_words B 'won epoch 2: taking over'
     judge $COUNT 2
     kill_all
+    # One arbiter's key may begin with another's.
+    check "replication: etcd-without-data: an arbiter below another" \
+        "$ENCORE" arbiter reset "$arbiter/below" --epoch 7 --owner 00000000000000a1
     check "replication: etcd-without-data: arbiter forget" "$ENCORE" arbiter forget "$arbiter" --epoch 2
+    check_exit 2 "replication: etcd-without-data: ... forgets nothing of the other" \
+        "$ENCORE" arbiter reset "$arbiter/below" --epoch 7 --owner 00000000000000a1
     kill_etcd
 fi
 finish
