@@ -81,6 +81,7 @@ static uint64_t end_of_patience(const struct control_options *to)
 static json_t *converse(struct link *link, const struct control_options *to, const char *request, struct error *error)
 {
     uint64_t until = end_of_patience(to);
+    struct error trouble; /* of a connection; after it there is another */
     const uint8_t *bytes;
     size_t length;
 
@@ -88,13 +89,14 @@ static json_t *converse(struct link *link, const struct control_options *to, con
         struct pollfd fd;
         (void)poll(&fd, link_poll(link, &fd), 10);
         link_tend(link, host_clock_now());
-        switch (link_receive(link, &bytes, &length, error)) {
+        switch (link_receive(link, &bytes, &length, &trouble)) {
         case LINK_UP:
             link_send(link, (const uint8_t *)request, strlen(request));
             break;
         case LINK_MESSAGE:
             return take_answer(bytes, length, error);
         case LINK_REFUSED:
+            *error = trouble;
             return NULL;
         case LINK_NOTHING:
         case LINK_DOWN:
