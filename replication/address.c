@@ -126,7 +126,9 @@ static int directory_is_private(const char *text, struct error *error)
 
 static bool is_loopback(const char *host)
 {
-    return begins(host, "127.") || begins(host, "localhost:") || begins(host, "[::1]:");
+    /* A name may begin with 127. too. */
+    return (begins(host, "127.") && host[strspn(host, "0123456789.")] == ':') || begins(host, "localhost:") ||
+           begins(host, "[::1]:");
 }
 
 int address_is_private(const char *text, struct error *error)

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "replication/address.h"
 #include "replication/listener.h"
 
 #define MS UINT64_C(1000000)
@@ -362,6 +363,19 @@ static void an_address_in_use_is_refused(void **state)
     assert_int_equal(error.kind, ERROR_INPUT);
 }
 
+static void without_a_key_only_loopback_is_allowed(void **state)
+{
+    struct error error;
+
+    (void)state;
+    assert_int_equal(address_is_private("tcp://127.0.0.1:4000", &error), 0);
+    assert_int_equal(address_is_private("tcp://127.1:4000", &error), 0);
+    assert_int_equal(address_is_private("tcp://localhost:4000", &error), 0);
+    assert_int_equal(address_is_private("tcp://127.example.org:4000", &error), -1);
+    assert_int_equal(address_is_private("tcp://localhost.example.org:4000", &error), -1);
+    assert_int_equal(address_is_private("tcp://*:4000", &error), -1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -378,6 +392,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(wrong_keys_are_told_once, begin, end),
         cmocka_unit_test_setup_teardown(no_descriptor_is_no_reason_to_spin, begin, end),
         cmocka_unit_test_setup_teardown(an_address_in_use_is_refused, begin, end),
+        cmocka_unit_test(without_a_key_only_loopback_is_allowed),
     };
 
     return cmocka_run_group_tests_name("link", tests, NULL, NULL);
