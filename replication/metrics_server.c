@@ -116,20 +116,22 @@ static void *metrics_thread(void *argument)
 {
     struct metrics_server *server = argument;
     struct pollfd fds[CONNECTIONS + 2];
+    bool pauses = false; /* a connection waits that cannot be taken now: no descriptor, no memory */
 
     for (;;) {
         for (size_t n = 0; n < CONNECTIONS; n++)
             fds[n] = (struct pollfd){.fd = server->connections[n].fd,
                                      .events = server->connections[n].response.length ? POLLOUT : POLLIN};
-        fds[CONNECTIONS] = (struct pollfd){.fd = server->fd, .events = POLLIN};
+        fds[CONNECTIONS] = (struct pollfd){.fd = pauses ? -1 : server->fd, .events = POLLIN};
         fds[CONNECTIONS + 1] = (struct pollfd){.fd = server->closing, .events = POLLIN};
-        (void)poll(fds, CONNECTIONS + 2, 500);
+        (void)poll(fds, CONNECTIONS + 2, pauses ? 100 : 500);
         if (fds[CONNECTIONS + 1].revents)
             return NULL;
         for (size_t n = 0; n < CONNECTIONS; n++)
             if (fds[n].fd >= 0)
                 serve(server, &server->connections[n], fds[n].revents);
         int fd = fds[CONNECTIONS].revents ? accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
+        pauses = fds[CONNECTIONS].revents && fd < 0;
         if (fd >= 0)
             begin(server, fd);
     }
