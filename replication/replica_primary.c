@@ -252,6 +252,9 @@ static void greet(struct replica *replica, const struct message *hello)
     }
     if (replica->state != REPLICA_ALONE)
         return replica_refuse(replica, "this primary has a backup, or is about to find out whether it still has one");
+    /* Else two backups would take the place from each other again and again, and none of them ever have it. */
+    if (replica->stream && hello->node != replica->peer && !replica->link_down)
+        return replica_refuse(replica, "another backup is joining this primary");
     if (!join_may_begin(replica))
         return replica_refuse(replica, replica->join.why);
     replica_hear(replica);

@@ -50,6 +50,18 @@ if new_case join-1-mbit; then
     end_link
 fi
 
+# Two backups that come at once must not take the place from each other for ever.
+if new_case join-of-two; then
+    suspect=75ms
+    start_joining 2000 --cmdline ballast=1
+    await_words A 'a backup joins'
+    launch_side C "$ENCORE" backup --connect tcp://127.0.0.1:$((port + 5)) --listen "$(address C)" --arbiter "$arbiter" \
+        --suspect-after $suspect
+    judge_joining 60 "of two backups that come at once one joins"
+    expect_words C 'the primary refuses: another backup is joining this primary'
+    end_link
+fi
+
 # A guest that changes its memory as fast as it can, and much faster than the link takes it.
 if new_case join-while-all-changes; then
     suspect=75ms
