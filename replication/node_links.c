@@ -258,7 +258,7 @@ static void lose(struct node *node, struct node_link *from, const char *why)
 
     if (id)
         node_say_some(node, SAY_LINK, "node %016" PRIx64 " at %s: %s", id, link_peer_name(from->link), why);
-    else
+    else if (from->purpose != SESSION_CONTROL) /* an operator asks and goes */
         node_say_some(node, SAY_LINK, "%s, %s: %s", link_peer_name(from->link),
                       key_role_name((enum key_role)from->purpose), why);
     node_link_drop(node, from);
