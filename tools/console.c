@@ -363,7 +363,7 @@ static void release(struct console_command *command)
 int command_console(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"key", KEY_KEY, "FILE", 0, "The key of the machines (encore keygen)", 0},
+        {"key", KEY_KEY, "FILE", 0, "A console's key, or the master key (encore keygen)", 0},
         {"input", KEY_INPUT, "FILE", 0,
          "Take input from a script (-: on standard input), as run and record do; end with it", 0},
         {"all", KEY_ALL, NULL, 0, "Begin with all output that is kept, not only with what comes now", 0},

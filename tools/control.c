@@ -21,7 +21,7 @@
 enum option_key { KEY_KEY = 0x800 };
 
 static const struct argp_option options[] = {
-    {"key", KEY_KEY, "FILE", 0, "The key of the machines (encore keygen)", 0},
+    {"key", KEY_KEY, "FILE", 0, "An operator's key, or the master key (encore keygen)", 0},
     {0},
 };
 
