@@ -327,6 +327,11 @@ bool link_is_up(const struct link *link)
     return link->state == READY;
 }
 
+bool link_has_begun(const struct link *link)
+{
+    return link->state == SHAKING && session_has_begun(link->session);
+}
+
 enum session_purpose link_purpose(const struct link *link)
 {
     return link->client ? link->purpose : session_purpose(link->session);

@@ -51,6 +51,8 @@ void link_tend(struct link *link, uint64_t now);
 /* Client: gives the connection up, for the other side does not answer; another is begun. */
 void link_renew(struct link *link);
 bool link_is_up(const struct link *link);
+/* Of a link that was accepted: it is not up yet, but more than a stranger's (session_has_begun). */
+bool link_has_begun(const struct link *link);
 /* What the client wants; of a link that was accepted, once it is up. */
 enum session_purpose link_purpose(const struct link *link);
 /* Sends a message (not an empty one), or lets it wait. false: neither (not up, or too much waits). */

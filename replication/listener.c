@@ -114,6 +114,17 @@ static enum listener_news send_away(struct listener *listener, size_t n, struct 
     return LISTENER_REFUSED;
 }
 
+/* Who makes room: the oldest of those who have not shown a key, for anybody can connect as often as he likes; or the
+ * oldest. */
+static size_t most_useless(const struct listener *listener)
+{
+    for (size_t n = 0; n < listener->count; n++) {
+        if (!link_has_begun(listener->pending[n]))
+            return n;
+    }
+    return 0;
+}
+
 /* Takes the next connection. NOTHING: there is none, or there is no more to say of it. */
 static enum listener_news take_connection(struct listener *listener, uint64_t now, bool *took, struct error *error)
 {
@@ -138,7 +149,7 @@ static enum listener_news take_connection(struct listener *listener, uint64_t no
     enum listener_news news = LISTENER_NOTHING;
     if (listener->count == LISTENER_PENDING_MAX) {
         error_set(error, ERROR_INPUT, "it made room for others before its handshake was done");
-        news = send_away(listener, 0, error);
+        news = send_away(listener, most_useless(listener), error);
     }
     listener->pending[listener->count++] = link;
     return news;
@@ -175,7 +186,10 @@ enum listener_news listener_next(struct listener *listener, uint64_t now, struct
         listener->accepts = 0;
     listener->turn = now;
     while (took) {
-        news = take_connection(listener, now, &took, error);
+        /* Before anybody makes room, what they have said already is read. */
+        news = listener->count == LISTENER_PENDING_MAX ? tend_pending(listener, now, link, error) : LISTENER_NOTHING;
+        if (news == LISTENER_NOTHING)
+            news = take_connection(listener, now, &took, error);
         if (news != LISTENER_NOTHING)
             return news;
     }

@@ -2,7 +2,7 @@
  * A listener: who comes to a machine's address, and becomes a link once it has shown its key.
  *
  * Until then a connection occupies nothing but one of LISTENER_PENDING_MAX places, for LINK_HANDSHAKE at most; when all
- * are taken, the oldest makes room for a new one. So strangers keep nobody out.
+ * are taken, the oldest that has not shown its key makes room for a new one. So strangers keep nobody out.
  */
 #ifndef ENCORE_REPLICATION_LISTENER_H
 #define ENCORE_REPLICATION_LISTENER_H

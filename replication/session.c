@@ -91,6 +91,11 @@ bool session_is_up(const struct session *session)
     return session->state == UP;
 }
 
+bool session_has_begun(const struct session *session)
+{
+    return !session->client && session->state == SHAKING;
+}
+
 enum session_purpose session_purpose(const struct session *session)
 {
     return session->purpose;

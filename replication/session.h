@@ -64,6 +64,9 @@ enum session_input session_receive(struct session *session, const uint8_t *bytes
                                    struct bytes_writer *out, struct error *error);
 /* Whether messages can be sealed. */
 bool session_is_up(const struct session *session);
+/* A server's: the client has shown the key of what it wants (when open: it speaks as it should), and is to prove that
+ * it is there. */
+bool session_has_begun(const struct session *session);
 /* What the client wants; for a server once the session is up. */
 enum session_purpose session_purpose(const struct session *session);
 /* Appends the sealed message. The session must be up. */

@@ -307,6 +307,31 @@ static void a_crowd_keeps_nobody_out(void **state)
         close(crowd[n]);
 }
 
+/* ... also when the crowd comes between the two halves of its handshake. */
+static void a_crowd_interrupts_nobody(void **state)
+{
+    struct world *world = *state;
+    struct link *client = connect_as(world, &world->keys);
+    struct error error;
+    int crowd[50];
+
+    world->now += 5 * MS;
+    assert_int_equal(turn(world, client, &error), LINK_NOTHING);
+    serve(world);
+    for (unsigned n = 0; n < 50; n++) {
+        world->now += 1;
+        crowd[n] = stranger(world);
+        serve(world);
+    }
+    assert_int_equal(world->refused, 51 - LISTENER_PENDING_MAX);
+    assert_int_equal(turn(world, client, &error), LINK_UP);
+    serve(world);
+    assert_non_null(world->accepted);
+    link_close(client);
+    for (unsigned n = 0; n < 50; n++)
+        close(crowd[n]);
+}
+
 static void wrong_keys_are_told_once(void **state)
 {
     static const uint8_t master[KEY_SIZE] = "another master key";
@@ -389,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_silent_stranger_is_dropped, begin, end),
         cmocka_unit_test_setup_teardown(strangers_who_talk_are_dropped, begin, end),
         cmocka_unit_test_setup_teardown(a_crowd_keeps_nobody_out, begin, end),
+        cmocka_unit_test_setup_teardown(a_crowd_interrupts_nobody, begin, end),
         cmocka_unit_test_setup_teardown(wrong_keys_are_told_once, begin, end),
         cmocka_unit_test_setup_teardown(no_descriptor_is_no_reason_to_spin, begin, end),
         cmocka_unit_test_setup_teardown(an_address_in_use_is_refused, begin, end),
