@@ -69,14 +69,17 @@ static void tell_failure(void *context, const struct error *why)
     complain(context, why);
 }
 
+/* A backup whose log ended before it took over has nothing to write on. */
 static bool ended(const struct log_segments *segments)
 {
+    if (!*segments->writer)
+        return true;
     return segments->number == 0 ? segments->kept->lenient.ended : segments->lenient->ended;
 }
 
 static bool is_due(struct log_segments *segments)
 {
-    uint64_t length = log_writer_counters(*segments->writer)->stored_bytes;
+    uint64_t length = *segments->writer ? log_writer_counters(*segments->writer)->stored_bytes : 0;
 
     if (ended(segments) && !segments->waits) {
         segments->waits = true;
@@ -174,7 +177,7 @@ int log_segments_tend(struct log_segments *segments, struct recorder *recorder, 
     struct port_orders orders = {.join = 1};
 
     if (!log_segments_busy(segments)) {
-        if (busy || !*segments->writer || !is_due(segments))
+        if (busy || !is_due(segments))
             return 0;
         if (open_next(segments, error) < 0) {
             complain(segments, error);

@@ -154,4 +154,20 @@ if new_case space-comes-back && command -v prlimit >/dev/null; then
     check "replication: $case_name: the new segment replays" "$ENCORE" replay --verify "$case/A.enc.1"
     kill_all
 fi
+if new_case space-comes-back-after-a-takeover && command -v prlimit >/dev/null; then
+    start_primary A
+    limited 200 start_backup B A --log "$case/B.enc" --log-segment 64K
+    await_words B 'ready to take over'
+    start_client $((3 * COUNT)) "$(address A)" "$(address B)"
+    expect_words B 'the log ends here (.*B.enc'
+    signal_side KILL A
+    expect_words B 'won epoch 2: taking over'
+    prlimit --pid "$pid_B" --fsize=unlimited
+    expect_words B 'there is a log again: .*B.enc.1 begins here'
+    judge $((3 * COUNT))
+    signal_side TERM B
+    end_of B
+    check "replication: $case_name: the new segment replays" "$ENCORE" replay --verify "$case/B.enc.1"
+    kill_all
+fi
 finish
