@@ -88,6 +88,9 @@ static json_t *obey(struct node *node, struct node_link *from, const json_t *req
     if (state != REPLICA_PRIMARY)
         return json_pack("{s:s,s:s}", "error", "there is no backup to hand over to", "state",
                          replica_state_name(state));
+    /* Who asked before waits for the answer. */
+    if (node->handover_by)
+        return json_pack("{s:s,s:b}", "error", "a handover is under way", "tried", 1);
     node->handover_by = from;
     node_step(node, &(struct replica_event){.kind = REPLICA_EVENT_HANDOVER});
     return NULL;
