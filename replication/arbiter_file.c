@@ -31,14 +31,13 @@ static enum replica_answer unreachable(char reason[ARBITER_REASON], const char *
     return REPLICA_UNREACHABLE;
 }
 
-/* The owner by a record; 0: there is none. False: it cannot be known, for a reason. */
-static bool look(const struct arbiter_file *file, uint64_t epoch, uint64_t *owner, char reason[ARBITER_REASON])
+/* The owner by the record at `path`; 0: there is none. False: it cannot be known, for a reason. */
+static bool read_record(const struct arbiter_file *file, const char *path, uint64_t *owner, char reason[ARBITER_REASON])
 {
-    char path[PATH_MAX], text[ARBITER_RECORD + 2];
+    char text[ARBITER_RECORD + 2];
     struct stat status;
 
     *owner = 0;
-    snprintf(path, sizeof path, "%s.%" PRIu64, file->path, epoch);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         /* Storage that is not there has not lost its memory. */
@@ -55,6 +54,15 @@ static bool look(const struct arbiter_file *file, uint64_t epoch, uint64_t *owne
     *owner = got == ARBITER_RECORD + 1 && text[ARBITER_RECORD] == '\n' ? arbiter_read_record(text, ARBITER_RECORD)
                                                                        : ARBITER_NONSENSE;
     return true;
+}
+
+/* The same of an epoch's record. */
+static bool look(const struct arbiter_file *file, uint64_t epoch, uint64_t *owner, char reason[ARBITER_REASON])
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s.%" PRIu64, file->path, epoch);
+    return read_record(file, path, owner, reason);
 }
 
 static bool write_whole(int fd, uint64_t node)
@@ -104,16 +112,26 @@ static int make(const struct arbiter_file *file, uint64_t epoch, uint64_t owner,
     return result;
 }
 
-/* Takes back a record of our own, made on what then was not there any more. */
-static enum replica_answer take_back(const struct arbiter_file *file, uint64_t epoch, char reason[ARBITER_REASON])
+/* Takes back a record of our own, made on what then was not there any more. By the time that we get to it somebody may
+ * have put the arbiter right, and another have won the epoch: so the record is read once nobody else can have it, and
+ * one that is not ours goes back. */
+static enum replica_answer take_back(const struct arbiter_file *file, uint64_t epoch, uint64_t node,
+                                     char reason[ARBITER_REASON])
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], aside[PATH_MAX];
+    uint64_t owner;
 
     snprintf(path, sizeof path, "%s.%" PRIu64, file->path, epoch);
-    if (unlink(path) < 0 && errno != ENOENT)
-        return unreachable(reason, "remove", path);
+    snprintf(aside, sizeof aside, "%s.%" PRIu64 ".%016" PRIx64, file->path, epoch, node);
+    if (rename(path, aside) < 0)
+        return errno == ENOENT ? REPLICA_FORGOTTEN : unreachable(reason, "remove", path);
+    bool known = read_record(file, aside, &owner, reason);
+    bool ours = known && owner == node;
+    if (!ours && link(aside, path) < 0 && errno != EEXIST)
+        return unreachable(reason, "put back", path);
+    (void)unlink(aside);
     sync_directory(file->directory);
-    return REPLICA_FORGOTTEN;
+    return known ? REPLICA_FORGOTTEN : REPLICA_UNREACHABLE;
 }
 
 /* Look, link, look again: whoever empties the directory in between must not be the one that lets two machines win. */
@@ -129,8 +147,8 @@ static enum replica_answer claim(const struct arbiter_file *file, const struct a
     int made = make(file, question->epoch, question->node, reason);
     if (made < 0 || !look(file, question->epoch - 1, &before, reason) || !look(file, question->epoch, &here, reason))
         return REPLICA_UNREACHABLE;
-    if (made && question->owner && before != question->owner)
-        return take_back(file, question->epoch, reason);
+    if (made && here == question->node && question->owner && before != question->owner)
+        return take_back(file, question->epoch, question->node, reason);
     return arbiter_judge(question, before, here);
 }
 

@@ -31,7 +31,6 @@ int socket_dial(const struct address *to)
 }
 
 /* A connection to a port of this host that nobody listens on may meet itself (RFC 9293, 3.5: simultaneous open). */
-/* A connection to a port of this host that nobody listens on may meet itself (RFC 9293, 3.5: simultaneous open). */
 static bool is_own_echo(int fd)
 {
     struct sockaddr_storage here = {0}, there = {0};
