@@ -254,6 +254,9 @@ static void test_initrd_compressed(void **state)
     try_initrd(fixture, archive, 24, NULL);
     try_initrd(fixture, archive, 23, "cut short");
     try_initrd(fixture, archive, 6, "cut short");
+    memcpy(archive + 24, archive, 24); /* and another one */
+    try_initrd(fixture, archive, 48, NULL);
+    try_initrd(fixture, archive, 47, "cut short");
     /* xz ends with "YZ"; zeros in fours may follow. */
     memset(archive, 0, sizeof archive);
     memcpy(archive,
@@ -265,6 +268,12 @@ static void test_initrd_compressed(void **state)
     try_initrd(fixture, archive, 68, NULL);
     try_initrd(fixture, archive, 63, "cut short");
     try_initrd(fixture, archive, 40, "cut short");
+    /* Other archives may follow. */
+    size_t end = put_member(archive, put_member(archive, 64, "init", 301), "TRAILER!!!", 0);
+    try_initrd(fixture, archive, end, NULL);
+    try_initrd(fixture, archive, end - 8, "cut short");
+    try_initrd(fixture, archive, 62, "cut short");
+    memset(archive, 0, sizeof archive);
     /* gzip does not say. */
     memcpy(archive, "\x1f\x8b\x08\0\0\0\0\0", 8);
     try_initrd(fixture, archive, 8, NULL);

@@ -17,7 +17,8 @@
 #define CPIO_NAME_SIZE 94u
 #define CPIO_END       "TRAILER!!!"
 
-#define LZ4_MAGIC 4u
+#define LZ4_MAGIC  4u
+#define LZ4_NUMBER 0x184c2102u
 
 enum part {
     PART_WHOLE, /* the offset is now behind it */
@@ -89,7 +90,11 @@ static enum part pass_lz4(const uint8_t *bytes, size_t length, size_t *at)
             return PART_CUT;
         uint64_t size = bytes_load(bytes + *at, 4);
         if (size == 0)
-            return PART_UNKNOWN; /* zeros behind it */
+            return PART_UNKNOWN;  /* zeros behind it */
+        if (size == LZ4_NUMBER) { /* another one */
+            *at += LZ4_MAGIC;
+            continue;
+        }
         if (size > length - *at - 4)
             return PART_CUT;
         *at += 4 + (size_t)size;
@@ -97,15 +102,39 @@ static enum part pass_lz4(const uint8_t *bytes, size_t length, size_t *at)
     return PART_WHOLE;
 }
 
-/* Its index is at its end, and what follows can only be padding. */
+/* Whether an archive begins here, of any kind that Linux knows. */
+static bool is_archive(const uint8_t *bytes, size_t length)
+{
+    static const char *const magics[] = {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\x02\x21\x4c\x18", "\xfd\x37zXZ", "BZh"};
+
+    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++) {
+        size_t size = strlen(magics[i]);
+        if (length >= size && memcmp(bytes, magics[i], size) == 0)
+            return true;
+    }
+    return is_cpio(bytes, length);
+}
+
+/* Its footer, "YZ" at a multiple of four bytes from its beginning, is at its end. How long it is only its index tells,
+ * so the footer is known by what follows: nothing but zeros, or another archive. */
 static enum part pass_xz(const uint8_t *bytes, size_t length, size_t *at)
 {
-    size_t end = length;
+    size_t rest = length;
 
-    *at = length;
-    while (end > 4 && memcmp(bytes + end - 4, "\0\0\0", 4) == 0)
-        end -= 4;
-    return end % 4 == 0 && memcmp(bytes + end - 2, "YZ", 2) == 0 ? PART_WHOLE : PART_CUT;
+    while (rest > *at && bytes[rest - 1] == 0)
+        rest--;
+    for (size_t end = *at + 4; end <= length; end += 4) {
+        size_t next = end;
+        if (memcmp(bytes + end - 2, "YZ", 2) != 0)
+            continue;
+        while (next < rest && bytes[next] == 0)
+            next++;
+        if (next >= rest || is_archive(bytes + next, length - next)) {
+            *at = next < length ? next : length;
+            return PART_WHOLE;
+        }
+    }
+    return PART_CUT;
 }
 
 static enum part pass_part(const uint8_t *bytes, size_t length, size_t *at)
