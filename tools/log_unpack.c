@@ -124,7 +124,7 @@ static int write_members(struct bundle *bundle, const struct new_directory *dire
     return result;
 }
 
-static int unpack(const struct unpack_options *options, struct error *error)
+static int unpack(const struct unpack_options *options, bool *interrupted, struct error *error)
 {
     struct bundle *bundle = bundle_open_file(NULL, options->bundle, error);
     struct new_directory directory;
@@ -137,6 +137,7 @@ static int unpack(const struct unpack_options *options, struct error *error)
             error_wrap(error, "%s", options->output);
         else
             result = new_directory_publish(&directory, error);
+        *interrupted = signals_came(directory.signals) && result < 0;
         new_directory_close(&directory);
     }
     bundle_close(bundle);
@@ -158,9 +159,11 @@ int command_log_unpack(int argc, char **argv)
                "finds them there. Everything is compared with its digest. When it fails, DIR is not made.",
     };
     struct unpack_options to = {0};
+    bool interrupted = false;
     struct error error = {0};
 
     command_line_parse(&argp, "log unpack", argc, argv, &to);
-    unpack(&to, &error);
-    return log_finish("log unpack", NULL, &error);
+    unpack(&to, &interrupted, &error);
+    int code = log_finish("log unpack", NULL, &error);
+    return interrupted ? 130 : code;
 }
