@@ -85,6 +85,7 @@ static int find_all(struct packing *packing, struct files *files, struct error *
         if (!d->from_checkpoint || file_places_image_given(&options->places))
             return -1;
         forget_bytes(packing);
+        error->kind = ERROR_NONE;
         fprintf(stderr, "encore: the bundle is without the guest's image and modules, which are needed only if the "
                         "guest resets its machine: they are not to be found\n");
     }

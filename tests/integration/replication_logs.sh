@@ -119,7 +119,8 @@ if new_case segments; then # on the primary, and on the backup after it has take
 fi
 
 if new_case segments-keep; then # --log-keep
-    start_primary A --log "$case/A.enc" --log-segment 64K --log-keep 2
+    cp "$GUESTS/kv" "$case/kv"
+    GUESTS=$case start_primary A --log "$case/A.enc" --log-segment 64K --log-keep 2
     start_client 100000 "$(address A)"
     for ((n = 0; n < 600; n++)); do
         [ -e "$case/A.enc.3" ] && [ ! -e "$case/A.enc.1" ] && break
@@ -134,6 +135,9 @@ if new_case segments-keep; then # --log-keep
     end_of A
     for ((last = 3; ; last++)); do [ -e "$case/A.enc.$((last + 1))" ] || break; done
     segments_replay A $((last - 1)) $last
+    rm "$case/kv"
+    check_exit 0 "replication: $case_name: a segment is packed without the guest's image" "$ENCORE" log pack \
+        "$case/A.enc.$((last - 1))" -o "$case/A.bundle"
     kill_all
 fi
 if new_case space-comes-back && command -v prlimit >/dev/null; then
