@@ -36,8 +36,15 @@ static void set_terminal(const struct termios *settings)
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
-/* Then the signal does what it would have done: a fault comes again when its instruction is done again; one that
- * somebody sent is sent again, and comes when this handler returns. */
+/* Whether the instruction that the signal is of would be done again, and the signal come again by itself. The kernel
+ * sends others, too, as when the time of the processor is used up (SIGXCPU), and says the same of their origin. */
+static bool comes_again(int number, const siginfo_t *information)
+{
+    return information->si_code > 0 && (number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE);
+}
+
+/* Then the signal does what it would have done: a fault comes again when its instruction is done again; any other is
+ * sent again, and comes when this handler returns. */
 static void on_fatal(int number, siginfo_t *information, void *context)
 {
     const struct raw_terminal *terminal = atomic_load(&raw_terminal);
@@ -48,7 +55,7 @@ static void on_fatal(int number, siginfo_t *information, void *context)
         if (fatal[i] == number)
             sigaction(number, &terminal->old_actions[i], NULL);
     }
-    if (information->si_code <= 0)
+    if (!comes_again(number, information))
         raise(number);
 }
 
