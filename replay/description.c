@@ -8,7 +8,8 @@
 #include "base/bytes.h"
 #include "replay/description_internal.h"
 
-#define DESCRIPTION_FORMAT 1
+/* 1 was of machines without a generation (vmgenid.h): those are not made any more. */
+#define DESCRIPTION_FORMAT 2
 
 /* The one model of network card that there is. */
 #define NET_MODEL "virtio-net"
@@ -183,8 +184,12 @@ static int get_machine(const json_t *json, struct description *d, struct error *
 {
     int64_t ram, format;
 
-    if (description_number(json, "format", 1, DESCRIPTION_FORMAT, &format, error) < 0 ||
-        description_number(json, "ram", (int64_t)MACHINE_RAM_MIN, (int64_t)MACHINE_RAM_MAX, &ram, error) < 0 ||
+    if (description_number(json, "format", 1, DESCRIPTION_FORMAT, &format, error) < 0)
+        return -1;
+    if (format < DESCRIPTION_FORMAT)
+        return error_set(error, ERROR_INPUT,
+                         "it is of an older encore, whose machine was another one: replay it with that");
+    if (description_number(json, "ram", (int64_t)MACHINE_RAM_MIN, (int64_t)MACHINE_RAM_MAX, &ram, error) < 0 ||
         description_number(json, "rtc_start", INT64_MIN, INT64_MAX, &d->rtc_start, error) < 0)
         return -1;
     if ((uint64_t)ram % RAM_PAGE_SIZE)

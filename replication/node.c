@@ -212,6 +212,9 @@ static void turn(struct node *node)
     if (node->replica) {
         struct replica_status status = replica_status(node->replica, node->now);
         node->orders.unsent = status.unsent;
+        /* Whoever was to take over is gone; that this side was asked to end still holds. */
+        if (node->leaving && status.state == REPLICA_ALONE)
+            node->orders.end = true;
         node->orders.prompt = status.awaits_replay;
     }
     port_order(node->port, &node->orders);

@@ -201,6 +201,15 @@ if new_case sigterm; then # is a handover when there is somebody to hand over to
     kill_all
 fi
 
+if new_case both-told-to-end; then # there was somebody, but he goes as well
+    start_pair
+    signal_side TERM B
+    signal_side TERM A
+    expect_end B 130
+    expect_end A 130
+    kill_all
+fi
+
 if new_case nobody-to-hand-over-to; then
     start_primary A --log "$case/a.enc"
     await_state A alone

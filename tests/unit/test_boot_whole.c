@@ -227,8 +227,9 @@ static void test_initrd_cpio(void **state)
 
     try_initrd(fixture, archive, whole, NULL);
     try_initrd(fixture, archive, 1024, NULL); /* as cpio pads it */
+    /* A trailer may be left out: where the member ends, padded or not, there may be no more. */
     for (size_t cut = 7; cut < whole - 3; cut++)
-        try_initrd(fixture, archive, cut, "initial RAM disk ird is cut short");
+        try_initrd(fixture, archive, cut, cut + 3 >= end && cut <= end ? NULL : "initial RAM disk ird is cut short");
     archive[60] = 'z';
     try_initrd(fixture, archive, whole, NULL); /* no number, and so no cpio archive that we know */
     memset(archive + 54, 'f', 8);

@@ -1,9 +1,9 @@
 /*
  * Whether an initial RAM disk for Linux is all there. It is one archive or several, one after the other, with zeros in
  * between (Linux, Documentation/driver-api/early-userspace/buffer-format.rst): cpio archives (newc), whose members say
- * how long they are and whose last one is "TRAILER!!!", and compressed ones. Of those zstd (RFC 8878) and LZ4 as Linux
- * has it give the length of each block, and xz ends in a footer; gzip, bzip2 and LZMA do not say. What is none of these
- * may be anything, a file system for example, and is taken as it is.
+ * how long they are and whose last one is "TRAILER!!!", unless they just end, and compressed ones. Of those zstd (RFC
+ * 8878) and LZ4 as Linux has it give the length of each block, and xz ends in a footer; gzip, bzip2 and LZMA do not
+ * say. What is none of these may be anything, a file system for example, and is taken as it is.
  */
 #include <string.h>
 #include <zstd.h>
@@ -69,6 +69,8 @@ static enum part pass_cpio(const uint8_t *bytes, size_t length, size_t *at)
         if (last)
             return PART_WHOLE;
     }
+    if (*at == length) /* the trailer may be left out */
+        return PART_WHOLE;
     return length - *at < CPIO_MAGIC ? PART_CUT : PART_UNKNOWN;
 }
 
