@@ -192,7 +192,7 @@ if new_case roles; then
         timeout 20 "$ENCORE" primary --key "$case/$role" --listen "$(address D)" --arbiter "file:$case/d" \
             --exits 1 "$GUESTS/kv" >>"$case/out" 2>&1 </dev/null
         as_machine=$?
-        timeout -s INT 1 "$ENCORE" backup --key "$case/$role" --connect "$(address A)" --arbiter "$arbiter" \
+        timeout --foreground -s INT 1 "$ENCORE" backup --key "$case/$role" --connect "$(address A)" --arbiter "$arbiter" \
             >>"$case/out" 2>&1
         as_backup=$?
         case "$role console $as_console operator $as_operator backup $as_backup" in
