@@ -5,21 +5,6 @@
 . tests/tools/recording.sh
 export ENGINE=soft
 
-says() { # CODE PATTERN ARGUMENTS...
-    wanted=$1 pattern=$2
-    shift 2
-    encore "$@" </dev/null >"$WORK/said.out" 2>"$WORK/said.err"
-    said=$?
-    cat "$WORK/said.out" "$WORK/said.err"
-    echo "again: $ENCORE $*"
-    [ $said -eq "$wanted" ] && [ "$(grep -c '^encore' "$WORK/said.err")" -le 1 ] && grep -q -- "$pattern" "$WORK/said.err"
-}
-same() { # WHAT DIGEST LOG OPTION...
-    what=$1 log=$3
-    wanted=$2
-    shift 3
-    if verifies "$wanted" "$@"; then ok "$what"; else blame "$(cat "$WORK/replayed" "$WORK/replay.err")" "$ENCORE replay --verify $* $log"; fi
-}
 smaller() { # FILE BYTES: what it takes is less
     size=$(stat -c %s "$1") && echo "$1 has $size bytes" && [ "$size" -lt "$2" ]
 }
@@ -36,11 +21,11 @@ mkdir "$WORK/empty"
 check "modules: packed" encore log pack "$log" -o "$WORK/empty/hello.bundle"
 check "modules: what is equal is there once" smaller "$WORK/empty/hello.bundle" 3300000
 check "modules: its owner's alone" test "$(stat -c %a "$WORK/empty/hello.bundle")" = 600
-check "modules: not over another file" says 2 'exists already' log pack "$log" -o "$WORK/empty/hello.bundle"
-check "modules: not over what is read" says 2 'kernel' log pack "$log" --force -o "$home/kernel"
+check "modules: not over another file" tells 2 'exists already' log pack "$log" -o "$WORK/empty/hello.bundle"
+check "modules: not over what is read" tells 2 'kernel' log pack "$log" --force -o "$home/kernel"
 mkdir "$WORK/far"
 mv "$home/second" "$WORK/far"
-check "missing: what is wanted is named" says 2 'module 1, of 3000000 bytes and hash [0-9a-f]*, beside the log; --initrd 1=FILE' \
+check "missing: what is wanted is named" tells 2 'module 1, of 3000000 bytes and hash [0-9a-f]*, beside the log; --initrd 1=FILE' \
     log pack "$log" -o "$WORK/other.bundle"
 check "missing: nothing is written" test ! -e "$WORK/other.bundle"
 check "missing: named by the user" encore log pack "$log" --initrd "1=$WORK/far/second" -o "$WORK/other.bundle"
@@ -89,30 +74,30 @@ check "unpacked" encore log unpack "$disk" -o "$WORK/unpacked"
 same "unpacked: replayed" "$disk_digest" "$WORK/unpacked/run.enc"
 check "unpacked: holes are holes" test "$(du -k "$WORK/unpacked/disk0" | cut -f 1)" -le 2000
 rm -rf "$WORK/unpacked"
-check "unpacked: a log is no bundle" says 2 'is no bundle' log unpack "$WORK/hello.plain" -o "$WORK/unpacked"
+check "unpacked: a log is no bundle" tells 2 'is no bundle' log unpack "$WORK/hello.plain" -o "$WORK/unpacked"
 check "unpacked: nothing is left" test ! -e "$WORK/unpacked"
 
 # --- a log that breaks off, and bundles that do
 head -c $(($(stat -c %s "$WORK/hello.plain") - 130)) "$WORK/hello.plain" >"$WORK/torn.enc"
 check "unpacked: modules" encore log unpack "$hello" -o "$WORK/files"
 mv "$WORK/torn.enc" "$WORK/files"
-check "torn: packed, and said to be torn" says 4 'breaks off\|is cut\|damaged' log pack "$WORK/files/torn.enc" -o "$WORK/torn.bundle"
-check "torn: --partial" says 0 '' log pack --partial --force "$WORK/files/torn.enc" -o "$WORK/torn.bundle"
+check "torn: packed, and said to be torn" tells 4 'breaks off\|is cut\|damaged' log pack "$WORK/files/torn.enc" -o "$WORK/torn.bundle"
+check "torn: --partial" tells 0 '' log pack --partial --force "$WORK/files/torn.enc" -o "$WORK/torn.bundle"
 rm -rf "$WORK/files"
-check "torn: log verify says so" says 4 'torn.bundle' log verify "$WORK/torn.bundle"
+check "torn: log verify tells so" tells 4 'torn.bundle' log verify "$WORK/torn.bundle"
 encore replay --verify "$WORK/torn.bundle" >"$WORK/said.out" 2>&1
-check "torn: replay says so" test $? -eq 4
+check "torn: replay tells so" test $? -eq 4
 size=$(stat -c %s "$hello")
 head -c $((size - 1)) "$hello" >"$WORK/cut.bundle"
-check "cut: refused" says 2 'cut.bundle: the bundle is cut short: its end is missing' replay "$WORK/cut.bundle"
+check "cut: refused" tells 2 'cut.bundle: the bundle is cut short: its end is missing' replay "$WORK/cut.bundle"
 cp "$hello" "$WORK/flipped.bundle"
 printf '\377\377\377' | dd of="$WORK/flipped.bundle" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
-check "damaged: replay" says 2 'the bundle is damaged at byte' replay "$WORK/flipped.bundle"
-check "damaged: log verify" says 4 'the bundle is damaged at byte' log verify "$WORK/flipped.bundle"
-check "damaged: log unpack" says 2 'the bundle is damaged at byte' log unpack "$WORK/flipped.bundle" -o "$WORK/unpacked"
+check "damaged: replay" tells 2 'the bundle is damaged at byte' replay "$WORK/flipped.bundle"
+check "damaged: log verify" tells 4 'the bundle is damaged at byte' log verify "$WORK/flipped.bundle"
+check "damaged: log unpack" tells 2 'the bundle is damaged at byte' log unpack "$WORK/flipped.bundle" -o "$WORK/unpacked"
 check "damaged: nothing is left" test ! -e "$WORK/unpacked"
 head -c 1048576 /dev/zero >"$WORK/direct.img"
-check "direct: refused" says 2 'written in place (direct)' record --bundle --engine soft -o "$WORK/direct.enc" \
+check "direct: refused" tells 2 'written in place (direct)' record --bundle --engine soft -o "$WORK/direct.enc" \
     --disk "$WORK/direct.img,direct" "$GUESTS/disk"
 check "direct: nothing is left" test ! -e "$WORK/direct.enc"
 

@@ -18,21 +18,6 @@ record_guest "disk" --disk "$home/disk.img,if=ide" --checkpoint-every 500us --cm
 disk=$log disk_digest=$digest
 check "recorded" test -n "$hello_digest" -a -n "$disk_digest"
 
-says() { # CODE PATTERN ARGUMENTS...
-    wanted=$1 pattern=$2
-    shift 2
-    encore "$@" </dev/null >"$WORK/said.out" 2>"$WORK/said.err"
-    said=$?
-    cat "$WORK/said.out" "$WORK/said.err"
-    echo "again: $ENCORE $*"
-    [ $said -eq "$wanted" ] && [ "$(grep -c '^encore' "$WORK/said.err")" -le 1 ] && grep -q -- "$pattern" "$WORK/said.err"
-}
-same() { # WHAT DIGEST LOG OPTION...
-    what=$1 log=$3
-    wanted=$2
-    shift 3
-    if verifies "$wanted" "$@"; then ok "$what"; else blame "$(cat "$WORK/replayed" "$WORK/replay.err")" "$ENCORE replay --verify $* $log"; fi
-}
 
 same "where it was recorded" "$hello_digest" "$hello"
 mv "$hello" "$disk" "$home"/* "$new"
@@ -56,21 +41,21 @@ mkdir "$WORK/far"
 mv "$new/kernel" "$WORK/far/k"
 mv "$new/second" "$WORK/far/m"
 mv "$new/disk.img" "$WORK/far/d"
-check "gone: the image is named, its hash and the option" says 2 "the guest's image, of .* bytes and hash [0-9a-f]\{32\}, beside the log; --image FILE" replay --verify "$hello"
-check "gone: a module" says 2 'module 1, of .* and hash [0-9a-f]\{32\}, beside the log; --initrd 1=FILE' replay --image "$WORK/far/k" --verify "$hello"
-check "gone: a disk" says 2 'disk 0, of 1048576 bytes and hash [0-9a-f]\{32\}, beside the log; --disk 0=FILE' replay --verify "$disk"
+check "gone: the image is named, its hash and the option" tells 2 "the guest's image, of .* bytes and hash [0-9a-f]\{32\}, beside the log; --image FILE" replay --verify "$hello"
+check "gone: a module" tells 2 'module 1, of .* and hash [0-9a-f]\{32\}, beside the log; --initrd 1=FILE' replay --image "$WORK/far/k" --verify "$hello"
+check "gone: a disk" tells 2 'disk 0, of 1048576 bytes and hash [0-9a-f]\{32\}, beside the log; --disk 0=FILE' replay --verify "$disk"
 same "given: image and module" "$hello_digest" "$hello" --image "$WORK/far/k" --initrd "1=$WORK/far/m"
 same "given: disk" "$disk_digest" "$disk" --disk "0=$WORK/far/d"
 same "given: disk, from a checkpoint" "$disk_digest" "$disk" --from 1 --disk "0=$WORK/far/d" --image "$new/image"
 check "given: log export" encore log export --cast "$WORK/cast" --image "$WORK/far/k" --initrd "1=$WORK/far/m" "$hello"
-check "given: not the image" says 2 'first is not the image that was recorded' replay --image "$new/first" "$hello"
-check "given: not the module" says 2 '--initrd 0=: .*far/m is not the image that was recorded' replay --initrd "0=$WORK/far/m" --image "$WORK/far/k" "$hello"
-check "given: not the image, from a checkpoint" says 2 'is not the image that was recorded' replay --from 1 --disk "0=$WORK/far/d" --image "$WORK/far/k" "$disk"
-check "given: a module that there is not" says 2 "the machine's last module is number 1" replay --initrd 2=x "$hello"
-check "given: a disk that there is not" says 2 "the machine has no disks" replay --disk 0=x "$hello"
-check "given: no number" says 2 "is not a number from 0 to 7, '=' and a file" replay --initrd x "$hello"
-check "given: twice" says 2 "number 1 is given twice" replay --initrd 1=x --initrd 1=y "$hello"
-check "given: log export --json needs none" says 2 "needs none of the guest's files" log export --json --image x "$hello"
+check "given: not the image" tells 2 'first is not the image that was recorded' replay --image "$new/first" "$hello"
+check "given: not the module" tells 2 '--initrd 0=: .*far/m is not the image that was recorded' replay --initrd "0=$WORK/far/m" --image "$WORK/far/k" "$hello"
+check "given: not the image, from a checkpoint" tells 2 'is not the image that was recorded' replay --from 1 --disk "0=$WORK/far/d" --image "$WORK/far/k" "$disk"
+check "given: a module that there is not" tells 2 "the machine's last module is number 1" replay --initrd 2=x "$hello"
+check "given: a disk that there is not" tells 2 "the machine has no disks" replay --disk 0=x "$hello"
+check "given: no number" tells 2 "is not a number from 0 to 7, '=' and a file" replay --initrd x "$hello"
+check "given: twice" tells 2 "number 1 is given twice" replay --initrd 1=x --initrd 1=y "$hello"
+check "given: log export --json needs none" tells 2 "needs none of the guest's files" log export --json --image x "$hello"
 # The names that log unpack gives.
 mv "$WORK/far/k" "$new/image"
 mv "$WORK/far/m" "$new/initrd1"

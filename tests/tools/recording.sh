@@ -151,3 +151,22 @@ build_doctor() {
     # shellcheck disable=SC2086
     ${MAKE:-make} --no-print-directory $sanitizers BUILD="$BUILD" "$DOCTOR"
 }
+
+# encore ends with CODE, says at most one sentence, and PATTERN is in it.
+tells() { # CODE PATTERN ARGUMENTS...
+    wanted=$1 pattern=$2
+    shift 2
+    encore "$@" </dev/null >"$WORK/said.out" 2>"$WORK/said.err"
+    said=$?
+    cat "$WORK/said.out" "$WORK/said.err"
+    echo "again: $ENCORE $*"
+    [ $said -eq "$wanted" ] && [ "$(grep -c '^encore' "$WORK/said.err")" -le 1 ] && grep -q -- "$pattern" "$WORK/said.err"
+}
+
+# The log replays to the digest that was recorded.
+same() { # WHAT DIGEST LOG OPTION...
+    what=$1 log=$3
+    wanted=$2
+    shift 3
+    if verifies "$wanted" "$@"; then ok "$what"; else blame "$(cat "$WORK/replayed" "$WORK/replay.err")" "$ENCORE replay --verify $* $log"; fi
+}
