@@ -61,12 +61,13 @@ fi
 if new_case disk; then # what the guest wrote goes with it, and each side has its own
     guest=disk
     rounds=6000
-    [ "${SANITIZED:-0}" = 1 ] && rounds=1500
+    [ "${SANITIZED:-0}" = 1 ] && rounds=5000
     seq 200000 | head -c 1048576 >"$case/image"
     cp "$case/image" "$case/copy"
     options="fill irq multiple=16 region=1024 rounds=$rounds"
     expected=$("$ENCORE" run --engine "$ENGINE" --disk "$case/image,if=ide" --cmdline "$options" "$GUESTS/disk" </dev/null 2>&1 | grep checksum)
     start_primary A --disk "$case/image,if=ide" --cmdline "$options"
+    await_state A alone # it has the disk open, and does not refuse for want of a machine
     start_backup B A --disk "0=$case/copy" --log "$case/b.enc"
     expect_words B 'ready to take over'
     signal_side KILL A
@@ -91,6 +92,7 @@ if new_case beside; then # the disk's image lies beside the backup's log, and no
     mkdir "$case/kept"
     seq 200000 | head -c 1048576 >"$case/image"
     start_primary A --disk "$case/image,if=ide" --cmdline "fill irq multiple=16 region=1024 rounds=6000"
+    await_state A alone
     mv "$case/image" "$case/kept"
     start_backup B A --log "$case/kept/b.enc"
     expect_words B 'ready to take over'
