@@ -14,7 +14,7 @@ idle() {
     code=$?
     echo "exit code $code:"
     cat "$WORK/out" "$WORK/err"
-    [ $code -eq 2 ] && [ ! -s "$WORK/out" ] && [ "$(grep -v 'joining the primary' "$WORK/err" | grep -cE '^([0-9TZ:.-]+ )?encore')" -eq 1 ] &&
+    [ $code -eq 2 ] && [ ! -s "$WORK/out" ] && [ "$(grep -vE 'joining the primary|has no machine to follow now' "$WORK/err" | grep -cE '^([0-9TZ:.-]+ )?encore')" -eq 1 ] &&
         grep -q -- "$pattern" "$WORK/err"
 }
 bios=/usr/share/seabios/bios.bin
