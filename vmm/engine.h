@@ -84,7 +84,9 @@ struct engine_break {
  * arrival. An EXECUTE break ends the run before the instruction there, when no interrupt comes first; an access, at the
  * boundary after the instruction that made it (in a REP string instruction, after the iteration). Where several stops
  * fall together, the breaks are told by the next run, at once; one that ended a run does not end the next one at the
- * same boundary. The processor's own accesses (descriptors, frames, page tables by their physical address) count.
+ * same boundary. A REP string instruction is come to again before each iteration; of several EXECUTE breaks at one
+ * place the first is told. The processor's own accesses (descriptors, frames, page tables by their physical address)
+ * count.
  */
 struct engine_stops {
     const struct position *position; /* NULL: none */
